@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
-    reason = "a test that cannot go on ends there, and a test may block"
+    reason = "a test that cannot continue fails there, and a test may block"
 )]
 
 mod cli;

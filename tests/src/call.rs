@@ -67,7 +67,7 @@ pub struct Uploaded {
 }
 
 impl Server {
-    /// Any request: `request("GET", "/healthz")`.
+    /// Builds any request: `request("GET", "/healthz")`.
     ///
     /// # Panics
     /// If the method is invalid.
@@ -153,7 +153,7 @@ impl Server {
         self.answer(request).await
     }
 
-    /// The same with the types of the function, and a body that does not pass through JavaScript's numbers.
+    /// The same with stated types of the function, and a body that does not pass through JavaScript's numbers.
     pub async fn run_as(
         &self,
         id: u64,

@@ -24,7 +24,7 @@ impl Server {
         self.answer(form(request, module.into(), declaration)).await
     }
 
-    /// The same as the first, which must be accepted.
+    /// `POST /v1/functions` of a module and its function.toml, which must be accepted.
     ///
     /// # Panics
     /// If it is refused.
@@ -51,7 +51,7 @@ impl Server {
         self.answer(form(request, module.into(), declaration)).await
     }
 
-    /// `PUT /v1/functions/{id}/secrets/{name}`.
+    /// Sends `PUT /v1/functions/{id}/secrets/{name}`.
     pub async fn set_secret(&self, function: &Uploaded, name: &str, value: &str) -> Answer {
         let path = format!("/v1/functions/{}/secrets/{name}", function.id);
         let request = self.request("PUT", &path).bearer_auth(&function.admin_key);
@@ -70,7 +70,7 @@ impl Server {
     }
 }
 
-/// A form of two parts, as `curl -F module=@… -F function=@…` sends it.
+/// A form of two parts, as sent by `curl -F module=@… -F function=@…`.
 fn form(
     request: reqwest::RequestBuilder,
     module: Vec<u8>,

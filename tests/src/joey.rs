@@ -1,5 +1,5 @@
-//! A client of the API of 2020, which sends what `curl` 7.68 and Node 14 sent: the bytes are written by hand, so that no
-//! HTTP library of today tidies them on their way.
+//! A client of the API of 2020, which sends the bytes of `curl` 7.68 and Node 14. They are written by hand, because
+//! current HTTP libraries would normalise them.
 //!
 //! | | `curl` | Node (`https.request`, as in the original's own tests) |
 //! |---|---|---|
@@ -37,7 +37,7 @@ mod wire;
 
 /// The longest that any answer may take.
 const DEADLINE: Duration = Duration::from_secs(40);
-/// The size from which `curl` asks before it sends.
+/// The size from which `curl` sends `Expect: 100-continue`.
 const EXPECT: usize = 1024;
 
 /// The habits of a client.
@@ -61,7 +61,7 @@ pub struct Joey {
 }
 
 impl Joey {
-    /// Over HTTP.
+    /// A client over HTTP.
     ///
     /// # Panics
     /// If the server's URL is not an address.
@@ -69,21 +69,21 @@ impl Joey {
         Self::at(&server.url, None)
     }
 
-    /// Over HTTPS, as in 2020.
+    /// A client over HTTPS, as in 2020.
     ///
     /// # Panics
     /// If the server was started without TLS.
     pub fn https(server: &Server) -> Self {
         let url = server.tls_url.as_deref().expect("a server with TLS");
         let ca = server.ca_pem().expect("a server with TLS");
-        // Node offers no other protocol than the one it speaks: none is negotiated.
+        // Node offers only its own protocol, so none is negotiated.
         Self::at(
             url,
             Some(TlsConnector::from(Arc::new(client_config(ca, &[])))),
         )
     }
 
-    /// Over HTTP, to any server: a stand-in, to examine what this client sends.
+    /// A client over HTTP of any server, such as a stand-in that examines its requests.
     pub fn to(address: SocketAddr) -> Self {
         Self::at(&address.to_string(), None)
     }
@@ -216,14 +216,14 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Adds a header, spelt as it is written here.
+    /// Adds a header, with exactly this spelling.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = Some(body.as_ref().to_vec());

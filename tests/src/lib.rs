@@ -1,23 +1,23 @@
-//! The harness of black-box tests of iof: the real binary, and real servers on loopback for it to talk to.
+//! The harness of black-box tests of iof: the real binary, and real servers on loopback as its peers.
 //!
-//! * [`server`] starts `iof serve`, stops it or kills it, and starts it again on the same data; [`call`] is how to
-//!   talk to it.
+//! * [`server`] starts `iof serve`, stops or kills it, and starts it again on the same data; [`call`] sends requests to
+//!   it.
 //! * [`deploy`] deploys with grants and sets secrets.
-//! * [`joey`] talks to it as the clients of 2020 did, to the byte.
+//! * [`joey`] sends the requests of the clients of 2020, to the byte.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
-//! * [`upstream`] is any other server that a function may call, with the manners that the test asks for.
+//! * [`upstream`] is any other server that a function may call, with the behaviour that the test chooses.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
-//! * [`user`] types commands into a terminal and says what came back, without what is different every time.
-//! * [`pages`] serves a folder, as any web server in front of a page does.
+//! * [`user`] runs commands and returns their output, without the parts that differ every time.
+//! * [`pages`] serves a folder, like any web server of a page.
 //!
-//! Everything ends with the value that started it: a dropped server takes its process along, a dropped stand-in its
-//! listener and its connections. No process is ever looked for by name.
+//! Everything ends with the value that started it: a dropped server ends its process, a dropped stand-in its listener
+//! and its connections. Processes are never found by name.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a harness that cannot do its part must end the test there and then, with the cause"
+    reason = "a harness that fails must end the test at once, with the cause"
 )]
 
 pub mod call;

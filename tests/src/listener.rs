@@ -48,7 +48,7 @@ impl Listener {
                 connections.spawn(async move {
                     match tls {
                         None => talk(stream, router).await,
-                        // A client that does not trust us closes the connection, as it may.
+                        // A client that does not trust the certificate may close the connection.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
                                 talk(stream, router).await;
@@ -68,7 +68,7 @@ impl Listener {
 
 async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
     let service = TowerToHyperService::new(router);
-    // Errors here concern the other side, which sees its connection end.
+    // The other side sees such errors as the end of its connection.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -86,7 +86,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A fresh authority that vouches for `names`.
+    /// A new authority, and a certificate for `names`.
     ///
     /// # Panics
     /// If there is no randomness.

@@ -42,7 +42,7 @@ struct Shared {
 }
 
 impl MailService {
-    /// Starts on a free port of loopback; `token` is the only one that it accepts.
+    /// Starts the service on a free port of loopback; `token` is the only one that it accepts.
     pub async fn start(token: &str) -> Self {
         let identity = Identity::new(&[HOST]);
         let shared = Arc::new(Shared {
@@ -67,7 +67,7 @@ impl MailService {
         self.listener.address
     }
 
-    /// The certificate authority that vouches for it, as PEM.
+    /// The authority of its certificate, as PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }

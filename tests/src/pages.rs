@@ -1,4 +1,4 @@
-//! A folder over HTTP, so that a page in a browser has an origin of its own; and a proxy in front of a server.
+//! A web server for a folder, so that a page in a browser has a separate origin; and a proxy in front of a server.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -45,7 +45,7 @@ async fn file(State(folder): State<PathBuf>, uri: Uri) -> Response {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    // One folder, no way out of it.
+    // Only files directly in the folder are served.
     if name.contains(['/', '\\', '%']) || name.starts_with('.') {
         return StatusCode::NOT_FOUND.into_response();
     }
@@ -69,7 +69,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts, without a server behind it yet.
+    /// Starts the proxy, without a server behind it yet.
     ///
     /// # Panics
     /// If no client can be built.

@@ -32,7 +32,7 @@ pub struct Builder {
     program: Option<PathBuf>,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    /// With HTTPS as well; made once, so that a restart shows the same certificate.
+    /// The certificate for HTTPS; made once, so that a restart shows the same one.
     tls: Option<Certificate>,
 }
 
@@ -59,21 +59,21 @@ impl Builder {
         self
     }
 
-    /// One more argument after `serve --listen … --data … --config …`.
+    /// Adds an argument after `serve --listen … --data … --config …`.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// A variable of the environment, which is otherwise without any `IOF_…`.
+    /// Sets a variable of the environment, which otherwise contains no `IOF_…`.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// HTTPS beside HTTP, on a free port, with a certificate for `localhost` from an authority of its own.
+    /// Adds HTTPS on a free port, with a certificate for `localhost` from a separate authority.
     ///
     /// The configuration must not have a table `[tls]` itself.
     #[must_use]
@@ -87,7 +87,7 @@ impl Builder {
         self
     }
 
-    /// Starts, and waits until the server listens.
+    /// Starts the server, and waits until it listens.
     ///
     /// # Panics
     /// If it does not, with all its output.
@@ -105,7 +105,7 @@ impl Builder {
     /// Starts a server that must refuse to start, and returns the exit status and the output.
     ///
     /// # Panics
-    /// If the server starts all the same.
+    /// If the server starts.
     pub async fn refused(self) -> Refused {
         let home = tempfile::Builder::new()
             .prefix("iof-test-")
@@ -154,9 +154,9 @@ pub struct Server {
     /// The URL at which it listens for HTTPS, such as `https://127.0.0.1:40124`, if it was started with
     /// [`Builder::tls`].
     pub tls_url: Option<String>,
-    /// The process. `kill_on_drop` ends it with the test, however that goes.
+    /// The process. `kill_on_drop` ends it with the test, whatever its result.
     child: Child,
-    /// Its stderr: a file, so that what it wrote before an answer is there when the answer is.
+    /// Its stderr: a file, so that all lines that were written before an answer are there when the answer is.
     log: File,
     /// The task that reads its stdout, so that it never waits for a reader.
     readers: JoinSet<()>,
@@ -173,7 +173,7 @@ impl Server {
         Self::builder().config(config).start().await
     }
 
-    /// For more than a configuration.
+    /// The options of a server, to be extended.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
@@ -184,7 +184,7 @@ impl Server {
         self.home.path().join("data")
     }
 
-    /// The certificate authority that vouches for its HTTPS, as PEM.
+    /// The authority of its certificate for HTTPS, as PEM.
     pub fn ca_pem(&self) -> Option<&str> {
         self.builder.tls.as_ref().map(|tls| tls.ca.as_str())
     }
@@ -199,7 +199,7 @@ impl Server {
         contents(&self.log)
     }
 
-    /// Stops as a service manager does, with SIGTERM, and returns the exit status.
+    /// Stops the server by SIGTERM, like a service manager, and returns the exit status.
     ///
     /// # Panics
     /// If it takes longer than 45 seconds.
@@ -233,13 +233,13 @@ impl Server {
     }
 
     async fn ended(&mut self, status: io::Result<ExitStatus>) -> ExitStatus {
-        // Child processes may hold the streams open; what they say after the end is not waited for long.
+        // Child processes may hold the streams open; their output after the end is awaited only briefly.
         let readers = async { while self.readers.join_next().await.is_some() {} };
         let _ = timeout(Duration::from_secs(2), readers).await;
         status.expect("a process that ended")
     }
 
-    /// The same server again on the same data, on a new port. The old process must have ended.
+    /// Starts the server again on the same data, on a new port. The old process must have ended.
     ///
     /// # Panics
     /// If the old process still runs, or the new one does not start.
@@ -277,7 +277,7 @@ impl Server {
                     .await
                     .map_err(|e| failed(e.to_string()))?;
             }
-            // A table of its own, so it may follow whatever there is.
+            // A separate table, so it may follow any configuration.
             text.push_str(&format!(
                 "\n[tls]\nlisten = \"127.0.0.1:0\"\ncertificate = {chain:?}\nkey = {key:?}\n"
             ));
@@ -292,7 +292,7 @@ impl Server {
         {
             command.env_remove(name);
         }
-        // Child processes may open it again, and append as well.
+        // Child processes may open the file again, and append to it.
         let log = tempfile::Builder::new()
             .append(true)
             .tempfile_in(home.path())
@@ -325,8 +325,8 @@ impl Server {
             };
             Some((url, tls_url))
         };
-        let said = timeout(START, both).await;
-        let Ok(Some((url, tls_url))) = said else {
+        let output = timeout(START, both).await;
+        let Ok(Some((url, tls_url))) = output else {
             let status = match timeout(Duration::from_secs(2), child.wait()).await {
                 Ok(status) => status.ok(),
                 Err(_) => None,
@@ -346,7 +346,7 @@ impl Server {
         readers.spawn(async move {
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
         });
-        // A proxy of the machine must not stand between a test and its own server.
+        // A proxy of the machine must not be used for the test's own server.
         let client = reqwest::Client::builder()
             .no_proxy()
             .build()
@@ -364,7 +364,7 @@ impl Server {
     }
 }
 
-/// The `iof` that tests start: `IOF_BIN`, or what Cargo built beside this program.
+/// The `iof` that tests start: `IOF_BIN`, or the one that Cargo built beside this program.
 pub fn program() -> PathBuf {
     if let Some(program) = std::env::var_os("IOF_BIN") {
         return program.into();

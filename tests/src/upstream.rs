@@ -1,9 +1,9 @@
-//! A real HTTP server on loopback with the behaviour that a test asks for, and a record of its requests.
+//! A real HTTP server on loopback with the behaviour that a test chooses, and a record of its requests.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/echo` | 200, JSON of the method, the path with its query, the headers and the body |
-//! | `/mirror` | 200, the bytes that came, under the type that they came with |
+//! | `/mirror` | 200, the body and the content type of the request |
 //! | `/image` | 200, `image/png`: [`IMAGE`] |
 //! | `/binary` | 200, `application/octet-stream`: [`binary`] |
 //! | `/status/N` | the status N, and the body `status N` |
@@ -14,7 +14,7 @@
 //! | `/cut/N` | 200, N bytes, and then the connection breaks inside the body |
 //! | `/redirect/N?URL` | the status N with `location: URL`, percent-encoded or not |
 //! | `/loop` | 302 to itself |
-//! | `/gzip` | 200, `content-encoding: gzip`: [`GZIP_TEXT`] squeezed |
+//! | `/gzip` | 200, `content-encoding: gzip`: [`GZIP_TEXT`] compressed |
 //! | `/headers/N` | 200, N headers `x-flood-…` |
 //! | `/nothing` | 204 |
 
@@ -56,7 +56,7 @@ const GZIP: [u8; 29] = [
 /// The body of `/image`: the start of a PNG, which every text decoder changes.
 pub const IMAGE: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 
-/// The body of `/binary`: every byte there is, and a sequence that is not UTF-8 across them.
+/// The body of `/binary`: every byte, and sequences that are not UTF-8.
 pub fn binary() -> Vec<u8> {
     (0..=255).chain([0xff, 0xfe, 0, 0xc3]).collect()
 }
@@ -83,7 +83,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Plain HTTP on a free port of loopback.
+    /// Starts a server of plain HTTP on a free port of loopback.
     pub async fn start() -> Self {
         let seen = Record::default();
         let listener = Listener::start(router(&seen), None).await;
@@ -95,7 +95,7 @@ impl Upstream {
         }
     }
 
-    /// HTTPS with a certificate for these names, from its own authority.
+    /// Starts a server of HTTPS with a certificate for these names, from its own authority.
     pub async fn start_tls(names: &[&str]) -> Self {
         let identity = Identity::new(names);
         let seen = Record::default();
@@ -214,7 +214,7 @@ async fn echo(request: Request) -> Response {
             )
         })
         .collect();
-    let said = json!({
+    let response = json!({
         "method": parts.method.as_str(),
         "path": parts.uri.path_and_query().map(|path| path.as_str()),
         "headers": headers,
@@ -222,7 +222,7 @@ async fn echo(request: Request) -> Response {
     });
     (
         [(header::CONTENT_TYPE, "application/json")],
-        said.to_string(),
+        response.to_string(),
     )
         .into_response()
 }
@@ -269,7 +269,7 @@ async fn cut(Path(count): Path<usize>) -> Body {
     let start = Ok(Bytes::from(vec![b'c'; count]));
     Body::from_stream(
         stream::iter([start, Err(std::io::Error::other("cut, as asked for"))]).then(|part| async {
-            // Time for the first part to leave before the second breaks the connection.
+            // Time for the first part to be sent before the second aborts the connection.
             sleep(Duration::from_millis(20)).await;
             part
         }),
@@ -300,8 +300,8 @@ async fn headers(Path(count): Path<usize>) -> Response {
     (flood, "flooded").into_response()
 }
 
-/// A server that reads once, sends these bytes whatever was asked, and closes the connection: for answers that no
-/// correct HTTP server gives.
+/// A server that reads once, sends these bytes for any request, and closes the connection: for answers that no correct
+/// HTTP server gives.
 pub struct Rude {
     address: SocketAddr,
     /// The accept loop.
@@ -309,7 +309,7 @@ pub struct Rude {
 }
 
 impl Rude {
-    /// Starts on a free port of loopback.
+    /// Starts the server on a free port of loopback.
     pub async fn start(answer: impl Into<Bytes>) -> Self {
         let answer = answer.into();
         let socket = TcpListener::bind("127.0.0.1:0")

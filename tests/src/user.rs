@@ -1,4 +1,4 @@
-//! A user at a terminal: the input, and all the output.
+//! A user of the command line: the commands, and all their output.
 
 use crate::server::program;
 use std::path::Path;
@@ -13,7 +13,7 @@ pub struct User {
 }
 
 impl User {
-    /// Of this server.
+    /// A user of this server.
     ///
     /// # Panics
     /// If there is no temporary directory.
@@ -24,7 +24,7 @@ impl User {
         }
     }
 
-    /// The home directory, in which commands are typed.
+    /// The home directory, in which commands are run.
     pub fn folder(&self) -> &Path {
         self.home.path()
     }
@@ -35,7 +35,7 @@ impl User {
     /// If it does not start.
     #[expect(
         clippy::disallowed_methods,
-        reason = "whoever types blocks a thread that was given for it"
+        reason = "a command blocks a thread that is meant for it"
     )]
     pub fn run(&self, args: &[&str], stdin: &str) -> Output {
         use std::io::Write;
@@ -53,12 +53,12 @@ impl User {
             command.env("IOF_SERVER", &self.server);
         }
         let mut child = command.spawn().unwrap();
-        // A program that reads no stdin has gone.
+        // A program that reads no stdin may have ended.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         child.wait_with_output().unwrap()
     }
 
-    /// The line, its output, and its exit status, without the parts that differ every time.
+    /// Runs a command, and returns its line, its output and its exit status, without the parts that differ every time.
     pub async fn types(&self, line: &[&str]) -> String {
         self.types_with(line, "").await
     }
@@ -79,7 +79,7 @@ impl User {
         self.stable(&text)
     }
 
-    /// Without ports, folders, times and ids.
+    /// A text without ports, folders, times and ids.
     pub fn stable(&self, text: &str) -> String {
         let text = match self.server.as_str() {
             "" => text.to_owned(),
@@ -115,12 +115,12 @@ impl User {
             }
             stable += &words.concat();
         }
-        // Times of day, and how long something took.
+        // Times of day, and durations.
         times(&stable)
     }
 }
 
-/// `2026-11-23T19:58:43.627Z` is INSTANT; a round one is somebody's example.
+/// Replaces times such as `2026-11-23T19:58:43.627Z` by INSTANT; a round one is an example and stays.
 fn without_instants(text: &str) -> String {
     let mut parts = text.split('"');
     let mut stable = parts.next().unwrap_or_default().to_owned();
@@ -132,7 +132,7 @@ fn without_instants(text: &str) -> String {
     stable
 }
 
-/// `"ms":12` is `"ms":TOOK`.
+/// Replaces `"ms":12` by `"ms":TOOK`.
 fn without_milliseconds(text: &str) -> String {
     let mut parts = text.split("\"ms\":");
     let mut stable = parts.next().unwrap_or_default().to_owned();
@@ -153,7 +153,7 @@ fn date_like(word: &str) -> bool {
     parts.len() == 3 && parts[0].len() == 4 && parts[0].starts_with("20")
 }
 
-/// `DATE 12:34:56` and `DATET12:34:56.789Z` are TIME; `0.12 ms` is TOOK.
+/// Replaces `DATE 12:34:56` and `DATET12:34:56.789Z` by TIME, and `0.12 ms` by TOOK.
 fn times(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {

@@ -1,7 +1,7 @@
-//! `cargo xtask demo`: builds what the demo needs, and hands over to it.
+//! `cargo xtask demo`: builds the demo and its programs, and runs it in place of this process.
 //!
-//! The demo itself is a program of the test harness (`tests/demo`), which brings the stand-in for the mail service
-//! along. This program stays small, so that its first word comes soon.
+//! The demo itself is a program of the test harness (`tests/demo`), which contains the stand-in for the mail service.
+//! This program stays small, so that its first output comes soon.
 
 use std::{os::unix::process::CommandExt, process::Command};
 
@@ -31,7 +31,7 @@ pub(crate) fn run(once: bool) -> Outcome {
     let mut demo = Command::new(&program);
     demo.args(once.then_some("--once"))
         .current_dir(paths::root());
-    // The demo takes this program's place, so that Ctrl-C reaches it alone and it can end what it started.
+    // The demo replaces this process, so that only it gets Ctrl-C and it can end its own processes.
     Err(Problem::new(format!(
         "{}: {}",
         program.display(),

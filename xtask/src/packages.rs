@@ -7,17 +7,17 @@ use crate::{
     step::{Outcome, Problem, step},
 };
 
-/// Installs packages, where this account may: as root, or through a `sudo` that asks nothing.
+/// Installs packages, if this account may: as root, or through a `sudo` without a password.
 pub(crate) fn install(packages: &[&str], why: &str) -> Outcome {
     let list = packages.join(" ");
     let by_hand = format!(
         "install {list} ({why}), for instance with\n    sudo apt-get install -y --no-install-recommends {list}"
     );
     if find("apt-get").is_none() {
-        return Err(
-            Problem::new(format!("this system has no apt-get to install {list} with"))
-                .next(by_hand),
-        );
+        return Err(Problem::new(format!(
+            "this system has no apt-get, which would install {list}"
+        ))
+        .next(by_hand));
     }
     let Some(prefix) = privilege() else {
         return Err(Problem::new(format!("only root may install {list} here")).next(by_hand));
@@ -29,7 +29,7 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Outcome {
                 .args(packages);
             run(apt.env("DEBIAN_FRONTEND", "noninteractive"))
         };
-        // The lists of packages may be absent or old: then they are fetched, and it is tried once more.
+        // The lists of packages may be absent or old: then they are fetched, and the installation is tried once more.
         install()
             .or_else(|_| {
                 run(privileged(&prefix, "apt-get").args(["update", "-q"])).and_then(|()| install())
@@ -47,7 +47,7 @@ pub(crate) fn need(program: &str, package: &str, why: &str) -> Outcome {
     }
 }
 
-/// What stands before a command that only root may run; `None` when this account may not.
+/// The prefix of a command that only root may run; `None` if this account may not run it.
 fn privilege() -> Option<Vec<String>> {
     if output(Command::new("id").arg("-u")).ok()?.trim() == "0" {
         return Some(Vec::new());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
-    // As Cargo runs it, rather than as it was compiled: two checkouts may share a target directory.
+    // From the variable of Cargo at run time, not at compile time, because two checkouts may share a target directory.
     let here = std::env::var_os("CARGO_MANIFEST_DIR");
     let here = here.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     here.parent().unwrap_or(&here).into()
@@ -19,7 +19,7 @@ pub(crate) fn target() -> PathBuf {
     marked.map_or_else(|| root().join("target"), Path::to_path_buf)
 }
 
-/// Where built guests are put, one file a guest.
+/// The directory of built guests, one file for each.
 pub(crate) fn wasm() -> PathBuf {
     target().join("guests/wasm")
 }

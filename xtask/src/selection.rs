@@ -1,8 +1,8 @@
 //! The packages and features that chores name to cargo.
 //!
-//! Cargo compiles a dependency for the features that the selected packages ask for together, so that a chore which
-//! selected others would compile it again, and all that stands on it. Tests, lints and documentation select the whole
-//! workspace; the package `iof-unified` makes the demo's smaller selection ask for the same features.
+//! Cargo compiles a dependency with the union of the features that the selected packages enable, so a chore with
+//! another selection would compile it again, with everything that depends on it. Tests, lints and documentation select
+//! the whole workspace; the package `iof-unified` makes the demo's smaller selection enable the same features.
 
 use std::collections::BTreeSet;
 
@@ -40,13 +40,13 @@ pub(crate) fn check() -> Outcome {
         return Ok(());
     }
     Err(Problem::new(format!(
-        "the demo and the tests compile dependencies twice, of which the demo asks for\n    {}",
+        "the demo and the tests compile dependencies twice; the demo's are\n    {}",
         own.join("\n    ")
     ))
-    .next("add what the tests ask for beyond it (`cargo tree --workspace --format '{p} {f}'`) to crates/unified/Cargo.toml"))
+    .next("add the features that only the tests enable (`cargo tree --workspace --format '{p} {f}'`) to crates/unified/Cargo.toml"))
 }
 
-/// The dependencies of a selection, our own packages aside, each with its features.
+/// The dependencies of a selection without our own packages, each with its features.
 fn dependencies(selection: &[&str], edges: &str) -> Outcome<BTreeSet<String>> {
     let mut tree = cargo();
     tree.args([

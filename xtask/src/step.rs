@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The reason why a chore cannot go on.
+/// The reason why a chore cannot continue.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    what: String,
+    message: String,
     next: Option<String>,
 }
 
@@ -17,14 +17,14 @@ pub(crate) struct Problem {
 pub(crate) type Outcome<T = ()> = Result<T, Problem>;
 
 impl Problem {
-    pub(crate) fn new(what: impl fmt::Display) -> Self {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
         Self {
-            what: what.to_string(),
+            message: message.to_string(),
             next: None,
         }
     }
 
-    /// Adds what the reader can do about it.
+    /// Adds the next step for the reader.
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
@@ -33,7 +33,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "problem: {}", self.what)?;
+        write!(f, "problem: {}", self.message)?;
         match &self.next {
             Some(next) => write!(f, "\nnext: {next}"),
             None => Ok(()),
@@ -42,8 +42,8 @@ impl fmt::Display for Problem {
 }
 
 /// Announces a step, does it, and prints how long it took. The step may print lines of its own in between.
-pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
-    println!("== {what}");
+pub(crate) fn step<T>(title: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    println!("== {title}");
     let _ = std::io::stdout().flush();
     let start = Instant::now();
     let outcome = work();

@@ -12,7 +12,7 @@ use crate::{
     step::{Outcome, Problem},
 };
 
-/// How often each system call was made, most frequent first.
+/// The number of calls of each system call, most frequent first.
 pub(crate) type Counts = Vec<(String, u64)>;
 
 /// Counts the system calls of process `pid` and all its threads for as long as `work` takes.
@@ -30,14 +30,14 @@ pub(crate) fn count<T>(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| Problem::new(format!("strace does not start: {e}")))?;
-    let mut said = String::new();
+    let mut line = String::new();
     let mut attached = false;
     if let Some(stderr) = strace.stderr.take() {
         let mut stderr = BufReader::new(stderr);
-        while !attached && stderr.read_line(&mut said).is_ok_and(|read| read > 0) {
-            attached = said.contains(" attached");
+        while !attached && stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
+            attached = line.contains(" attached");
         }
-        // strace prints more when threads come and go; its pipe must not fill up and block it.
+        // strace prints more when threads start and end; its pipe must not fill up and block it.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
     }
     let worked = if attached {
@@ -45,7 +45,7 @@ pub(crate) fn count<T>(
     } else {
         Err(Problem::new(format!(
             "strace cannot watch process {pid}: {}",
-            said.trim()
+            line.trim()
         ))
         .next("run as root, or allow it with: sudo sysctl kernel.yama.ptrace_scope=0"))
     };
@@ -78,7 +78,7 @@ fn parse(table: &str) -> Counts {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn reads_what_strace_writes() {
+    fn a_table_of_strace_is_read() {
         let table = "\
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold, in one command.
+//! `cargo xtask test`: all tests and checks, in one command.
 
 use std::{path::Path, process::Command, time::Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     venv,
 };
 
-/// Holds a server against its own OpenAPI document.
+/// The package that checks a server against its own OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Runs the tests whose names contain one of the filters, or all of them and the checks of style.
@@ -65,22 +65,25 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
         return Ok(());
     }
 
-    step("run the tests of what has a workspace of its own", || {
-        for example in [
-            "examples/hello",
-            "examples/send-email",
-            "examples/pictures",
-            "examples/webhooks",
-            "crates/build/compat/wasm-bindgen-macro",
-            "crates/build/compat/wasm-bindgen",
-        ] {
-            let mut test = cargo();
-            test.args(["test", "--quiet"])
-                .current_dir(root.join(example));
-            process::run(test.env("CARGO_TARGET_DIR", paths::target().join("examples")))?;
-        }
-        Ok(())
-    })?;
+    step(
+        "run the tests of packages with a workspace of their own",
+        || {
+            for example in [
+                "examples/hello",
+                "examples/send-email",
+                "examples/pictures",
+                "examples/webhooks",
+                "crates/build/compat/wasm-bindgen-macro",
+                "crates/build/compat/wasm-bindgen",
+            ] {
+                let mut test = cargo();
+                test.args(["test", "--quiet"])
+                    .current_dir(root.join(example));
+                process::run(test.env("CARGO_TARGET_DIR", paths::target().join("examples")))?;
+            }
+            Ok(())
+        },
+    )?;
     step("run the examples in the documentation", || {
         process::run(&mut workspace(&["test", "--doc", "--workspace"]))
     })?;
@@ -106,8 +109,8 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     Ok(())
 }
 
-/// What tests need of the machine: programs that commands run; and for the browser, node with the driver's package, and
-/// Chromium.
+/// Installs the programs that tests need: those that commands run and, for the browser, node with the driver's package
+/// and Chromium.
 fn needs() -> Outcome {
     packages::need(
         "python3",
@@ -116,7 +119,7 @@ fn needs() -> Outcome {
     )?;
     venv::of("schemathesis", &[SCHEMATHESIS])?;
     packages::need("pebble", "pebble", "an authority for `[tls.acme]`")?;
-    packages::need("promtool", "prometheus", "it checks what it would scrape")?;
+    packages::need("promtool", "prometheus", "it checks the metrics")?;
     packages::need("convert", "imagemagick", "an example makes it a command")?;
     packages::need("ip", "iproute2", "tests make networks of their own")?;
     packages::need("unshare", "util-linux", "tests make networks of their own")?;

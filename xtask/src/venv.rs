@@ -1,4 +1,4 @@
-//! Python packages that a chore needs, each set in an environment of its own below the target directory, kept.
+//! Python packages that a chore needs; each set is kept in an environment of its own below the target directory.
 
 use std::{
     fs,
@@ -13,11 +13,11 @@ use crate::{
 };
 
 /// The Python of the environment `name`, which has `wanted`.
-pub(crate) fn of(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
+pub(crate) fn of(name: &str, packages: &[&str]) -> Outcome<PathBuf> {
     let venv = paths::target().join(name);
     let python = venv.join("bin/python");
-    let (mark, list) = (venv.join("iof-packages"), wanted.join(" "));
-    if fs::read_to_string(&mark).is_ok_and(|made| made == list) {
+    let (mark, list) = (venv.join("iof-packages"), packages.join(" "));
+    if fs::read_to_string(&mark).is_ok_and(|installed| installed == list) {
         return Ok(python);
     }
     packages::need("python3", "python3", name)?;
@@ -29,7 +29,7 @@ pub(crate) fn of(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
                 .args(["-m", "venv", "--clear"])
                 .arg(&venv))
         };
-        // Debian keeps the module apart.
+        // Debian has the module in a separate package.
         make().or_else(|_| {
             packages::install(&["python3-venv"], name)?;
             make()
@@ -42,11 +42,11 @@ pub(crate) fn of(name: &str, wanted: &[&str]) -> Outcome<PathBuf> {
                 "--quiet",
                 "--disable-pip-version-check",
             ])
-            .args(wanted))?;
+            .args(packages))?;
         fs::write(&mark, &list).map_err(|e| Problem::new(format!("{}: {e}", mark.display())))
     })
     .inspect_err(|_| {
-        // Half of it would be taken for all of it the next time.
+        // A partial environment would count as complete the next time.
         let _ = fs::remove_dir_all(&venv);
     })?;
     Ok(python)

@@ -99,7 +99,7 @@ impl Admission {
 
     async fn enqueue(&self, deadline: Option<Instant>) -> Result<Permit, AdmissionError> {
         let _waiter = Waiter::join(&self.0).ok_or(AdmissionError::QueueFull)?;
-        // A permit that was given back before this waiter was visible was not handed over.
+        // A permit that was returned before this waiter was visible was not handed over.
         if self.0.take() {
             return Ok(Permit(Arc::clone(&self.0)));
         }
@@ -110,7 +110,7 @@ impl Admission {
                 .await
                 .map_err(|_| AdmissionError::TimedOut)?,
         };
-        // A semaphore fails when it is closed, which this one never is.
+        // A semaphore fails only when it is closed, and this one never is.
         permit.map_err(|_| AdmissionError::TimedOut)?.forget();
         Ok(Permit(Arc::clone(&self.0)))
     }
@@ -161,7 +161,7 @@ impl Drop for Permit {
     }
 }
 
-/// A place in the queue, also while its wait is being cancelled.
+/// A place in the queue, held also while its wait is being cancelled.
 struct Waiter<'a>(&'a AtomicUsize);
 
 impl<'a> Waiter<'a> {
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn never_more_than_the_limit_and_nobody_is_forgotten() {
+    async fn permits_never_exceed_the_limit_and_every_waiter_gets_one() {
         let admission = Admission::with_wait(3, 1_000, Some(Duration::from_secs(10)));
         let (inside, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut calls = tokio::task::JoinSet::new();
@@ -243,9 +243,9 @@ mod tests {
         assert_eq!(admission.running(), 1);
     }
 
-    /// Waiters that leave at any moment do not leave a permit behind that cannot be taken.
+    /// A waiter that leaves at any moment does not take a permit with it.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn no_permit_is_lost_to_a_waiter_that_goes() {
+    async fn a_waiter_that_leaves_loses_no_permit() {
         let admission = Admission::new(2, 1_000);
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..2_000_u64 {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_comes_before_who_arrives() {
+    async fn waiters_come_before_new_arrivals() {
         let admission = Admission::new(1, 5);
         let held = admission.try_acquire().unwrap();
         let mut cx = Context::from_waker(Waker::noop());
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_limit_beyond_the_semaphores_is_as_good_as_none() {
+    async fn a_limit_beyond_the_maximum_of_the_semaphore_has_no_effect() {
         let admission = Admission::new(usize::MAX, 0);
         let _permit = admission.acquire().await.unwrap();
         assert_eq!(admission.running(), 1);

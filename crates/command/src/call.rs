@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// The input of a command, as a function gives it.
+/// The input of a command, from a function.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The arguments, without the command's name.
@@ -40,14 +40,14 @@ pub struct Output {
 /// that keeps time may end with it, and say on stderr what it waited for.
 pub const TIMED_OUT: i32 = 110;
 
-/// Why a command was not run, or not to its end. What a function sees of it depends on its kind
-/// (a 2020 module gets what SSVM returned), and is the engine's to decide.
+/// The reason why a command was not run, or not to its end. The engine decides how a function sees it: that depends on
+/// the function's kind (a 2020 module gets what SSVM returned).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The function has no grant for the name, whether it exists or not.
     #[error("the command is not granted")]
     NotGranted,
-    /// Granted, and nothing has the name.
+    /// The name is granted, but no command has it.
     #[error("there is no such command")]
     NotFound,
     /// The request's timeout or the call's deadline passed.
@@ -82,7 +82,7 @@ pub struct CallContext {
     pub secrets: Arc<SecretInjections>,
     /// The number of calls that led to this one, each causing the next.
     pub depth: u32,
-    /// When the call ends, and every command in it.
+    /// The time at which the call ends, and every command in it.
     pub deadline: Instant,
 }
 

@@ -1,6 +1,6 @@
 //! HTTP requests whose bodies stream: how a component reaches the outside (`wasi:http`).
 //!
-//! As with commands, what sends them is elsewhere: the engine builds without an HTTP client.
+//! As with commands, the client that sends them is in another crate: the engine builds without an HTTP client.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,11 +19,11 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A request of a function.
 pub struct HttpRequest {
-    /// Its head, and its body, which is still being made.
+    /// Its head, and its body, which the function is still writing.
     pub request: Request<UnsyncBoxBody<Bytes, BodyError>>,
     /// The time for the first byte of the response, if the function gives it less than the server does.
     pub first_byte: Option<Duration>,
-    /// The same between two parts of its body.
+    /// The time between two parts of the body of the response, if the function gives it less than the server does.
     pub between_bytes: Option<Duration>,
 }
 
@@ -38,7 +38,7 @@ pub struct HttpResponse {
 /// A client that sends requests by the rules of each call's grants.
 #[async_trait]
 pub trait HttpClient: Send + Sync {
-    /// Sends a request for `call`, and returns when the head of the response is here. Redirects are responses.
+    /// Sends a request for `call`, and returns when the head of the response has arrived. Redirects are responses.
     ///
     /// # Errors
     /// A fault of source `outbound`.

@@ -27,8 +27,8 @@ pub trait Command: Send + Sync {
         false
     }
 
-    /// The words for a function that it is not granted: what to declare. `None` for those of 2020, which know it from their
-    /// server only.
+    /// The message for a function without the grant: the declaration that grants it. `None` for the commands of 2020,
+    /// which only the server grants.
     fn how_to_grant(&self) -> Option<&'static str> {
         None
     }
@@ -83,7 +83,7 @@ impl Registry {
         self.commands.keys().map(String::as_str)
     }
 
-    /// The declaration that grants a command which every server has, so that its name tells nothing.
+    /// The declaration that grants a command which every server has, so that its existence is not a secret.
     pub fn how_to_grant(&self, name: &str) -> Option<&'static str> {
         self.commands.get(name)?.how_to_grant()
     }
@@ -126,7 +126,7 @@ impl Registry {
         };
         match output {
             Some(output) if Instant::now() < deadline => Ok(output),
-            // The message about what it waited for is worth more than the fact that it waited.
+            // The command's own message names the cause of the wait, so it is preferred.
             Some(output) if command.keeps_time() && output.status == TIMED_OUT => Ok(output),
             _ => Err(Refusal::TimedOut),
         }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::Grants;
 
-    /// Sleeps for as many milliseconds as its first argument says.
+    /// A command that sleeps for the milliseconds of its first argument.
     struct Sleep;
 
     #[async_trait]
@@ -225,7 +225,7 @@ mod tests {
             (SHORT, LONG, 1000, false),
             (LONG, Duration::ZERO, 0, false),
             (LONG, Duration::MAX, 1000, true),
-            // If both timers fire at the same instant, it is late, always.
+            // If both timers fire at the same instant, the run always counts as late.
             (LONG, SHORT, 50, false),
         ] {
             let started = Instant::now();

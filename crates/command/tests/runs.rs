@@ -1,4 +1,4 @@
-//! What a sink is given: every run once, whatever became of it.
+//! An observer gets the record of every run once, whatever its outcome.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a failed test")]
 
@@ -15,7 +15,7 @@ struct Kept(Mutex<Vec<Run<'static>>>);
 
 impl Observer for Kept {
     fn ran(&self, run: &Run<'_>) {
-        // Kept as long as the tests run.
+        // The service lives as long as the test.
         let command = run.command.to_owned().leak();
         self.0.lock().unwrap().push(Run { command, ..*run });
     }
@@ -29,7 +29,7 @@ impl Kept {
     }
 }
 
-/// Fails with a word on both outputs, or never ends if told so.
+/// A command that fails with a word on both outputs, or never ends, by its argument.
 struct Fail;
 
 #[async_trait]
@@ -84,11 +84,11 @@ fn request(args: &[&str], timeout: Duration) -> Request {
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_run_to_its_end() {
+async fn a_finished_run_is_recorded() {
     let (registry, kept, call) = setup();
     let before = SystemTime::now();
-    let asked = request(&["ab", "c"], LONG);
-    registry.run(&call, "fail", asked).await.unwrap();
+    let input = request(&["ab", "c"], LONG);
+    registry.run(&call, "fail", input).await.unwrap();
     let run = kept.only();
     assert!(run.at >= before && run.at + run.took <= SystemTime::now());
     let expected = Run {
@@ -107,7 +107,7 @@ async fn a_run_to_its_end() {
 }
 
 #[tokio::test]
-async fn what_was_refused() {
+async fn a_refused_run_is_recorded() {
     let (registry, kept, call) = setup();
     let long = "ä".repeat(9000);
     for (name, outcome) in [
@@ -115,8 +115,8 @@ async fn what_was_refused() {
         (&*long, "not-granted"),
         ("missing", "not-found"),
     ] {
-        let asked = request(&["never"], LONG);
-        registry.run(&call, name, asked).await.unwrap_err();
+        let input = request(&["never"], LONG);
+        registry.run(&call, name, input).await.unwrap_err();
         let run = kept.only();
         assert_eq!((run.outcome, run.status), (outcome, None));
         assert_eq!((run.bytes_out, run.bytes_in), (10, 0));
@@ -128,17 +128,17 @@ async fn what_was_refused() {
 }
 
 #[tokio::test]
-async fn what_did_not_end() {
+async fn an_unfinished_run_is_recorded() {
     let (registry, kept, call) = setup();
     let short = Duration::from_millis(20);
-    let asked = request(&["never"], short);
-    registry.run(&call, "fail", asked).await.unwrap_err();
+    let input = request(&["never"], short);
+    registry.run(&call, "fail", input).await.unwrap_err();
     let run = kept.only();
     assert_eq!((run.outcome, run.status), ("timed-out", None));
     assert!(run.took >= short);
 
-    let asked = registry.run(&call, "fail", request(&["never"], LONG));
-    tokio::time::timeout(short, asked).await.unwrap_err();
+    let run = registry.run(&call, "fail", request(&["never"], LONG));
+    tokio::time::timeout(short, run).await.unwrap_err();
     let run = kept.only();
     assert_eq!((run.outcome, run.status), ("cancelled", None));
     assert!(run.took >= short);

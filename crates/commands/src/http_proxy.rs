@@ -91,7 +91,7 @@ impl Command for HttpProxy {
                 stdout,
                 ..Output::default()
             },
-            // Its deadline passed before its turn came: the message says so, and names the setting.
+            // Its deadline passed before its turn came: the message says that, and names the setting.
             Err(failure) if failure.waited && Instant::now() >= own.min(call.deadline) => Output {
                 status: TIMED_OUT,
                 ..failure.into_output()
@@ -118,7 +118,7 @@ pub struct Options {
     /// `--retry N`: how often a request with a temporary failure is sent again; see
     /// [`Outbound::retries`].
     pub retries: u32,
-    /// `--compressed`: a compressed response is asked for, and decoded; see [`Outbound::decode`].
+    /// `--compressed`: a compressed response is requested, and decoded; see [`Outbound::decode`].
     pub compressed: bool,
 }
 
@@ -159,12 +159,13 @@ impl Invocation {
                         words = rest;
                         Some(value)
                     });
-                    options.retries = value
-                        .and_then(|value| value.parse().ok())
-                        .ok_or_else(|| usage("--retry needs a number, such as --retry 3"))?;
+                    options.retries =
+                        value.and_then(|value| value.parse().ok()).ok_or_else(|| {
+                            usage("the option --retry has no number. Write one, such as --retry 3")
+                        })?;
                 }
                 ("--", None) => break,
-                _ => return Err(usage(format!("there is no option {option:?}"))),
+                _ => return Err(usage(format!("unknown option: got {option:?}"))),
             }
         }
         Invocation::new(options, words)
@@ -180,7 +181,7 @@ impl Invocation {
             [_] => return Err(usage("the URL is missing")),
             [method, url] => (method, url, None),
             [method, url, headers] => (method, url, Some(headers)),
-            [_, _, _, more, ..] => return Err(usage(format!("unexpected argument {more:?}"))),
+            [_, _, _, more, ..] => return Err(usage(format!("unexpected argument: got {more:?}"))),
         };
         let url = parse_outbound_url(url)?;
         Ok(Invocation {
@@ -257,7 +258,7 @@ impl From<Error> for Failure {
             | Kind::Protocol => status::PROTOCOL,
         };
         let next = match error.kind() {
-            // Of a name inside, the function hears what it hears of a missing one.
+            // For an internal name, the function gets the same error as for a missing one.
             Kind::Dns => {
                 ". Check its spelling; a name inside the server's network is reached only where its operator pins it \
                  (egress.pin)"
@@ -281,7 +282,10 @@ fn parse_method(text: &str) -> Result<Method, Failure> {
             .iter()
             .map(|m| m.as_str().to_ascii_lowercase())
             .collect();
-        let message = format!("unknown method {text:?}; one of {}", known.join(", "));
+        let message = format!(
+            "unknown method: got {text:?}. Use one of {}",
+            known.join(", ")
+        );
         Failure {
             status: status::USAGE,
             message,
@@ -298,11 +302,11 @@ fn parse_headers(text: &str) -> Result<HeaderMap, Failure> {
     };
     let headers: Value = serde_json::from_str(text).map_err(|e| {
         wrong(format!(
-            "HEADERS_JSON is not JSON ({e}); write an object such as {{\"Accept\":\"text/html\"}}"
+            "HEADERS_JSON is not JSON: {e}. Write an object such as {{\"Accept\":\"text/html\"}}"
         ))
     })?;
     let Value::Object(headers) = headers else {
-        let message = "HEADERS_JSON is not an object; write one such as {\"Accept\":\"text/html\"}";
+        let message = "HEADERS_JSON is not an object. Write one such as {\"Accept\":\"text/html\"}";
         return Err(wrong(message.to_owned()));
     };
     let mut map = HeaderMap::with_capacity(headers.len());

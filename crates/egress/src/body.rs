@@ -39,11 +39,11 @@ impl Body {
         }
     }
 
-    /// Lets the connection send more of its request while nobody takes the response. Returns whether it can.
+    /// Lets the connection send more of its request while the response is not read. Returns `true` if it can.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.connection {
             Some(ReturnToPool { http1, .. }) => http1.drive(cx),
-            // HTTP/2 goes on by itself.
+            // HTTP/2 continues by itself.
             None => true,
         }
     }
@@ -68,7 +68,7 @@ impl http_body::Body for Body {
         match connection {
             None => incoming.poll_frame(cx),
             Some(ReturnToPool { http1, .. }) => {
-                // A chunk may be there; asking for one makes the connection read the next.
+                // A chunk may be ready; polling for one makes the connection read the next.
                 let first = incoming
                     .as_mut()
                     .poll_frame(&mut Context::from_waker(Waker::noop()));
@@ -93,7 +93,7 @@ impl http_body::Body for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Before the connection is asked: it closes when its body is not read to the end.
+        // Checked before the connection is polled, which closes it if its body is not read to the end.
         self.incoming = None;
         if let Some(ReturnToPool {
             mut http1,

@@ -160,10 +160,10 @@ impl Egress {
         }
     }
 
-    /// Sends a request whose body may still be made, and hands out the response while it arrives, through `head`.
-    /// Returns when both have ended. The rules are those of [`Egress::send`]; redirects are responses, nothing is sent
-    /// again once a part of its body is gone, and `retries` and `decode` are ignored. Dropping the future cancels the
-    /// request: a body that is not at its end is then never taken for whole, on either side.
+    /// Sends a request whose body may still be in progress, and hands out the response while it arrives, through
+    /// `head`. Returns when both have ended. The rules are those of [`Egress::send`]; redirects are responses, nothing
+    /// is sent again once a part of its body is gone, and `retries` and `decode` are ignored. Dropping the future
+    /// cancels the request: a body that is not at its end then never counts as complete, on either side.
     ///
     /// # Errors
     /// An [`Error`] whose `Display` may be shown to the function. If the head was handed out before, it is the end of
@@ -202,7 +202,7 @@ impl Egress {
             sending: None,
             whole: None,
         });
-        // Boxed, as the future of a whole request need not carry it.
+        // Boxed, so that the future of a whole request need not carry it.
         self.run(context, hop, Some(transfer), record)
             .boxed()
             .await
@@ -257,7 +257,7 @@ impl Egress {
                     return Ok(Answered::Whole(response));
                 }
                 Ok(Answer::Delivered(delivered)) => {
-                    // What nobody took is recorded as cancelled.
+                    // A response that was not taken is recorded as cancelled.
                     if let Delivered::Whole = delivered {
                         record.done("ok");
                     }
@@ -329,7 +329,8 @@ fn check(config: &Config, headers: &HeaderMap, body: &Bytes) -> Result<(), Error
     Ok(())
 }
 
-/// The same for a request whose body is still to come: the bytes that it may have, and those that its head says.
+/// The same for a request whose body is still to come. Returns the bytes that the body may have, and those that the
+/// head states.
 fn check_stream(config: &Config, headers: &HeaderMap) -> Result<(u64, Option<u64>), Error> {
     headers::check_framing(headers)?;
     let declared = headers::declared_length(headers)?;
@@ -342,6 +343,7 @@ fn check_stream(config: &Config, headers: &HeaderMap) -> Result<(u64, Option<u64
 }
 
 fn too_large(size: u64, limit: u64) -> Error {
-    let message = format!("the request has {size} bytes, {limit} are allowed (limit max_request)");
+    let message =
+        format!("the request is larger than {limit} bytes: got {size} (limit max_request)");
     Error::new(Kind::RequestTooLarge, message)
 }

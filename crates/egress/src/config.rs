@@ -1,5 +1,4 @@
-//! The operator's settings for everything that leaves. In the server's `iof.toml` this is the table
-//! `[egress]`.
+//! The operator's settings for outbound traffic: the table `[egress]` of the server's `iof.toml`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,46 +19,45 @@ pub struct Config {
     /// Addresses that are dialled for one host and port, instead of those of its name; see
     /// `[[egress.pin]]` in docs/egress.md.
     pub pin: Vec<Pin>,
-    /// The proxy through which everything but pins is reached, as
+    /// The proxy through which every host but pinned ones is reached, as
     /// `"http://USER:PASSWORD@HOST:PORT"`. Empty: none. Environment variables are not read.
     pub proxy: ProxyUrl,
     /// Files with further certificate authorities (PEM), besides the built-in roots of Mozilla.
     pub ca_files: Vec<PathBuf>,
-    /// Certificates that are shown to hosts that ask for one; see `[[egress.client_certificate]]` in docs/egress.md.
+    /// Certificates for hosts that request one; see `[[egress.client_certificate]]` in docs/egress.md.
     pub client_certificate: Vec<ClientCertificate>,
-    /// The name servers to ask. Empty: the system's, with the system's hosts file before them.
+    /// The name servers. Empty: the system's, with the system's hosts file before them.
     pub dns_servers: Vec<SocketAddr>,
     /// Address ranges that are never dialled although they are public: an organisation's own, a
     /// translator's prefix.
     pub deny: Vec<IpNet>,
-    /// Resolving, connecting and the TLS handshake together.
+    /// The time for resolving, connecting and the TLS handshake together.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// From the start of a request (a redirect starts a new one) until the head of its response.
+    /// The time from the start of a request (a redirect starts a new one) until the head of its response.
     #[serde(with = "humantime_serde")]
     pub first_byte_timeout: Duration,
-    /// Between two parts of a response body.
+    /// The time between two parts of a response body.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
-    /// All of it, redirects and waiting for a free place included.
+    /// The time for all of it, including redirects and the wait for a permit.
     #[serde(with = "humantime_serde")]
     pub total_timeout: Duration,
-    /// Headers and body of a request.
+    /// The size of the headers and body of a request.
     pub max_request: ByteSize,
-    /// The body of a response.
+    /// The size of the body of a response.
     pub max_response: ByteSize,
-    /// The head of a response; at least 8 KiB.
+    /// The size of the head of a response; at least 8 KiB.
     pub max_response_headers: ByteSize,
     /// The most header lines of a response.
     pub max_response_header_count: usize,
     /// The most redirects that are followed.
     pub max_redirects: usize,
-    /// The most times that a request is sent again, where a function asks for that; up to 10.
+    /// The most times that a request is sent again for a function that requests retries; up to 10.
     pub max_retries: u32,
-    /// The most requests in progress at a time; more wait for their turn until their time is
-    /// over.
+    /// The most requests in progress at a time; more wait for their turn until their time is over.
     pub max_concurrent: usize,
-    /// The same for one function, so that none of them takes all places.
+    /// The same for one function, so that none of them takes all permits.
     pub max_concurrent_per_function: usize,
     /// The same for one host and port.
     pub max_concurrent_per_upstream: usize,
@@ -74,7 +72,7 @@ pub struct Config {
     /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
-    /// True if a redirect is an answer, and not followed. For the same programs.
+    /// True if a redirect is returned as the response, and not followed. For the same programs.
     #[serde(skip)]
     pub answers_redirects: bool,
 }
@@ -128,9 +126,9 @@ impl ProxyUrl {
         &self.0
     }
 
-    /// The text need not be a good URL, and what it hides, neither: whatever stands before the last
-    /// `@` is taken for a password, or all of it if there is no telling.
-    fn shown(&self) -> String {
+    /// The text without the password. It need not be a valid URL: everything before the last `@` counts as a password,
+    /// or the whole text if that cannot be told.
+    fn redacted(&self) -> String {
         let text = &self.0;
         let start = text.find("://").map_or(0, |i| i + 3);
         match text.rfind('@') {
@@ -147,13 +145,13 @@ impl ProxyUrl {
 
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.shown())
+        write!(f, "{:?}", self.redacted())
     }
 }
 
 impl Serialize for ProxyUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.shown())
+        serializer.serialize_str(&self.redacted())
     }
 }
 
@@ -171,9 +169,9 @@ pub struct Pin {
     pub to: SocketAddr,
 }
 
-/// The certificate that one host, or the hosts below one domain, get to see when they ask for one
-/// during the TLS handshake; of two that fit, the first. The functions that may request such a host
-/// do so in the operator's name.
+/// The certificate for one host, or for the hosts below one domain, which is sent if the host requests one during the
+/// TLS handshake; of two that match, the first. The functions that may request such a host do so in the operator's
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientCertificate {
@@ -182,7 +180,7 @@ pub struct ClientCertificate {
     /// The port in the URL, or the scheme's own; left out, every port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// The certificate and what leads from it to its authority, in PEM form.
+    /// The certificate and its chain to the authority, in PEM form.
     pub certificate: PathBuf,
     /// Its private key, in PEM form.
     pub key: PathBuf,
@@ -191,7 +189,7 @@ pub struct ClientCertificate {
 /// The addresses that are dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Addresses {
-    /// Those of [`AddressClass::Public`](crate::AddressClass::Public), and pinned ones.
+    /// Addresses of [`AddressClass::Public`](crate::AddressClass::Public), and pinned ones.
     #[default]
     Public,
     /// Every address, the user's own network included.
@@ -218,7 +216,7 @@ pub enum ConfigError {
         /// The problem.
         problem: String,
     },
-    /// A file of a client certificate that cannot be read, or does not fit.
+    /// A file of a client certificate that cannot be read, or does not match the other.
     #[error("egress.client_certificate: {}: {problem}", path.display())]
     ClientCertificate {
         /// The file.
@@ -228,7 +226,7 @@ pub enum ConfigError {
     },
     /// No name servers to ask.
     #[error(
-        "egress.dns_servers: the system's resolver configuration does not work ({0}); list name servers here"
+        "egress.dns_servers: the system's resolver configuration does not work: {0}. List name servers here"
     )]
     Dns(String),
     /// The TLS library refuses its own defaults.
@@ -237,7 +235,7 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Checks each number that could make the client panic or wait for ever.
+    /// Checks each number that could make the client panic or wait forever.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let value = |setting, problem: &str| {
             Err(ConfigError::Value {

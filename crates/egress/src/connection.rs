@@ -82,11 +82,11 @@ impl Http1 {
     }
 
     /// The same check against the kernel, after a wait: a request on a connection that the other side has closed is
-    /// lost, and nobody can tell whether it was carried out.
+    /// lost, and it is unknown whether it was carried out.
     pub(crate) fn is_still_ready(&mut self) -> bool {
-        self.watch.ask(true);
+        self.watch.check_kernel(true);
         let ready = self.is_ready();
-        self.watch.ask(false);
+        self.watch.check_kernel(false);
         ready
     }
 
@@ -130,7 +130,7 @@ impl Http1 {
         // avoids a spurious wake-up.
         let waited = wait(&mut Context::from_waker(Waker::noop()));
         if waited.is_pending() && self.connection.is_none() {
-            // Unreachable, or nothing would ever wake it.
+            // Unreachable; returning `Pending` here would be a future that nothing wakes.
             cx.waker().wake_by_ref();
         }
         waited
@@ -141,7 +141,7 @@ impl Http1 {
         if let Some(connection) = &mut self.connection
             && Pin::new(connection).poll(cx).is_ready()
         {
-            // The reason why it ended is passed to the call that waits for the response.
+            // The reason for the end is passed to the call that waits for the response.
             self.connection = None;
         }
         self.connection.is_some()
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keep_alive_says_how_long() {
+    fn keep_alive_states_the_time() {
         for (lines, seconds) in [
             (&["timeout=5"][..], Some(5)),
             (&["timeout=5, max=100"], Some(5)),

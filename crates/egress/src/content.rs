@@ -56,7 +56,7 @@ impl<'a> Exchange<'a> {
         Ok(if all.is_empty() { first } else { all.freeze() })
     }
 
-    /// Checks the bytes of a response's body, those to come included if they are known.
+    /// Checks the size of a response's body, including the bytes to come if their number is known.
     pub(crate) fn check_size(&self, host: &str, size: u64) -> Result<(), Error> {
         let max = bytes(self.shared.config.max_response);
         if size <= max {
@@ -79,7 +79,7 @@ impl<'a> Exchange<'a> {
             return Ok(body);
         }
         let changed = match mask {
-            // Checked late, because only now is it known whether there is a body at all.
+            // Checked late, because only now is it known that there is a body.
             Some(_) if headers::is_encoded(&head.headers) => return Err(encoded(host)),
             Some(mask) => self.masked(host, mask.clone(), &body).await?,
             None if self.context.decode => self.decoded(host, head, &body).await?,
@@ -172,7 +172,7 @@ pub(crate) fn broken(host: &str, error: &hyper::Error) -> Error {
 
 pub(crate) fn encoded(host: &str) -> Error {
     let message = format!(
-        "the response of {host} is compressed although it was asked not to be, and a response to a \
+        "the response of {host} is compressed although the request forbids it, and a response to a \
          request with a secret is searched for it"
     );
     Error::new(Kind::Encoded, message)

@@ -20,7 +20,7 @@ pub struct Outbound<'a> {
     pub rules: &'a Rules,
     /// The secrets that the host adds to the function's requests; [`SecretInjections::NONE`] for nothing.
     pub secrets: &'a SecretInjections,
-    /// The number of calls that led to the one that asks; for [`LocalDispatch`](crate::LocalDispatch).
+    /// The number of calls that led to the call of this request; for [`LocalDispatch`](crate::LocalDispatch).
     pub depth: u32,
     /// The end of the call, which is also the latest end of a request.
     pub deadline: Instant,
@@ -29,7 +29,7 @@ pub struct Outbound<'a> {
     /// The times that a request with a temporary failure is sent again, if its method is idempotent: at most the
     /// setting `max_retries`.
     pub retries: u32,
-    /// True to ask for compressed responses and decode them: gzip, deflate and br. Ignored if a request carries a
+    /// True to request compressed responses and decode them: gzip, deflate and br. Ignored if a request carries a
     /// secret.
     pub decode: bool,
 }

@@ -1,4 +1,4 @@
-//! Decoding of content codings, for a function that asks for it (RFC 9110 section 8.4).
+//! Decoding of content codings, for a function that requests it (RFC 9110 section 8.4).
 //!
 //! A few bytes decode to gigabytes, and others to nothing at all after much computing: a decoder has a limit of size
 //! and of time. A coding that is not understood, or a partial response, is left unchanged. Several codings on top of
@@ -41,8 +41,8 @@ pub(crate) enum DecodeError {
     Broken(#[from] io::Error),
 }
 
-/// Asks for the codings of this module, unless the function set the header itself, or asked for a range: a part of a
-/// compressed body is of no use to it.
+/// Requests the codings of this module, unless the function set the header itself, or requests a range: a part of a
+/// compressed body cannot be decoded.
 pub(crate) fn ask(headers: &mut HeaderMap) {
     if !headers.contains_key(RANGE) {
         headers
@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// Nobody waits for the rest of it.
+    /// A decoder stops at the deadline even if its input goes on.
     #[test]
     fn computing_ends_at_the_deadline() {
         // An empty block of deflate, a thousand times, and the last.

@@ -85,7 +85,7 @@ impl Connector {
     async fn admit(&self) -> Result<Permit, Error> {
         self.connections.acquire().await.map_err(|_| {
             let limit = self.connections.limit();
-            let message = format!("{limit} connections are open (limit max_connections)");
+            let message = format!("{limit} connections are open already (limit max_connections)");
             Error::new(Kind::Busy, message)
         })
     }
@@ -109,7 +109,7 @@ impl Connector {
     async fn dial(&self, host: &Host<String>, port: u16) -> Result<(TcpStream, SocketAddr), Error> {
         let target = self.resolve.addresses(host, port).await?;
         let (tcp, address) = match &self.proxy {
-            // A pin leads inside, and a proxy leads out.
+            // Pins are dialled directly, because a proxy is the way to the outside only.
             Some(proxy) if !target.pinned => {
                 let upstream = format!("{host}:{port}");
                 proxy.connect(&self.resolve, &upstream, target).await?
@@ -142,7 +142,10 @@ impl Connector {
     ) -> Result<Io, Error> {
         let name = match host {
             Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|e| {
-                Error::new(Kind::Tls, format!("{name:?} is not a name for TLS: {e}"))
+                Error::new(
+                    Kind::Tls,
+                    format!("the host is not a name for TLS: got {name:?} ({e})"),
+                )
             })?,
             Host::Ipv4(ip) => ServerName::from(std::net::IpAddr::from(*ip)),
             Host::Ipv6(ip) => ServerName::from(std::net::IpAddr::from(*ip)),

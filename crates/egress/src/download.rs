@@ -1,7 +1,8 @@
 //! The body of a response that is handed out while it arrives.
 //!
 //! One piece at a time waits to be taken: a receiver that takes nothing stops the other side, by the connection's own
-//! flow control. The end is a piece of its own, so that a response whose request was cancelled is not taken for whole.
+//! flow control. The end is a piece of its own, so that a response whose request was cancelled does not count as
+//! complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -31,7 +32,7 @@ pub(crate) enum Part {
     Failed(Error),
 }
 
-/// The body of a response; `hint` is its size, if it is known. One that `ended` has nothing to come.
+/// The body of a response; `hint` is its size, if it is known. If it `ended`, nothing more is to come.
 pub(crate) fn channel(hint: SizeHint, ended: bool) -> (mpsc::Sender<Part>, ResponseStream) {
     let (sender, parts) = mpsc::channel(1);
     let stream = ResponseStream { parts, ended, hint };

@@ -89,7 +89,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     detail: Option<String>,
-    /// True if it may be over in a moment.
+    /// True if the cause may be temporary.
     transient: bool,
 }
 
@@ -125,8 +125,8 @@ impl Error {
         self
     }
 
-    /// Removes what `mask` searches for from both texts: the other side chooses parts of them (an HTTP/2 connection
-    /// ends with a text of its own).
+    /// Masks the secrets of `mask` in both texts: the other side chooses parts of them (an HTTP/2 connection may end
+    /// with a text of its choice).
     pub(crate) fn masked(mut self, mask: &Mask) -> Error {
         if let Some(masked) = mask.text(&self.message) {
             self.message = masked;

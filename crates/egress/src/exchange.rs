@@ -32,7 +32,7 @@ use crate::{Config, Error, Kind, LocalDispatch, Outbound, Rules, decode, headers
 pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) limits: Limits,
-    /// Set once there is a server to answer: the server holds this client, so it comes later.
+    /// The server that answers requests to itself; set late, because the server holds this client.
     pub(crate) local_dispatch: OnceLock<Arc<dyn LocalDispatch>>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) config: Config,
@@ -85,7 +85,7 @@ impl<'a> Exchange<'a> {
             .get()
             .filter(|own| own.is_own(&hop.url))
         {
-            // Boxed: most requests are sent out, and need not carry this future.
+            // Boxed, so that other requests, which are most, need not carry this future.
             return self.dispatch(&**own, hop, transfer, record).boxed().await;
         }
         let host = upstream(&hop.url);
@@ -102,7 +102,7 @@ impl<'a> Exchange<'a> {
 
         let request = match transfer {
             None => self.request((hop, hop.body.clone().into()), secret_sent, record)?,
-            // Boxed, as is all that only these requests need.
+            // Boxed, like everything that only these requests need.
             Some(transfer) => {
                 let (whole, body) = self.body_of(hop, transfer, record).boxed().await?;
                 let hop = whole.as_ref().unwrap_or(hop);
@@ -119,7 +119,7 @@ impl<'a> Exchange<'a> {
         // Calls that are ready write together (docs/decisions/0019).
         tokio::task::yield_now().await;
         let pool = &self.shared.pool;
-        // Pinned in its place: it is large, and a timeout that takes it by value copies it.
+        // Pinned in place, because it is large, and a timeout that takes it by value copies it.
         let response = {
             let fresh = resends.fresh();
             let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
@@ -135,7 +135,7 @@ impl<'a> Exchange<'a> {
                     return Err(own);
                 }
                 let again = match transfer.as_ref().and_then(|transfer| transfer.progress()) {
-                    // What was read of its body is gone.
+                    // The part of its body that was read is lost.
                     Some(_) => None,
                     None => resends.after(&hop.method, &e, self.deadline),
                 };
@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
         Ok(Answer::Response(Response::from_parts(parts, body)))
     }
 
-    /// Lets this server answer. No permit is held meanwhile: the calls that it causes need some, too.
+    /// Lets this server answer. No permit is held meanwhile, because the calls that it causes need permits, too.
     async fn dispatch(
         &self,
         own: &dyn LocalDispatch,
@@ -270,7 +270,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn late(&self, limit: &Limit, host: &str, at: Instant) -> Error {
         if at < self.deadline {
             let message = format!(
-                "nothing from {host} for {} (limit {})",
+                "nothing arrived from {host} for {} (limit {})",
                 duration(limit.duration),
                 limit.name
             );
@@ -348,7 +348,7 @@ fn path(url: &Url) -> Result<PathAndQuery, Error> {
 }
 
 fn not_a_url(error: http::uri::InvalidUri) -> Error {
-    Error::new(Kind::Url, format!("not a URL: {error}"))
+    Error::new(Kind::Url, format!("the URL is not valid: {error}"))
 }
 
 /// Classifies the cause of a failure.

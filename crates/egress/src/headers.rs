@@ -46,12 +46,18 @@ const OVER_BODY: [HeaderName; 4] = [
 /// # Errors
 /// [`Kind::Header`], naming the header and never its value.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Error::new(Kind::Header, format!("{name:?} is not a header name")))?;
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        Error::new(
+            Kind::Header,
+            format!("the name of the header is not valid: got {name:?}"),
+        )
+    })?;
     let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
         Error::new(
             Kind::Header,
-            format!("the value of header {name} has a line break or another control character"),
+            format!(
+                "the value of the header {name} contains a line break or another control character"
+            ),
         )
     })?;
     Ok((name, value))
@@ -62,7 +68,7 @@ pub(crate) fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
     match headers.keys().find(|name| is_framing(name)) {
         None => Ok(()),
         Some(name) => {
-            let message = format!("header {name} is set by the host, not by a function");
+            let message = format!("the header {name} is set by the host, not by a function");
             Err(Error::new(Kind::Header, message))
         }
     }
@@ -77,7 +83,7 @@ pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Erro
             if !right || headers.get_all(name).iter().count() > 1 {
                 return Err(Error::new(
                     Kind::Header,
-                    format!("header content-length is not the body's length, {body}"),
+                    format!("the header content-length is not the length of the body, {body}"),
                 ));
             }
         }
@@ -85,7 +91,7 @@ pub(crate) fn check_request(headers: &HeaderMap, body: usize) -> Result<(), Erro
     Ok(())
 }
 
-/// Removes headers that a function must not set, from those that a program wrote for a connection of its own.
+/// Removes headers that a function must not set, from those that a program wrote for its own connection.
 pub fn drop_framing(headers: &mut HeaderMap) {
     let framing: Vec<HeaderName> = headers
         .keys()
@@ -97,7 +103,7 @@ pub fn drop_framing(headers: &mut HeaderMap) {
     }
 }
 
-/// Asks for the whole response without a content coding.
+/// Requests the whole response without a content coding.
 pub(crate) fn request_identity_encoding(headers: &mut HeaderMap) {
     for name in &RESPONSE_FORM {
         headers.remove(name);
@@ -152,7 +158,7 @@ pub(crate) fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Error>
         (Some(length), true, None) => Ok(Some(length)),
         _ => Err(Error::new(
             Kind::Header,
-            "header content-length is not one number",
+            "the header content-length is not one number",
         )),
     }
 }
@@ -251,7 +257,7 @@ mod tests {
             let error = header("X-Name", value).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the value of header x-name has a line break or another control character"
+                "the value of the header x-name contains a line break or another control character"
             );
         }
         for name in ["", "a b", "a:b", "a\r\n", "ä", "a\0"] {

@@ -1,9 +1,10 @@
-//! Egress: all traffic that leaves because of a function, through one client, one policy and one log.
+//! Egress: all outbound traffic of functions, through one client, one policy and one log.
 //!
 //! All outbound paths (the `http_proxy` command, wasi:http, fetches and callbacks of the Second State API, webhooks)
-//! end in [`Egress::send`], or in [`Egress::exchange`] if their bodies stream. A request is sent if its URL cannot be misread ([`parse_outbound_url`]), a [`Rule`] of the
-//! function allows it, and its host resolves to an address of [`AddressClass::Public`], or to the operator's pin
-//! ([`Pin`]). All three are checked again for every redirect. This crate knows neither WebAssembly nor a database.
+//! end in [`Egress::send`], or in [`Egress::exchange`] if their bodies stream. A request is sent if its URL cannot be
+//! misread ([`parse_outbound_url`]), a [`Rule`] of the function allows it, and its host resolves to an address of
+//! [`AddressClass::Public`], or to the operator's pin ([`Pin`]). All three are checked again for every redirect. This
+//! crate knows neither WebAssembly nor a database.
 //!
 //! | file | decides |
 //! |---|---|
@@ -14,10 +15,10 @@
 //! | `upload`, `download`, `transfer` | bodies that stream |
 //! | `headers`, `redirect` | what a function may set, and what the next hop carries |
 //! | `decode` | which responses are decompressed, and how far |
-//! | `local_dispatch` | which requests stay inside, because they are for this server |
+//! | `local_dispatch` | which requests this server answers itself |
 //! | `limit` | how many requests run at a time |
 //! | `resend` | which requests are sent again because their connection failed |
-//! | `retry` | which requests are sent again because the function asked |
+//! | `retry` | which requests are sent again because their function requests it |
 //! | `client`, `exchange`, `content` | the order of these steps, and the deadlines |
 //! | `record` | what the operator sees |
 //!

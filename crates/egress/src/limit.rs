@@ -1,9 +1,9 @@
 //! Limits on the requests in progress: of the process, of one function, and of one host and port.
 //!
 //! A request without a permit waits, in order, until its deadline. It waits for its function first, then for its
-//! upstream, and holds no permit of a wider scope meanwhile: a function that asks for too much fills its own queue, a
-//! slow upstream its own, and neither fills the queue of all. The tables hold only entries in use: a function that asks
-//! for a new name every time leaves nothing behind.
+//! upstream, and holds no permit of a wider scope meanwhile: a function that sends too much fills its own queue, a slow
+//! upstream its own, and neither fills the queue of all. The tables hold only entries in use: a function that requests
+//! a new name every time leaves nothing behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -36,7 +36,7 @@ pub(crate) struct Permit {
 pub(crate) struct Wait {
     /// The beginning of a wait that has not ended.
     since: Option<Instant>,
-    /// All of it, and the setting that it ended at.
+    /// The whole wait, and the setting at which it ended.
     ended: Option<Waited>,
 }
 
@@ -73,7 +73,7 @@ impl Wait {
         }
     }
 
-    /// The wait until now, if there was one. A request that is cancelled while it waits has not ended its own.
+    /// The wait until now, if there was one. The wait of a request that is cancelled meanwhile has not ended.
     pub(crate) fn waited(&mut self) -> Option<Waited> {
         self.end();
         self.ended
@@ -115,14 +115,14 @@ impl Limits {
         let share = share.ok_or_else(|| {
             let limit = self.upstreams.limit;
             busy(format!(
-                "{limit} requests to {upstream} are in progress (limit max_concurrent_per_upstream)"
+                "{limit} requests to {upstream} are in progress already (limit max_concurrent_per_upstream)"
             ))
         })?;
         let process = wait.permit("max_concurrent", &self.process, deadline).await;
         let Ok(process) = process else {
             let limit = self.process.limit();
             return Err(busy(format!(
-                "{limit} outbound requests are in progress (limit max_concurrent)"
+                "{limit} outbound requests are in progress already (limit max_concurrent)"
             )));
         };
         Ok(Permit {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_upstream_does_not_take_the_places_of_another() {
+    async fn one_upstream_does_not_take_the_permits_of_another() {
         let limits = limits(2, 9, 1);
         let first = limits
             .acquire("f", "a:80", soon(), &mut Wait::default())
@@ -277,11 +277,11 @@ mod tests {
             .await
             .unwrap();
         drop(second);
-        assert_eq!(in_use(&limits), 0, "what nobody uses is forgotten");
+        assert_eq!(in_use(&limits), 0, "unused entries are removed");
     }
 
     #[tokio::test]
-    async fn one_function_does_not_take_the_places_of_another() {
+    async fn one_function_does_not_take_the_permits_of_another() {
         let limits = limits(3, 2, 3);
         let first = limits
             .acquire("f", "a:80", soon(), &mut Wait::default())
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiting_request_gets_the_place_that_becomes_free() {
+    async fn a_waiting_request_gets_the_permit_that_becomes_free() {
         let limits = limits(1, 1, 1);
         let held = limits
             .acquire("f", "a:80", soon(), &mut Wait::default())
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_says_how_long_and_for_what() {
+    async fn a_wait_reports_its_time_and_its_setting() {
         let limits = limits(9, 1, 1);
         let mut first = Wait::default();
         let held = limits
@@ -340,7 +340,7 @@ mod tests {
         let waited = second.waited().unwrap();
         assert_eq!(waited.limit, "max_concurrent_per_function");
         assert!(waited.took >= Duration::from_millis(50), "{waited:?}");
-        // One that is cancelled meanwhile, as by the end of its command's own time.
+        // A wait that is cancelled, as by the command's own deadline.
         let mut third = Wait::default();
         let deadline = soon() + Duration::from_secs(9);
         let waits = limits.acquire("g", "a:80", deadline, &mut third);

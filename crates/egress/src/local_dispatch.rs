@@ -1,6 +1,6 @@
 //! Requests to this very server by its public name: answered here, and never dialled.
 //!
-//! Functions call functions by the URL that everybody else uses. Such a request is not sent: the server decides which
+//! Functions call functions by their public URLs. Such a request is not sent: the server decides which
 //! of its routes answer, and no socket is opened, because the client never connects to an address where this server
 //! listens. Such a request needs a rule like any other, and is recorded. It carries no secret: its receiver is a
 //! function, too.

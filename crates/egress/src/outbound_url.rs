@@ -14,29 +14,29 @@ use crate::{Error, Kind};
 /// default port left out.
 ///
 /// # Errors
-/// [`Kind::Url`], naming what is wrong.
+/// [`Kind::Url`], naming the problem.
 pub fn parse_outbound_url(text: &str) -> Result<Url, Error> {
     check_characters(text)?;
     let Some((scheme, rest)) = text.split_once(':') else {
-        return Err(refused("a URL starts with http:// or https://"));
+        return Err(refused("the URL does not start with http:// or https://"));
     };
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return Err(refused(format!(
-            "only http and https URLs are requested, not {}",
+            "the scheme of the URL is not http or https: got {}",
             shorten(scheme)
         )));
     }
     let Some(rest) = rest.strip_prefix("//") else {
         return Err(refused(format!(
-            "{scheme}: needs two slashes before the host"
+            "the URL does not have two slashes after {scheme}:"
         )));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     check_authority(authority)?;
 
-    let mut url = Url::parse(text).map_err(|e| refused(format!("not a URL: {e}")))?;
+    let mut url = Url::parse(text).map_err(|e| refused(format!("the URL is not valid: {e}")))?;
     if url.port() == Some(0) {
-        return Err(refused("port 0 is not a port"));
+        return Err(refused("the port is not valid: got 0"));
     }
     url.set_fragment(None);
     strip_trailing_dot(&mut url)?;
@@ -56,7 +56,7 @@ pub(crate) fn parse_location(base: &Url, location: &str) -> Result<Url, Error> {
     } else {
         let joined = base
             .join(&location)
-            .map_err(|e| refused(format!("not a URL: {e}")))?;
+            .map_err(|e| refused(format!("the URL is not valid: {e}")))?;
         parse_outbound_url(joined.as_str())
     }
 }
@@ -66,10 +66,10 @@ fn check_characters(text: &str) -> Result<(), Error> {
         .chars()
         .find(|&c| c.is_control() || c == ' ' || c == '\\')
     {
-        Some('\\') => Err(refused("a URL has no backslash; write / or %5C")),
-        Some(' ') => Err(refused("a URL has no space; write %20")),
+        Some('\\') => Err(refused("the URL contains a backslash. Write / or %5C")),
+        Some(' ') => Err(refused("the URL contains a space. Write %20")),
         Some(c) => Err(refused(format!(
-            "a URL has no control characters (here U+{:04X})",
+            "the URL contains a control character: got U+{:04X}",
             u32::from(c)
         ))),
         None => Ok(()),
@@ -79,11 +79,11 @@ fn check_characters(text: &str) -> Result<(), Error> {
 fn check_authority(authority: &str) -> Result<(), Error> {
     if authority.contains('@') {
         return Err(refused(
-            "a URL has no user name or password; send an Authorization header",
+            "the URL contains a user name or password. Send an Authorization header",
         ));
     }
     if authority.contains('%') {
-        return Err(refused("a host is not percent-encoded"));
+        return Err(refused("the host is percent-encoded. Write it as it is"));
     }
     let after_address = authority.rsplit(']').next().unwrap_or_default();
     match after_address.split_once(':') {
@@ -110,7 +110,7 @@ fn strip_trailing_dot(url: &mut Url) -> Result<(), Error> {
     }
     let stripped = stripped.to_owned();
     url.set_host(Some(&stripped))
-        .map_err(|e| refused(format!("not a host: {e}")))
+        .map_err(|e| refused(format!("the host is not valid: {e}")))
 }
 
 fn has_scheme(text: &str) -> bool {
@@ -186,7 +186,7 @@ mod tests {
     /// Items 2 and 8.
     #[test]
     fn text_that_needs_forgiving_is_refused() {
-        for (text, why) in [
+        for (text, expected) in [
             ("http://allowed@evil/", "user name"),
             ("http://user:secret@evil/", "user name"),
             ("http://@evil/", "user name"),
@@ -205,8 +205,8 @@ mod tests {
             ("http://ev il/", "space"),
             ("http://%31%32%37.0.0.1/", "percent"),
             ("http://example%2ecom/", "percent"),
-            ("http://evil:0/", "port 0"),
-            ("http://evil:00/", "port 0"),
+            ("http://evil:0/", "got 0"),
+            ("http://evil:00/", "got 0"),
             ("http://evil:65536/", "port"),
             ("http://evil:/", "port after : is missing"),
             ("http://[::1]:/", "port after : is missing"),
@@ -217,20 +217,20 @@ mod tests {
             ("http://256.256.256.256/", "IPv4"),
             ("http://1.2.3.4.5/", "IPv4"),
             ("http://evil../", "empty label"),
-            ("file:///etc/passwd", "only http and https"),
-            ("ftp://evil/", "only http and https"),
-            ("gopher://evil/", "only http and https"),
-            ("javascript:alert(1)", "only http and https"),
-            ("evil", "starts with http"),
-            ("/path", "starts with http"),
-            ("//evil/", "starts with http"),
-            ("", "starts with http"),
+            ("file:///etc/passwd", "not http or https"),
+            ("ftp://evil/", "not http or https"),
+            ("gopher://evil/", "not http or https"),
+            ("javascript:alert(1)", "not http or https"),
+            ("evil", "does not start with http"),
+            ("/path", "does not start with http"),
+            ("//evil/", "does not start with http"),
+            ("", "does not start with http"),
         ] {
             match parse_outbound_url(text) {
                 Ok(url) => panic!("{text:?} was taken for {url}"),
                 Err(e) => {
                     assert_eq!(e.kind(), Kind::Url, "{text:?}");
-                    assert!(e.to_string().contains(why), "{text:?}: {e}");
+                    assert!(e.to_string().contains(expected), "{text:?}: {e}");
                 }
             }
         }

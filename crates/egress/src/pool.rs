@@ -94,10 +94,10 @@ impl Failure {
     }
 }
 
-/// The head of a response, and its connection if that returns to the pool: HTTP/2's stays there.
+/// The head of a response, and its connection if that returns to the pool; that of HTTP/2 stays there.
 pub(crate) type ResponseHead = (Response<Incoming>, Option<Box<Http1>>);
 
-/// A connection, and whether it has served before.
+/// A connection, and `true` if it has carried a request before.
 enum Connection {
     Http1(Box<Http1>, bool),
     Http2(Http2, bool),
@@ -134,8 +134,8 @@ impl Pool {
         })
     }
 
-    /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response. `to` is told the
-    /// connection's address as soon as there is one. `fresh` asks for a new connection.
+    /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response. `to` is set to the
+    /// connection's address as soon as there is one. `fresh` requests a new connection.
     ///
     /// The other side may have closed an idle connection at that very moment. A request of which nothing was sent then
     /// goes out on another connection here; for any other, the failure states what is known ([`Failure::Stale`],
@@ -238,7 +238,10 @@ impl Pool {
     async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Connection, Failure> {
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let wrong = |e: &dyn std::fmt::Display| {
-            Error::new(Kind::Url, format!("a host that HTTP does not know: {e}"))
+            Error::new(
+                Kind::Url,
+                format!("the host is not one that HTTP accepts: {e}"),
+            )
         };
         let io = self.connector.connect(url).await?;
         if !io.is_http2() {
@@ -266,7 +269,7 @@ impl Pool {
     }
 
     fn start_sweep(self: &Arc<Self>) {
-        // Only a load, except for the first connection after a while.
+        // This is only a load, except for the first connection after a while.
         if self.sweeping.load(Ordering::Relaxed) || self.sweeping.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -1,9 +1,9 @@
 //! The operator's proxy, for networks that have no other way out.
 //!
-//! A proxy changes the route of bytes and not what is allowed: names are resolved and addresses are checked here as
-//! without it, and the proxy is asked for a tunnel to the *checked address*, for http as for https (RFC 9110 section
-//! 9.3.6). Asked for a name, it would resolve it a second time and undo the check; given plain requests to forward, it
-//! would read and change them. The proxy is the operator's choice, so the class of its own address is not checked.
+//! A proxy changes the route of bytes and not the policy: names are resolved and addresses are checked here as
+//! without it, and the proxy gets a request for a tunnel to the *checked address*, for http as for https (RFC 9110
+//! section 9.3.6). With a name, it would resolve it a second time and undo the check; with plain requests to forward,
+//! it would read and change them. The proxy is the operator's choice, so the class of its own address is not checked.
 //! Environment variables are not read: they are not always set by the operator.
 
 use std::fmt;
@@ -52,14 +52,15 @@ impl Proxy {
         }
         let wrong = |problem: &str| ConfigError::Value {
             setting: "proxy",
-            problem: format!("{problem}; write such as \"http://proxy.example.com:3128\""),
+            problem: format!("{problem}. Write one such as \"http://proxy.example.com:3128\""),
         };
-        let url = Url::parse(setting.text()).map_err(|e| wrong(&format!("not a URL: {e}")))?;
+        let url =
+            Url::parse(setting.text()).map_err(|e| wrong(&format!("the URL is not valid: {e}")))?;
         if url.scheme() != "http" {
-            return Err(wrong("the scheme of a proxy is http"));
+            return Err(wrong("the scheme of the proxy is not http"));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("a proxy's URL has no path, query or fragment"));
+            return Err(wrong("the URL of the proxy has a path, query or fragment"));
         }
         let (Some(host), Some(port @ 1..)) = (url.host(), url.port_or_known_default()) else {
             return Err(wrong("the host or the port is missing"));
@@ -94,7 +95,7 @@ impl Proxy {
             for to in addresses {
                 match self.tunnel(&mut own, to).await {
                     Ok(stream) => return Ok((stream, to)),
-                    // The proxy would refuse every address so, and may count the attempts.
+                    // The proxy would refuse every address in this way, and may count the attempts.
                     Err(failure @ Failure::Refused(407)) => {
                         last = Some((failure, to));
                         break 'tried;
@@ -118,7 +119,7 @@ impl Proxy {
                 let detail = format!("{e}; tried {to}");
                 self.failed(upstream, &e.kind().to_string(), detail)
             }
-            None => self.failed(upstream, "there is no address to ask for", ""),
+            None => self.failed(upstream, "there is no address to connect to", ""),
         })
     }
 

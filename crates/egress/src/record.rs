@@ -60,7 +60,7 @@ pub struct Entry<'a> {
     pub bytes_in: u64,
     /// The time from its beginning to its end.
     pub took: Duration,
-    /// Its wait for its turn among the requests in progress; `None` if it had not to wait.
+    /// Its wait for its turn among the requests in progress; `None` if it did not wait.
     pub waited: Option<Waited>,
     /// `ok`, `redirect`, `retried` (a response that caused a retry), `resent` (its connection ended without an answer,
     /// or HTTP/2 did not process it, and it was sent again), `cancelled`, or the code of an error.

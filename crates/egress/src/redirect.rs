@@ -22,7 +22,7 @@ pub(crate) struct Hop {
 }
 
 impl Hop {
-    /// The request that a response with `status` asks for, if it redirects.
+    /// The next request after a response with `status`, if that redirects.
     pub(crate) fn next(
         &self,
         status: StatusCode,
@@ -37,7 +37,7 @@ impl Hop {
             return Ok(None);
         };
         let location = std::str::from_utf8(location.as_bytes())
-            .map_err(|_| Error::new(Kind::Url, "a URL is UTF-8, this Location is not"))?;
+            .map_err(|_| Error::new(Kind::Url, "the Location is not UTF-8"))?;
         let mut next = self.clone();
         next.url = parse_location(&self.url, location)?;
         if rewrites {

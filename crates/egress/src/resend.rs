@@ -1,5 +1,5 @@
-//! Resends: requests that are sent again without the function's asking, because the connection failed and not the other
-//! side.
+//! Resends: requests that are sent again without a request of the function, because the connection failed and not the
+//! other side.
 //!
 //! A server closes a connection that has been idle for long enough, and a request may be on its way then: it gets an
 //! end of the connection and no answer. Every client that reuses connections has to expect that, so a request of an

@@ -56,10 +56,10 @@ impl Resolve {
                 problem,
             };
             let host = Host::parse(&pin.host)
-                .map_err(|e| problem(format!("{:?} is not a host: {e}", pin.host)))?;
+                .map_err(|e| problem(format!("the host is not valid: got {:?} ({e})", pin.host)))?;
             let host = host.to_string();
             if pin.port == 0 || pin.to.port() == 0 {
-                return Err(problem(format!("{host}: port 0 is not a port")));
+                return Err(problem(format!("{host}: the port is not valid: got 0")));
             }
             let key = (host.strip_suffix('.').unwrap_or(&host).to_owned(), pin.port);
             if pins.insert(key, pin.to).is_some() {
@@ -210,14 +210,15 @@ fn build_resolver(config: &Config) -> Result<TokioResolver, ConfigError> {
     };
     let options = builder.options_mut();
     options.try_tcp_on_error = true;
-    // Two tries have to fit into connect_timeout: a lost packet is not a failed request, and silence of the name
-    // servers is reported as theirs.
+    // Two tries have to fit into connect_timeout: a lost packet does not fail a request, and the silence of name
+    // servers is reported as such.
     options.timeout = config.connect_timeout / 4;
     options.attempts = 1;
     builder.build().map_err(error)
 }
 
-/// To the function, a blocked name is a missing one. A blocked address was in the URL, so there is nothing to hide.
+/// The error of a blocked host. To the function, a blocked name reads like a missing one; a blocked address was in its
+/// own URL, so there is nothing to hide.
 fn blocked(host: &Host<String>, why: String) -> Error {
     match host {
         Host::Domain(_) => no_such_host(host).with_detail(format!("blocked: {why}")),

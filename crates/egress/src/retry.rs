@@ -1,11 +1,11 @@
 //! Retries: which requests are sent again, and when.
 //!
-//! A request is sent again only if its function asked for retries, and if its method is idempotent (RFC 9110 section
+//! A request is sent again only if its function requests retries, and if its method is idempotent (RFC 9110 section
 //! 9.2.2): whether a request that failed halfway was carried out is unknown, and carrying it out twice must be the same
 //! as once. It is sent again only after a failure that may be over in a moment: nothing listened, the connection broke,
 //! the name servers were silent, or a gateway reports that its upstream is unavailable (502, 503, 504). A host that
-//! takes long to answer is not asked again: it is busy, and the time is better spent waiting. Every try is recorded,
-//! and the function sees the result of the last one.
+//! takes long to answer gets no second request: it is busy, and the time is better spent waiting. Every try is
+//! recorded, and the function sees the result of the last one.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const FIRST: Duration = Duration::from_millis(100);
 
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// PUT, DELETE and the safe methods. TRACE never leaves.
+/// The idempotent methods: PUT, DELETE and the safe ones. TRACE is never sent.
 pub(crate) const IDEMPOTENT: [Method; 5] = [
     Method::GET,
     Method::HEAD,
@@ -55,8 +55,8 @@ impl Retries {
         }
     }
 
-    /// The same for a response. When the server states how long to wait, it is not asked earlier: if that is too long,
-    /// or not written in seconds, the function gets the response.
+    /// The same for a response. If the server states a time to wait, the request is not sent earlier; if that time is
+    /// too long, or not written in seconds, the function gets the response.
     pub(crate) fn after_response(
         &mut self,
         hop: &Hop,

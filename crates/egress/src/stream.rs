@@ -31,14 +31,14 @@ pub(crate) enum Io {
 /// need no memory ordering: both are read and written by the task that drives the connection.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// True if a byte of an answer came since this was cleared. TLS's own messages do not count.
+    /// True if a byte of an answer has arrived since this was cleared. TLS's own messages do not count.
     answered: AtomicBool,
-    /// True if a read that finds nothing asks the kernel as well.
-    asks: AtomicBool,
+    /// True if a read that finds nothing also checks the socket in the kernel.
+    checks_kernel: AtomicBool,
 }
 
 impl Watch {
-    /// To be called before a request.
+    /// Clears the flag of an answer. Call it before a request.
     pub(crate) fn begin(&self) {
         self.answered.store(false, Ordering::Relaxed);
     }
@@ -47,10 +47,10 @@ impl Watch {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Sets whether reads ask the kernel from now on. The runtime knows the state of a socket from its last wait, which
-    /// was before the call that runs now.
-    pub(crate) fn ask(&self, asks: bool) {
-        self.asks.store(asks, Ordering::Relaxed);
+    /// Sets whether reads also check the socket in the kernel. The runtime knows the state of a socket from its last
+    /// wait, which was before the call that runs now.
+    pub(crate) fn check_kernel(&self, checks_kernel: bool) {
+        self.checks_kernel.store(checks_kernel, Ordering::Relaxed);
     }
 }
 
@@ -119,7 +119,8 @@ impl AsyncRead for Stream {
         if buf.filled().len() > before {
             self.watch.answered.store(true, Ordering::Relaxed);
         }
-        if read.is_pending() && self.watch.asks.load(Ordering::Relaxed) && !self.is_quiet() {
+        if read.is_pending() && self.watch.checks_kernel.load(Ordering::Relaxed) && !self.is_quiet()
+        {
             // The end of the connection, or unexpected bytes, which count as its end.
             return Poll::Ready(Ok(()));
         }

@@ -59,9 +59,9 @@ async fn come(rest: &mut Rest<'_>) -> Vec<SocketAddr> {
     let Some(coming) = rest else {
         return Vec::new();
     };
-    let came = coming.await;
+    let result = coming.await;
     *rest = None;
-    came
+    result
 }
 
 /// IPv6 first, then one of each family in turn (RFC 8305 section 4).
@@ -98,7 +98,7 @@ mod tests {
 
     /// A dead first address costs a quarter of a second, not the whole connect_timeout.
     #[tokio::test]
-    async fn the_next_address_does_not_wait_for_a_silent_one() {
+    async fn the_next_address_is_tried_beside_a_silent_one() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         // A listener whose queue is full answers no further SYN.
@@ -113,7 +113,7 @@ mod tests {
 
     /// Late addresses are tried once nothing else is left, and not waited for before.
     #[tokio::test]
-    async fn late_addresses_are_for_when_no_other_is_reached() {
+    async fn late_addresses_are_tried_if_no_other_is_reached() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
         let refused = tokio::net::TcpSocket::new_v4().unwrap();

@@ -1,9 +1,9 @@
 //! TLS: the trusted roots, the offered protocols, and the hosts that see a client certificate.
 //!
-//! A client certificate is a credential: it is shown only to the hosts for which it is meant. A separate configuration
-//! for each, instead of a resolver that chooses during the handshake (which is not told the host), also separates the
-//! TLS sessions: a resumed session carries the identity of the first one (RFC 8446 section 2.2). Connections are pooled
-//! by scheme, host and port, and HTTP/2 connections are not shared between hosts.
+//! A client certificate is a credential: it is sent only to the hosts for which it is configured. A separate
+//! configuration for each, instead of a resolver that chooses during the handshake (without the host), also separates
+//! the TLS sessions: a resumed session carries the identity of the first one (RFC 8446 section 2.2). Connections are
+//! pooled by scheme, host and port, and HTTP/2 connections are not shared between hosts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::config::{ClientCertificate, ConfigError};
 /// The configurations of TLS, chosen by host.
 pub(crate) struct Tls {
     anonymous: Arc<ClientConfig>,
-    /// The client certificates; the first that is meant for a host is shown to it.
+    /// The client certificates; the first that matches a host is sent to it.
     identified: Vec<ClientIdentity>,
 }
 
@@ -31,13 +31,13 @@ struct ClientIdentity {
 }
 
 impl ClientCertificate {
-    /// Returns whether it is shown to the host of a URL.
+    /// Returns `true` if it is sent to the host of a URL.
     pub(crate) fn is_for(&self, url: &Url) -> bool {
         let (host, port) = (url.host(), url.port_or_known_default());
-        let meant = host.zip(HostPattern::parse(&self.host).ok());
+        let pattern = host.zip(HostPattern::parse(&self.host).ok());
         url.scheme() == "https"
             && (self.port.is_none() || self.port == port)
-            && meant.is_some_and(|(host, pattern)| pattern.contains(&host))
+            && pattern.is_some_and(|(host, pattern)| pattern.contains(&host))
     }
 }
 
@@ -66,10 +66,10 @@ impl Tls {
     }
 
     pub(crate) fn config_for(&self, host: &Host<String>, port: u16) -> Arc<ClientConfig> {
-        let meant = |identified: &&ClientIdentity| {
+        let matches_host = |identified: &&ClientIdentity| {
             identified.port.is_none_or(|own| own == port) && identified.host.contains(host)
         };
-        let identified = self.identified.iter().find(meant);
+        let identified = self.identified.iter().find(matches_host);
         identified.map_or(&self.anonymous, |i| &i.config).clone()
     }
 }
@@ -100,12 +100,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         .map_err(|e| e.to_string())?
         .collect();
     match found.map_err(|e| e.to_string())? {
-        none if none.is_empty() => Err("no certificate in PEM form in it".to_owned()),
+        none if none.is_empty() => Err("it contains no certificate in PEM form".to_owned()),
         found => Ok(found),
     }
 }
 
-/// The provider is named here: a process-wide default would be whatever another crate installed
+/// Builds a configuration with a named provider: a process-wide default would be whichever another crate installed
 /// first.
 fn client_config(
     roots: Arc<RootCertStore>,
@@ -126,11 +126,15 @@ fn client_config(
                 problem,
             };
             let chain = certificates(certificate).map_err(|e| problem(certificate, e))?;
-            let secret = PrivateKeyDer::from_pem_file(key)
-                .map_err(|e| problem(key, format!("no private key in PEM form: {e}")))?;
-            builder
-                .with_client_auth_cert(chain, secret)
-                .map_err(|e| problem(key, format!("not a key of {}: {e}", certificate.display())))?
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| {
+                problem(key, format!("it contains no private key in PEM form: {e}"))
+            })?;
+            builder.with_client_auth_cert(chain, secret).map_err(|e| {
+                problem(
+                    key,
+                    format!("it is not the key of {}: {e}", certificate.display()),
+                )
+            })?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -140,9 +144,9 @@ fn client_config(
 fn host(certificate: &ClientCertificate) -> Result<HostPattern, ConfigError> {
     match HostPattern::parse(&certificate.host).map_err(wrong)? {
         HostPattern::Any => Err(wrong(
-            "a certificate is not shown to every host; write a name or `*.example.com`",
+            "a certificate cannot be for every host. Write a name or `*.example.com`",
         )),
-        _ if certificate.port == Some(0) => Err(wrong("port 0 is not a port")),
+        _ if certificate.port == Some(0) => Err(wrong("the port is not valid: got 0")),
         pattern => Ok(pattern),
     }
 }

@@ -1,8 +1,8 @@
-//! A request whose body is still being made, and a response that is handed out while it arrives.
+//! A request whose body is still in progress, and a response that is handed out while it arrives.
 //!
-//! The steps are those of every request ([`Exchange::run`]); here is what differs once bytes flow. Nothing is followed:
-//! a redirect is a response, as it is for `fetch` with `redirect: "manual"`, because a body that was sent is not there
-//! any more to be sent again. For the same reason a request with a body is not sent again when its connection fails
+//! The steps are those of every request ([`Exchange::run`]); this module has the differences once bytes flow. Redirects
+//! are not followed: a redirect is a response, as for `fetch` with `redirect: "manual"`, because a body that was sent
+//! cannot be sent again. For the same reason a request with a body is not sent again when its connection fails
 //! (decision 60).
 
 use std::future::Future;
@@ -41,7 +41,7 @@ pub struct StreamTimeouts {
     pub between_bytes: Option<Duration>,
 }
 
-/// A request whose bodies stream: what remains of it to be sent, and who takes its response.
+/// A request whose bodies stream: the part that is still to be sent, and the receiver of its response.
 pub(crate) struct Transfer {
     /// `None` once it was sent, or read.
     pub(crate) upload: Option<Upload>,
@@ -56,7 +56,7 @@ pub(crate) struct Transfer {
 /// The end of a response that was handed out while it arrived.
 pub(crate) enum Delivered {
     Whole,
-    /// Nobody took it any more.
+    /// Its receiver was dropped.
     Abandoned,
 }
 
@@ -92,7 +92,7 @@ impl Exchange<'_> {
                 Stage::Source | Stage::Failed(_) => (Instant::now(), &idle),
             };
             let due = since + limit.duration();
-            // What the body waits for may change meanwhile, to something with less time.
+            // The party that the body waits for may change meanwhile, to one with less time.
             let at = due.min(Instant::now() + idle.duration()).min(self.deadline);
             if let Ok(answered) = timeout_at(at, sent.as_mut()).await {
                 return Ok(answered);
@@ -110,7 +110,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The body of a request. A secret that signs it needs all of it; then the hop comes with the body.
+    /// The body of a request. A secret that signs it needs all of it; the hop then includes the body.
     pub(crate) async fn body_of(
         &self,
         hop: &Hop,
@@ -157,7 +157,7 @@ impl Exchange<'_> {
         Ok(Some(body))
     }
 
-    /// Hands out a response that is whole.
+    /// Hands out a complete response.
     pub(crate) async fn hand_out(
         &self,
         response: Response<Bytes>,
@@ -260,7 +260,7 @@ impl Exchange<'_> {
                     Some(mask) => e.masked(mask),
                     None => e,
                 };
-                // Whoever takes nothing more hears of nothing.
+                // A receiver that was dropped gets no error.
                 let _ = delivery.pass(Part::Failed(e.clone())).await;
                 Err(e)
             }
@@ -316,12 +316,12 @@ impl Delivery<'_> {
         if !taken {
             return Ok(Delivered::Abandoned);
         }
-        // Whoever knows the length need not wait for the end.
+        // A receiver that knows the length need not wait for the end.
         self.pass(Part::End).await?;
         Ok(Delivered::Whole)
     }
 
-    /// Passes a chunk on, masked. Returns whether it was taken.
+    /// Passes a chunk on, masked. Returns `true` if it was taken.
     async fn data(&mut self, chunk: Bytes) -> Result<bool, Error> {
         let Some(masking) = &mut self.masking else {
             return self.pass(Part::Frame(Frame::data(chunk))).await;
@@ -341,7 +341,7 @@ impl Delivery<'_> {
             if !masked.is_empty() && !self.pass(Part::Frame(Frame::data(masked.into()))).await? {
                 return Ok(false);
             }
-            // Searching takes time that others on this thread wait.
+            // Searching delays other tasks of this thread.
             tokio::task::yield_now().await;
         }
         Ok(true)
@@ -359,7 +359,7 @@ impl Delivery<'_> {
         trailers
     }
 
-    /// Waits until a part is taken, while the request's body goes on. Returns whether anybody takes it.
+    /// Waits until a part is taken, while the request's body is sent. Returns `true` if it is taken.
     async fn pass(&mut self, part: Part) -> Result<bool, Error> {
         let part = match self.sender.try_send(part) {
             Ok(()) => return Ok(true),

@@ -45,7 +45,7 @@ impl Egress {
             // Text after the authority would make it another URL.
             Ok(url) if url.path() == "/" && url.query().is_none() => url,
             Ok(_) => {
-                let message = "a tunnel leads to host:port";
+                let message = "the target of a tunnel is not host:port";
                 return Err(fail(record, Error::new(Kind::Url, message)));
             }
             Err(e) => return Err(fail(record, e)),

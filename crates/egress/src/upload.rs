@@ -1,9 +1,8 @@
 //! The body of a request on its way out: whole, or still being made.
 //!
-//! A body that is still being made is read only as fast as the other side takes it. It ends early, as an error that
-//! closes its connection or resets its stream, when its source fails, when it is longer than its limit or not as long as
-//! its `Content-Length`, and when nobody waits for the response any more: the other side must not take a part of it for
-//! the whole.
+//! A body in progress is read only as fast as the other side takes it. It ends early, as an error that
+//! closes its connection or resets its stream, when its source fails, when it is longer than its limit or not as long
+//! as its `Content-Length`, and when its request is cancelled: the other side must not take a part of it for the whole.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -49,7 +48,7 @@ pub(crate) struct Streamed {
     /// A frame that was read before the request was sent.
     first: Option<Frame<Bytes>>,
     progress: Arc<Progress>,
-    /// Closed when nobody waits for the response any more.
+    /// Closed when the request is cancelled.
     wanted: oneshot::Receiver<Infallible>,
 }
 
@@ -67,14 +66,14 @@ pub(crate) enum Stage {
     Connection(Instant),
     /// Its source.
     Source,
-    /// The other side, since it was given something.
+    /// The other side, which has bytes to process.
     Upstream(Instant),
-    /// Nothing: all of it was handed to the connection.
+    /// No party: all of it was handed to the connection.
     Ended(Instant),
     Failed(Error),
 }
 
-/// Keeps a body going while it is held.
+/// A guard; the body may be sent while it is held.
 pub(crate) struct Wanted(#[expect(dead_code, reason = "held")] oneshot::Sender<Infallible>);
 
 impl Upload {
@@ -114,7 +113,7 @@ impl Upload {
                 return (OutgoingBody::Whole(Full::default()), None);
             }
             Poll::Ready(Some(Ok(frame))) => Some(frame),
-            // Told again, as the body's end: a stream that ended stays so.
+            // Reported once more as the end of the body: a stream that has ended stays ended.
             Poll::Ready(Some(Err(e))) => {
                 self.stream = failing(e);
                 None
@@ -184,7 +183,7 @@ impl Body for OutgoingBody {
 impl Streamed {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if Pin::new(&mut self.wanted).poll(cx).is_ready() {
-            let e = Error::new(Kind::Protocol, "the request was given up");
+            let e = Error::new(Kind::Protocol, "the request was cancelled");
             return Poll::Ready(Some(Err(self.progress.fail(e))));
         }
         let frame = match self.first.take() {
@@ -245,7 +244,7 @@ impl Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        // A connection that knows the length does not ask for the end.
+        // A connection that knows the length does not poll for the end.
         let stage = self.progress.stage();
         if !matches!(stage, Stage::Failed(_) | Stage::Ended(_)) {
             self.progress.enter(Stage::Ended(Instant::now()));
@@ -298,13 +297,14 @@ impl Progress {
 
 fn too_large(most: u64) -> Error {
     let message = format!(
-        "the request's body has more than {most} bytes (limit max_request, less its headers)"
+        "the body of the request is larger than {most} bytes (limit max_request, less its headers)"
     );
     Error::new(Kind::RequestTooLarge, message)
 }
 
 fn not_as_declared(declared: u64) -> Error {
-    let message = format!("header content-length is not the body's length, it says {declared}");
+    let message =
+        format!("the header content-length is not the length of the body: got {declared}");
     Error::new(Kind::Header, message)
 }
 

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_tells_of_a_failure() {
+    fn a_status_is_an_error_status() {
         for status in [400, 404, 499, 500, 599] {
             assert_eq!(
                 FunctionStatus::new(status).map(|status| u32::from(status.get())),

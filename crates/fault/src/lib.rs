@@ -46,8 +46,8 @@ pub struct Ending {
     pub stdout: Option<String>,
     /// The error that a function returned, as JSON.
     pub value: Option<String>,
-    /// The end of what the code printed as errors: the message of its panic, with names of its sources. It is for those
-    /// who may read its log.
+    /// The end of the error output of the code: the message of its panic, with names of its source files. Only for
+    /// those who may read its log.
     pub printed: Option<String>,
 }
 
@@ -118,12 +118,12 @@ impl Fault {
         }
     }
 
-    /// The end of what the code printed as errors, for those who may read its log.
+    /// The end of the error output of the code, for those who may read its log.
     pub fn printed(&self) -> Option<&str> {
         self.ending.as_ref()?.printed.as_deref()
     }
 
-    /// The message with what the code printed as errors, for those who may read its log.
+    /// The message with the error output of the code, for those who may read its log.
     pub fn full_message(&self) -> Cow<'_, str> {
         match self.printed() {
             None => Cow::Borrowed(&self.message),
@@ -131,7 +131,7 @@ impl Fault {
         }
     }
 
-    /// The same fault, whose message has what the code printed as errors.
+    /// The same fault, whose message contains the error output of the code.
     #[must_use]
     pub fn disclosed(mut self) -> Self {
         self.message = self.full_message().into_owned();
@@ -139,7 +139,7 @@ impl Fault {
         self
     }
 
-    /// The same fault without what the code printed as errors, whose message says where that is.
+    /// The same fault without the error output of the code, whose message says where that is.
     #[must_use]
     pub fn withheld(mut self) -> Self {
         self.message = without_printed(&self.message);
@@ -161,13 +161,13 @@ impl Fault {
     }
 }
 
-/// The message of a fault with what the code printed as errors.
+/// The message of a fault with the error output of the code.
 #[must_use]
 pub fn with_printed(message: &str, printed: &str) -> String {
     format!("{message} It printed: {printed}")
 }
 
-/// The message of a fault without what the code printed as errors.
+/// The message of a fault without the error output of the code.
 #[must_use]
 pub fn without_printed(message: &str) -> String {
     format!("{message} What it printed is in its log.")

@@ -10,14 +10,14 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     if !attribute.is_empty() {
         return Err(error(
             attribute,
-            "`#[iof::data]` takes nothing in brackets: what serde is to know goes into `#[serde(…)]` below it",
+            "`#[iof::data]` takes no options: write those of serde in `#[serde(…)]` below it",
         ));
     }
     let mut item = syn::parse2(item)?;
     let (Item::Struct(_) | Item::Enum(_)) = item else {
         return Err(error(
             item,
-            "`#[iof::data]` stands on a struct or an enum; on a function it is `#[iof::function]`",
+            "`#[iof::data]` is for structs and enums: use `#[iof::function]` for a function",
         ));
     };
     let schema = if cfg!(feature = "schema") {
@@ -37,7 +37,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     })
 }
 
-/// Takes away what only the derive understands that is not there.
+/// Removes the attributes of the derive that is left out.
 fn remove_schemars(item: &mut Item) {
     fn remove(attributes: &mut Vec<Attribute>) {
         attributes.retain(|attribute| !attribute.path().is_ident("schemars"));
@@ -69,7 +69,7 @@ mod tests {
     use syn::parse_quote;
 
     #[test]
-    fn without_schemas_nothing_speaks_of_them() {
+    fn without_schemas_their_attributes_are_removed() {
         for mut item in [
             parse_quote! {
                 #[schemars(title = "A")]
@@ -92,7 +92,7 @@ mod tests {
     use quote::quote;
 
     #[test]
-    fn it_stands_on_types_alone() {
+    fn the_attribute_is_only_for_types() {
         let message = |attribute, item| super::expand(attribute, item).unwrap_err().to_string();
         assert_eq!(
             message(
@@ -101,7 +101,7 @@ mod tests {
                     fn f() {}
                 )
             ),
-            "`#[iof::data]` stands on a struct or an enum; on a function it is `#[iof::function]`"
+            "`#[iof::data]` is for structs and enums: use `#[iof::function]` for a function"
         );
         assert_eq!(
             message(
@@ -110,7 +110,7 @@ mod tests {
                     struct A;
                 )
             ),
-            "`#[iof::data]` takes nothing in brackets: what serde is to know goes into `#[serde(…)]` below it"
+            "`#[iof::data]` takes no options: write those of serde in `#[serde(…)]` below it"
         );
         assert!(
             super::expand(

@@ -20,7 +20,7 @@ const METHODS: [(&str, &str); 5] = [
 ];
 
 /// The options that the brackets may contain.
-const WORDS: &str = "`#[iof::function(…)]` takes `raw` and the methods `get`, `post`, `put`, `patch`, `delete`, and nothing else";
+const WORDS: &str = "`#[iof::function(…)]` takes only `raw` and the methods `get`, `post`, `put`, `patch`, `delete`";
 
 /// The options of requests to a function.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Exchange {
                 }
             };
             if twice {
-                return Err(error(&word, format!("`{word}` is there twice")));
+                return Err(error(&word, format!("`{word}` is repeated: remove one")));
             }
         }
         Ok(exchange)
@@ -68,7 +68,7 @@ impl Exchange {
         if self.raw.is_some() && !is_body {
             return Err(error(
                 function,
-                "`raw` is the body as it is: take it as the one parameter, as `&str`, `&[u8]` or JSON",
+                "`raw` passes the unchanged body: take it as the only parameter, as `&str`, `&[u8]` or JSON",
             ));
         }
         let company = params

@@ -16,7 +16,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     let exchange = Exchange::of(attribute)?;
     let item = parse(
         item,
-        "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`",
+        "`#[iof::function]` is for functions with a body: use `#[iof::data]` for a type",
     )?;
     plain(&item)?;
     let name = item.sig.ident.to_string();
@@ -50,7 +50,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     })
 }
 
-/// Parses an item as a function. A mistake in its syntax is named as what it is, an item of another kind by `words`.
+/// Parses an item as a function. The error of an item of another kind is `words`; other syntax errors are the parser's.
 pub(crate) fn parse(item: TokenStream, words: &str) -> syn::Result<ItemFn> {
     match syn::parse2(item)? {
         Item::Fn(item) => Ok(item),
@@ -75,19 +75,19 @@ pub(crate) fn plain(item: &ItemFn) -> syn::Result<()> {
     if let Some(word) = &sig.asyncness {
         return Err(error(
             word,
-            "a call has one thread, and its commands answer in place: remove `async`",
+            "a call has one thread, and its commands block: remove `async`",
         ));
     }
     if let Some(word) = &sig.unsafety {
         return Err(error(
             word,
-            "anybody may call it with anything: remove `unsafe`",
+            "callers cannot keep the contract of an unsafe function: remove `unsafe`",
         ));
     }
     if let Some(word) = &sig.abi {
         return Err(error(
             word,
-            "the attribute writes what the server calls: remove `extern`",
+            "the attribute generates the export that the server calls: remove `extern`",
         ));
     }
     if let Some(dots) = &sig.variadic {

@@ -71,7 +71,7 @@ pub fn prime(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 ///
 /// It derives serde's `Serialize` and `Deserialize`, and `JsonSchema` with the feature `schema`; `#[serde(…)]` and
-/// `#[schemars(…)]` on the type and its fields work as ever. Derive yourself what needs other than these.
+/// `#[schemars(…)]` on the type and its fields work as usual. For other derives, write them yourself.
 #[proc_macro_attribute]
 pub fn data(attribute: TokenStream, item: TokenStream) -> TokenStream {
     answer(data::expand(attribute.into(), item.into()))

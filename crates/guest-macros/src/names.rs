@@ -1,9 +1,9 @@
 //! Names that a function cannot have.
 //!
-//! The name of an export is also its symbol for the linker. A function called `log` would be what `f64::ln` calls, and
-//! one called `write` what the C library writes with, and neither the compiler nor the linker would say so.
+//! The name of an export is also its symbol for the linker. A function called `log` would be
+//! called by `f64::ln`, and one called `write` by the C library, and neither the compiler nor the linker would warn.
 
-/// Why a function cannot have this name, and what to do.
+/// The reason why a function cannot have this name, and the next step.
 pub(crate) fn refused(name: &str) -> Option<String> {
     if name.starts_with("__") {
         Some(format!(
@@ -26,8 +26,8 @@ pub(crate) fn refused(name: &str) -> Option<String> {
     }
 }
 
-/// What the standard library, the C library of WASI and compiled arithmetic call by name: the undefined symbols of
-/// the objects that Rust links for `wasm32-wasip1`, and what LLVM makes calls of.
+/// The symbols that the standard library, the C library of WASI and compiled arithmetic call: the undefined symbols of
+/// the objects that Rust links for `wasm32-wasip1`, and those to which LLVM generates calls.
 const C: &str = "
     abort acos acosf acosh aligned_alloc asctime asctime_r asin asinf asinh atan atan2 atan2f atan2l atanf
     atanl atoi bcmp btowc cabs cabsf cabsl cacos cacosf cacosl calloc carg cargf cargl casin casinf casinl
@@ -62,7 +62,7 @@ mod tests {
     use super::refused;
 
     #[test]
-    fn only_names_that_something_else_calls_by_are_refused() {
+    fn only_names_that_other_code_calls_are_refused() {
         for name in [
             "hello",
             "send",

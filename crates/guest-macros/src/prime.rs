@@ -8,12 +8,12 @@ use crate::{error, function};
 
 pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
     if !attribute.is_empty() {
-        return Err(error(
-            attribute,
-            "`#[iof::prime]` takes nothing in brackets",
-        ));
+        return Err(error(attribute, "`#[iof::prime]` takes no options"));
     }
-    let item = function::parse(item, "`#[iof::prime]` stands on a function: `fn()`")?;
+    let item = function::parse(
+        item,
+        "`#[iof::prime]` is for a function without parameters: `fn()`",
+    )?;
     function::plain(&item)?;
     if !item.sig.inputs.is_empty() {
         return Err(error(
@@ -24,7 +24,7 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> syn::Result<T
     if let ReturnType::Type(_, ty) = &item.sig.output {
         return Err(error(
             ty,
-            "nobody reads what `#[iof::prime]` returns: keep it in a `static`, and panic to fail the upload",
+            "the result of `#[iof::prime]` is not used: keep it in a `static`, and panic to fail the upload",
         ));
     }
     let name = &item.sig.ident;
@@ -48,13 +48,13 @@ mod tests {
     use quote::quote;
 
     #[test]
-    fn it_stands_on_a_function_of_nothing() {
+    fn the_attribute_is_for_functions_without_parameters() {
         let message = |item| super::expand(quote!(), item).unwrap_err().to_string();
         assert_eq!(
             message(quote!(
                 struct A;
             )),
-            "`#[iof::prime]` stands on a function: `fn()`"
+            "`#[iof::prime]` is for a function without parameters: `fn()`"
         );
         assert_eq!(
             message(quote!(
@@ -68,13 +68,13 @@ mod tests {
                     1
                 }
             )),
-            "nobody reads what `#[iof::prime]` returns: keep it in a `static`, and panic to fail the upload"
+            "the result of `#[iof::prime]` is not used: keep it in a `static`, and panic to fail the upload"
         );
         assert_eq!(
             message(quote!(
                 async fn f() {}
             )),
-            "a call has one thread, and its commands answer in place: remove `async`"
+            "a call has one thread, and its commands block: remove `async`"
         );
         assert!(
             super::expand(

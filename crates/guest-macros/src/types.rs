@@ -1,4 +1,4 @@
-//! How a parameter or a result crosses, as far as its spelling says.
+//! The passing of a parameter or a result, as far as the spelling of its type decides it.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -7,7 +7,7 @@ use syn::{FnArg, GenericArgument, Pat, Path, PathArguments, ReturnType, Type};
 
 use crate::error;
 
-/// How a value crosses.
+/// The core form of a value.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Wire {
     /// An `i32` that is not zero.
@@ -25,23 +25,23 @@ pub(crate) enum Wire {
 pub(crate) struct Param {
     /// The name that callers see.
     pub(crate) name: String,
-    /// What is made of the argument: the parameter's type, or what a reference borrows from.
+    /// The owned type of the argument: the parameter's type, or the type that a reference borrows from.
     pub(crate) owned: TokenStream,
-    /// Whether the function takes a reference to it.
+    /// True if the function takes a reference to it.
     pub(crate) borrowed: bool,
     pub(crate) wire: Wire,
 }
 
-/// What a function returns.
+/// The result of a function.
 #[derive(Debug)]
 pub(crate) struct Returned {
-    /// Its type, or what a reference refers to; of the `Ok` of a `Result`.
+    /// Its type, or the type behind a reference; for a `Result`, that of `Ok`.
     pub(crate) ty: TokenStream,
-    /// Whether it is a reference.
+    /// True if it is a reference.
     pub(crate) borrowed: bool,
-    /// Nothing crosses for `()`.
+    /// Its core form; `None` for `()`.
     pub(crate) wire: Option<Wire>,
-    /// Where its error is written, if it is a `Result`.
+    /// The position of its error type, if it is a `Result`.
     pub(crate) error: Option<Span>,
 }
 
@@ -71,7 +71,7 @@ impl Param {
                 if reference.mutability.is_some() {
                     return Err(error(
                         reference,
-                        "nothing comes back through a parameter: take it by value, and return what has changed",
+                        "a parameter returns nothing to the caller: take it by value, and return the changed value",
                     ));
                 }
                 if let Some(lifetime) = &reference.lifetime {
@@ -88,7 +88,7 @@ impl Param {
         if let Some(at) = borrows(ty.to_token_stream()) {
             return Err(error(
                 at,
-                "there is nothing to borrow from inside of JSON: write the owned type, such as `Option<String>`",
+                "JSON contains nothing to borrow from: write the owned type, such as `Option<String>`",
             ));
         }
         let owned = match ty {
@@ -136,7 +136,7 @@ impl Returned {
         let Some(ok) = types.next() else {
             return Err(error(
                 ty,
-                "this `Result` does not say of what: write its types, such as `Result<(), String>`",
+                "this `Result` does not state its types: write them, such as `Result<(), String>`",
             ));
         };
         possible(ok)?;
@@ -161,7 +161,7 @@ impl Returned {
 }
 
 impl Wire {
-    /// The name of the type in a description, where the spelling says it.
+    /// The name of the type in a description, if the spelling decides it.
     pub(crate) fn kind(&self) -> Option<String> {
         match self {
             Self::Bool => Some("bool".to_owned()),
@@ -171,7 +171,7 @@ impl Wire {
     }
 }
 
-/// Without parentheses, and without the groups that `macro_rules!` leaves.
+/// The type without parentheses and without the groups that `macro_rules!` leaves.
 fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Paren(inner) => bare(&inner.elem),
@@ -180,7 +180,7 @@ fn bare(ty: &Type) -> &Type {
     }
 }
 
-/// A path that ends in `Result`, whosever it is: they all have the value first.
+/// A path that ends in `Result`, of any crate: the value comes first in all of them.
 fn result(ty: &Type) -> Option<&Path> {
     match ty {
         Type::Path(path) if path.qself.is_none() => Some(&path.path),
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_known_by_its_name() {
+    fn a_result_is_recognised_by_its_name() {
         let returned = |output: ReturnType| {
             let returned = Returned::of(&output).unwrap();
             (

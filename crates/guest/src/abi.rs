@@ -9,7 +9,7 @@
 pub(crate) mod imports;
 mod memory;
 
-/// An argument's bytes: an allocation of `__wbindgen_malloc`, with alignment 1, that the server gives up.
+/// An argument's bytes: an allocation of `__wbindgen_malloc`, with alignment 1, that the server hands over.
 #[repr(transparent)]
 pub struct Pointer(*mut u8);
 
@@ -18,7 +18,8 @@ impl Pointer {
     #[must_use]
     pub fn take(self, length: usize) -> Vec<u8> {
         // SAFETY: the server made this allocation of `length` bytes with alignment 1, which is that of a `Vec<u8>` of
-        // this capacity, wrote all of it, and gave it up. Of length zero it is dangling and not null, as in a `Vec`.
+        // this capacity, wrote all of it, and handed it over. Of length zero it is dangling and not null, as in a
+        // `Vec`.
         unsafe { Vec::from_raw_parts(self.0, length, length) }
     }
 }
@@ -30,7 +31,7 @@ pub struct Area(*mut [usize; 2]);
 impl Area {
     /// Hands the result over. It belongs to the server now, which may free it with `__wbindgen_free(ptr, len, 1)`.
     pub fn fill(self, result: Vec<u8>) {
-        let result = result.into_boxed_slice(); // what is freed has no room to spare
+        let result = result.into_boxed_slice(); // without spare capacity, because the length is also the freed size
         let length = result.len();
         let pointer = Box::into_raw(result).cast::<u8>();
         // SAFETY: the server made the area, of at least two words, for this write. It need not be aligned.
@@ -43,7 +44,7 @@ mod tests {
     use super::memory::{__wbindgen_free, __wbindgen_malloc, __wbindgen_realloc};
     use super::*;
 
-    /// A pointer as the server makes it.
+    /// A pointer, as the server makes one.
     fn given(bytes: &[u8]) -> Pointer {
         let pointer = __wbindgen_malloc(bytes.len(), 1);
         // SAFETY: the allocation has this length.
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_in_and_go_out() {
+    fn bytes_are_taken_over_and_handed_over() {
         for bytes in [&b""[..], b"a", b"some text"] {
             let argument = given(bytes).take(bytes.len());
             assert_eq!(argument, bytes);
@@ -61,7 +62,7 @@ mod tests {
             result.extend(argument);
             Area(&raw mut area).fill(result);
             let [pointer, length] = area;
-            // SAFETY: it was filled just now, and is freed once.
+            // SAFETY: the allocation was filled above, and is freed once.
             unsafe {
                 let seen = std::slice::from_raw_parts(pointer as *const u8, length);
                 assert_eq!(seen, bytes);
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allocation_grows_and_vanishes() {
+    fn an_allocation_grows_and_is_freed() {
         let pointer = given(b"abc").0;
         // SAFETY: each call gets the result of the one before it.
         unsafe {

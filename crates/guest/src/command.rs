@@ -31,7 +31,7 @@ pub struct Command {
 /// A command as it is run, which is passed to a test's closure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[cfg_attr(target_family = "wasm", allow(unreachable_pub))] // it is part of `testing`, which is not in modules
+#[cfg_attr(target_family = "wasm", allow(unreachable_pub))] // part of `testing`, which modules do not contain
 pub struct Run {
     /// The command.
     pub name: String,
@@ -161,7 +161,7 @@ impl Command {
 }
 
 impl Output {
-    /// The output of a command that succeeded: what tests answer.
+    /// The output of a command that succeeded, for the answers of tests.
     pub fn ok(stdout: impl Into<Vec<u8>>) -> Self {
         Self {
             stdout: stdout.into(),
@@ -169,7 +169,7 @@ impl Output {
         }
     }
 
-    /// The output of a command that failed: what tests answer.
+    /// The output of a command that failed, for the answers of tests.
     pub fn failed(status: i32, stderr: impl Into<Vec<u8>>) -> Self {
         Self {
             status,

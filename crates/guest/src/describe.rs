@@ -16,8 +16,9 @@
 //! Besides these, `"raw": true` means that the one argument is the body unchanged, and `"methods": ["GET"]` lists the
 //! HTTP methods that call the function; without it, `POST` does.
 //!
-//! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes`, `request`, `response` and `json`. Only the last have a `schema`
-//! (JSON Schema, draft 2020-12), which is `true` for a type that does not know its own: anything may fit.
+//! Types are `unit`, `bool`, `i8` to `u64`, `f32`, `f64`, `string`, `bytes`, `request`, `response` and `json`. Only the
+//! last have a `schema` (JSON Schema, draft 2020-12), which is `true` for a type without a schema of its own: any value
+//! may fit.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -36,9 +37,9 @@ pub struct Described {
 /// The direction of a type: its schema may differ between reading and writing.
 #[derive(Clone, Copy)]
 pub enum Direction {
-    /// As a function reads it.
+    /// A parameter, which a function reads.
     Accepted,
-    /// As a function writes it.
+    /// A result, which a function writes.
     Returned,
 }
 
@@ -135,7 +136,7 @@ fn schema<S: Serializer>(schema: &Option<fn() -> Value>, to: S) -> Result<S::Ok,
 
 /// The fallback for a type without a schema. The module `value` explains how the attribute chooses.
 pub trait NoSchema {
-    /// Anything may fit.
+    /// The schema of any value.
     #[must_use]
     fn schema(_: Direction) -> Value {
         Value::Bool(true)
@@ -183,7 +184,7 @@ mod tests {
     struct Plain(u8);
 
     #[test]
-    fn a_function_says_what_it_takes_and_returns() {
+    fn a_description_has_parameters_and_result() {
         let described = describe(
             "f",
             "Does.",

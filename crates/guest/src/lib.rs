@@ -33,7 +33,7 @@
 //! | `bool`, `i8` … `u64`, `f32`, `f64` | itself |
 //! | `()`, as a result | nothing |
 //! | any other type that serde reads and writes, `&` of one, `Option`, `Vec`, tuples | JSON |
-//! | `Result<T, E>`, as a result | `T`, or the call fails with the words of `E` |
+//! | `Result<T, E>`, as a result | `T`, or the call fails with the text of `E` |
 //! | [`Request`], as the one argument | the whole request |
 //! | [`Response`], as a result | status, headers and body |
 //!
@@ -76,7 +76,7 @@
 //! }
 //! ```
 //!
-//! Methods beside `raw` are those that call the function: `#[iof::function(get)]` lets a link call it, and its
+//! Methods beside `raw` are the methods that call the function: `#[iof::function(get)]` lets a link call it, and its
 //! arguments then are the fields of the query.
 //!
 //! # Errors
@@ -88,13 +88,13 @@
 //!
 //! # What a function can reach
 //!
-//! Only what its `function.toml` declares and the operator of the server grants:
+//! Only the resources that its `function.toml` declares and the operator of the server grants:
 //!
 //! * [`http`]: requests. The server adds the secrets that they need; a function never holds one.
 //! * [`Command`]: any other command.
 //! * [`signing`]: signatures by secrets that a function never holds.
 //! * [`storage`]: values that outlive a call.
-//! * [`variable()`]: what `function.toml` sets for this version, or the deploy of it.
+//! * [`variable()`]: variables that `function.toml` or the deploy sets for this version.
 //! * [`log`](mod@log): lines in the log. These need no grant.
 //!
 //! # Lifetime
@@ -114,20 +114,21 @@
 //! assert_eq!(host.requests()[0].url, "https://example.com/");
 //! ```
 //!
-//! # Small print
+//! # Details
 //!
-//! * The names of types count for `bool` and the numbers: an alias of one of them crosses as JSON. All else goes by the
-//!   type itself, so an alias of `String` is text. A `Result` needs to be written as one.
+//! * `bool` and the numbers are recognised by name: an alias of one of them crosses as JSON. All other types are
+//!   recognised by the compiler, so an alias of `String` is text. A `Result` needs to be written as one.
 //! * A result may borrow from a parameter: `fn first(words: &str) -> &str`.
 //! * A type with `Deserialize` and `Serialize` crosses without [`data`]; with [`JsonSchema`] derived, too, it is
 //!   described. The derives find their crates with `#[serde(crate = "iof::serde")]` and
 //!   `#[schemars(crate = "iof::schemars")]`.
-//! * A field whose type knows no schema stops [`data`]: describe it by another type, `#[schemars(with = "String")]`, or
-//!   switch on the feature of schemars for its crate (`schemars = { version = "1", features = ["chrono04"] }`).
+//! * A field whose type has no schema does not compile with [`data`]: describe it by another type, `#[schemars(with =
+//!   "String")]`, or switch on the feature of schemars for its crate (`schemars = { version = "1", features =
+//!   ["chrono04"] }`).
 //! * An argument that a caller leaves out is an empty text, and `None` of an `Option`.
 //! * The feature `schema`, which is on, describes types. Without it modules are smaller, and uploads a little faster.
 //! * `#![forbid(unsafe_code)]` also forbids naming an export, so write `#![deny(unsafe_code)]`.
-//! * `wasm32-unknown-unknown` does as well, without log, files and time. There, no other crate may bring wasm-bindgen.
+//! * `wasm32-unknown-unknown` works as well, without log, files and time. There, no other crate may use wasm-bindgen.
 
 #[cfg(test)]
 extern crate self as iof; // the attributes name the crate as its users do

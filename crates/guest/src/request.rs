@@ -40,7 +40,7 @@ struct Head {
 }
 
 impl Request {
-    /// A request with this method, and nothing else: what tests call with.
+    /// A request with this method, and nothing else, for tests.
     #[must_use]
     pub fn new(method: impl Into<String>) -> Self {
         Self {
@@ -138,8 +138,11 @@ impl Request {
     /// # Errors
     /// An error with the status 400, if it is not the JSON of this type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body)
-            .map_err(|e| refused(format!("the body is not the JSON that is taken here: {e}")))
+        serde_json::from_slice(&self.body).map_err(|e| {
+            refused(format!(
+                "the body is not valid JSON of the expected type: {e}"
+            ))
+        })
     }
 
     /// The fields of a body that is a form (`application/x-www-form-urlencoded`), in their order.
@@ -210,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_writes_down_is_read() {
+    fn the_servers_form_of_a_request_is_read() {
         let head = br#"{"method":"POST","path":"/a","query":"b=c","headers":[["x-d","e"]],"of a newer server":1}"#;
         let mut sealed = u32::try_from(head.len()).unwrap().to_le_bytes().to_vec();
         sealed.extend(head);

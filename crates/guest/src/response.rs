@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_response_is_written_down_as_the_server_reads_it() {
+    fn a_response_is_written_in_the_servers_form() {
         let response = Response::text("a")
             .with_status(201)
             .with_header("Content-Type", "text/x")

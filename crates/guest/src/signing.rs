@@ -22,9 +22,9 @@
 //! }
 //! ```
 //!
-//! Algorithms are `hmac-sha1`, `hmac-sha256`, `hmac-sha512`, `ed25519`, `es256` and `rs256`. Signatures of the first three are
-//! compared in constant time. These are the commands `sign` and `verify`, which such a secret grants; in tests,
-//! `iof::testing::commands` answers them.
+//! Algorithms are `hmac-sha1`, `hmac-sha256`, `hmac-sha512`, `ed25519`, `es256` and `rs256`. Signatures of the first
+//! three are compared in constant time. These are the commands `sign` and `verify`, which such a secret grants; in
+//! tests, `iof::testing::commands` answers them.
 
 use serde::Serialize;
 
@@ -144,7 +144,7 @@ mod tests {
     use crate::testing::{Output, commands};
 
     #[test]
-    fn base64_for_urls_is_that_of_its_standard() {
+    fn base64_for_urls_matches_its_standard() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg"),

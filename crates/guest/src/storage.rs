@@ -20,7 +20,7 @@
 //! Calls of one function run concurrently: if two [`set`] the same key, the later one wins, and a value that was read
 //! may have changed by then. Use these for changes that depend on the current value:
 //!
-//! * [`increment`] adds to a number, whatever the number of calls that do.
+//! * [`increment`] adds to a number, however many calls do the same.
 //! * [`update`] makes a new value from the old one, and tries again if another call was faster.
 //! * A [`Batch`] changes several keys or none, if the current values are the expected ones.
 //! * [`set_for`] stores a value for a time.
@@ -241,14 +241,17 @@ impl fmt::Display for Error {
         match self {
             Self::Key(length) => write!(
                 f,
-                "a key of the storage has 1 to {KEY} bytes; this one has {length}"
+                "the length of the storage key is not 1 to {KEY} bytes: got {length}"
             ),
             Self::Value { key, source } => {
-                write!(f, "the value under `{key}` in the storage: {source}")
+                write!(
+                    f,
+                    "the value under `{key}` in the storage is not valid: {source}"
+                )
             }
             Self::Number(key) => write!(
                 f,
-                "what is under `{key}` in the storage is not a whole number, or the sum would not be one of 64 bits"
+                "the value under `{key}` in the storage is not a whole number, or the sum does not fit 64 bits"
             ),
             Self::Contended(key) => write!(
                 f,
@@ -276,7 +279,7 @@ mod tests {
         set("a", "text").unwrap();
         assert_eq!(
             get::<u8>("a").unwrap_err().to_string(),
-            "the value under `a` in the storage: invalid type: string \"text\", expected u8 at line 1 column 6"
+            "the value under `a` in the storage is not valid: invalid type: string \"text\", expected u8 at line 1 column 6"
         );
         set_bytes("a", b"7").unwrap();
         assert_eq!(get("a").unwrap(), Some(7));
@@ -311,16 +314,16 @@ mod tests {
         });
         assert_eq!(list.unwrap(), [1]);
         assert!(update("list", |n: Option<u8>| n.unwrap_or(0)).is_err());
-        // Another call is faster, once.
-        let mut asked = 0;
+        // Another call changes the value first, once.
+        let mut attempts = 0;
         let sum = update("sum", |sum: Option<u8>| {
-            asked += 1;
-            if asked == 1 {
+            attempts += 1;
+            if attempts == 1 {
                 set("sum", &10).unwrap();
             }
             sum.unwrap_or(0) + 1
         });
-        assert_eq!((sum.unwrap(), asked), (11, 2));
+        assert_eq!((sum.unwrap(), attempts), (11, 2));
     }
 
     #[test]
@@ -358,7 +361,7 @@ mod tests {
     fn a_key_has_one_to_512_bytes() {
         assert_eq!(
             set_bytes("", b"").unwrap_err().to_string(),
-            "a key of the storage has 1 to 512 bytes; this one has 0"
+            "the length of the storage key is not 1 to 512 bytes: got 0"
         );
         let long = "é".repeat(257);
         for refused in [get_bytes(&long).map(drop), remove(&long).map(drop)] {

@@ -17,7 +17,7 @@
 //! assert_eq!(host.requests().len(), 1);
 //! ```
 //!
-//! An answer is in effect on the thread that made it, until the value that [`commands`] or [`http()`] returned is
+//! An answer applies to the thread that made it, until the value that [`commands`] or [`http()`] returned is
 //! dropped; the latest of several is used. A storage always exists, one for each thread, and so for each test.
 //!
 //! This module is not part of an uploaded module.
@@ -113,16 +113,16 @@ mod tests {
     #[test]
     fn the_latest_answer_holds_until_it_is_dropped() {
         let say = |text: &'static str| commands(move |_| Output::ok(text));
-        let said = || String::from_utf8(Command::new("a").output().stdout).unwrap();
+        let stdout = || String::from_utf8(Command::new("a").output().stdout).unwrap();
         let first = say("first");
         let second = say("second");
-        assert_eq!(said(), "second");
+        assert_eq!(stdout(), "second");
         drop(first);
-        assert_eq!(said(), "second");
+        assert_eq!(stdout(), "second");
         let first = say("again");
-        assert_eq!(said(), "again");
+        assert_eq!(stdout(), "again");
         drop(first);
-        assert_eq!(said(), "second");
+        assert_eq!(stdout(), "second");
         assert_eq!(second.runs().len(), 3);
     }
 

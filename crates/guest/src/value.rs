@@ -1,8 +1,8 @@
-//! How a value in memory crosses: text, bytes or JSON, as the compiler sees its type.
+//! The form in which a value in memory crosses: text, bytes or JSON, by its type as the compiler sees it.
 //!
-//! The attribute asks `Of::<T>` for a function or a constant, with the traits of this module in scope. One of `Of<T>`
-//! itself comes first, the trait's is for all other types: so `String` is text whatever it is called, and a type with a
-//! schema has that schema, without the specialisation that Rust does not have.
+//! The attribute uses a function or a constant of `Of::<T>`, with the traits of this module in scope. An item of
+//! `Of<T>` itself takes precedence, and that of the trait is for all other types: so `String` is text under any alias,
+//! and a type with a schema has that schema, without the specialisation that Rust lacks.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{CommandError, Error, Request, Response, http, storage};
 
-/// A type, as the attribute asks for it.
+/// A type, through which the attribute selects its items.
 pub struct Of<T: ?Sized>(PhantomData<T>);
 
-/// What holds for every type: it crosses as JSON.
+/// The default for every type: it crosses as JSON.
 pub trait AnyValue {
     /// The type.
     type Value: ?Sized;
@@ -24,7 +24,7 @@ pub trait AnyValue {
     const KIND: &'static str = "json";
     /// Fails the build for a `Result` under another name.
     const IS_NO_HIDDEN_RESULT: () = ();
-    /// Fails the build where another parameter stands beside it.
+    /// Fails the build if there is another parameter beside it.
     const HAS_COMPANY: () = ();
 
     /// Makes the value of an argument, or ends the call.
@@ -64,7 +64,7 @@ pub trait AnyValue {
     }
 }
 
-/// What can be made from JSON. The trait is there for the words of the compiler.
+/// A type that can be read from JSON. The trait exists for its compiler message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parameter of a function",
     label = "serde cannot make this from JSON",
@@ -75,7 +75,7 @@ pub trait Argument: DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> Argument for T {}
 
-/// What can be written as JSON. The trait is there for the words of the compiler.
+/// A type that can be written as JSON. The trait exists for its compiler message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a function",
     label = "serde cannot write this as JSON",
@@ -86,10 +86,10 @@ pub trait Answer: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> Answer for T {}
 
-/// What has words. The trait is there for the words of the compiler.
+/// An error with a text. The trait exists for its compiler message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of a function",
-    label = "there are no words to end the call with",
+    label = "this type has no text with which to end the call",
     note = "implement `Display` for it, or return an `iof::Error`"
 )]
 pub trait Words: Display {}
@@ -101,10 +101,10 @@ impl<T: ?Sized> AnyValue for Of<T> {
     type Value = T;
 }
 
-/// An argument that was not given is an empty text, or `null` for a type that accepts it.
+/// The value of a missing argument: an empty text, or `null` for a type that accepts it.
 fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     if bytes.trim_ascii().is_empty() {
-        serde_json::from_str("null").map_err(|_| "it is missing; it takes JSON".to_owned())
+        serde_json::from_str("null").map_err(|_| "it is missing: pass JSON".to_owned())
     } else {
         serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
@@ -122,7 +122,7 @@ impl<T, E> Of<Result<T, E>> {
     /// }
     /// ```
     pub const IS_NO_HIDDEN_RESULT: () = panic!(
-        "write this result as `Result<…>`: under another name its error would be a value, and not end the call"
+        "write this result as `Result<…>`: under another name its error would be a value, and would not end the call"
     );
 }
 
@@ -148,7 +148,7 @@ macro_rules! plain {
 
                 /// See [`AnyValue::write_ref`].
                 #[must_use]
-                #[allow(clippy::ptr_arg)] // the attribute asks for the very type
+                #[allow(clippy::ptr_arg)] // the attribute needs exactly this type
                 pub fn write_ref(value: &$owned) -> Vec<u8> {
                     <$borrowed>::to_owned(value).into()
                 }
@@ -179,14 +179,14 @@ impl Of<Request> {
     /// fn two(request: iof::Request, more: u8) {}
     /// ```
     pub const HAS_COMPANY: () =
-        panic!("a request is all that was sent: make it the only parameter of the function");
+        panic!("a request includes all that was sent: make it the only parameter of the function");
 
     /// See [`AnyValue::read`].
     #[must_use]
     pub fn read(parameter: &str, bytes: Vec<u8>) -> Request {
         Request::open(bytes).unwrap_or_else(|| {
             let words =
-                format!("parameter `{parameter}`: it is not a request that a server wrote down");
+                format!("parameter `{parameter}`: it is not a request in the server's form");
             fail(&Error::new("arguments", words))
         })
     }
@@ -198,7 +198,7 @@ impl Of<Response> {
 
     /// See [`AnyValue::write`].
     #[must_use]
-    #[allow(clippy::needless_pass_by_value)] // as the others
+    #[allow(clippy::needless_pass_by_value)] // like the others
     pub fn write(value: Response) -> Vec<u8> {
         value.seal()
     }
@@ -210,7 +210,7 @@ impl Of<Response> {
     }
 }
 
-/// The server promises UTF-8; a byte that is not becomes U+FFFD.
+/// Converts bytes to text. The server guarantees UTF-8; an invalid byte becomes U+FFFD.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
@@ -218,7 +218,7 @@ fn text(bytes: Vec<u8>) -> String {
 /// The error of a function.
 pub struct Failed<E>(pub E);
 
-/// What holds for every error: it has words.
+/// The default for every error: its text ends the call.
 pub trait AnyError {
     /// The error's type.
     type Error;
@@ -240,7 +240,7 @@ impl<E> AnyError for Failed<E> {
     }
 }
 
-/// Errors whose code is known.
+/// Implements the end of a call for errors with a code.
 macro_rules! coded {
     ($($error:ty = $of:expr),* $(,)?) => {$(
         impl Failed<$error> {
@@ -303,11 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_missing_is_null() {
+    fn missing_json_is_null() {
         assert_eq!(<Of<Option<u8>>>::read("a", vec![]), None);
         assert_eq!(
             from_json::<Pair>(b" ").unwrap_err(),
-            "it is missing; it takes JSON"
+            "it is missing: pass JSON"
         );
         assert_eq!(
             from_json::<Pair>(br#"{"left":1}"#).unwrap(),
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     #[should_panic = "the call ended with `result`: the result cannot be written as JSON: key must be a string"]
-    fn a_result_that_is_no_json_ends_the_call() {
+    fn a_result_that_json_cannot_express_ends_the_call() {
         <Of<std::collections::BTreeMap<(u8, u8), u8>>>::write([((1, 2), 3)].into());
     }
 
@@ -338,14 +338,14 @@ mod tests {
 
     #[test]
     #[should_panic = "the call ended with `storage-key`"]
-    fn our_own_errors_have_codes_also_in_a_box() {
+    fn errors_of_this_crate_keep_their_codes_in_a_box() {
         let error: Box<dyn std::error::Error> = storage::set("", &1).unwrap_err().into();
         Failed(error).end();
     }
 
     #[test]
     #[should_panic = "the call ended with `error`: words"]
-    fn words_alone_have_no_code() {
+    fn a_text_has_the_default_code() {
         Failed("words").end();
     }
 }

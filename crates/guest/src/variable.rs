@@ -17,9 +17,8 @@
 /// # assert_eq!(url, "https://api.example.com");
 /// ```
 ///
-/// It is an environment variable, so `std::env::var` reads it, too. It is not a secret: everyone who
-/// may read the function sees it.
-/// On `wasm32-unknown-unknown` there is none.
+/// It is an environment variable, so `std::env::var` reads it, too. It is not a secret: everyone who may read the
+/// function sees it. On `wasm32-unknown-unknown` there are no variables.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     #[cfg(not(target_family = "wasm"))]

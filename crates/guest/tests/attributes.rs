@@ -1,10 +1,10 @@
-//! The attributes on functions of every shape: that they build, and leave the functions as they are.
+//! The attributes on functions of every shape: they build, and leave the functions unchanged.
 //!
-//! What they export runs inside of a module alone; the server's own tests call it there.
+//! Their exports run only inside of a module, where the server's own tests call them.
 
 #![deny(warnings)]
 #![allow(missing_docs)]
-#![allow(clippy::ptr_arg, clippy::unused_unit)] // every spelling is to be taken
+#![allow(clippy::ptr_arg, clippy::unused_unit)] // the attributes must accept every spelling
 #![deny(unsafe_code)]
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ enum Colour {
     Other { code: u8 },
 }
 
-/// Without a schema, and without `iof::data`.
+/// A type without a schema and without `iof::data`.
 #[derive(iof::serde::Serialize, iof::serde::Deserialize)]
 #[serde(crate = "iof::serde")]
 struct Plain(u8);

@@ -1,8 +1,8 @@
 //! The cache of loaded models: one load at a time of each, shared by all calls that wait for it, and
 //! a bound on how much is kept.
 //!
-//! A load does not belong to a call that waits for it. It is a separate task, which goes on when the call that caused
-//! it is over, so that a model that loads longer than a call may take is there for the next. There are three bounds,
+//! A load does not belong to a call that waits for it. It is a separate task, which continues when the call that caused
+//! it has ended, so that a model that loads longer than a call may take is ready for the next. There are three bounds,
 //! and the least recently used is dropped first: bytes inside the server, shapes of one model (a function that tries
 //! many shapes cannot push out other models), and worker processes.
 
@@ -122,7 +122,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             None => timeout_at(deadline, flight).await.map_err(|_| {
                 Error::new(
                     Kind::Time,
-                    "the time was over while the model was loaded, which goes on; try again",
+                    "the time was over before the model was loaded. Loading continues: try again",
                 )
             })??,
         };
@@ -167,7 +167,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 }
 
-/// No code panics while it holds the lock, and the guarded value would be consistent all the same.
+/// Takes the lock, poisoned or not: no code panics while it holds the lock, and the value would still be consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -191,7 +191,7 @@ impl<K: Key, V> Slots<K, V> {
         })
     }
 
-    /// Before a load: keeps at most as many of its kind as allowed, it included.
+    /// Makes room before a load: keeps at most as many of its kind as allowed, including the new one.
     fn make_room_for(&mut self, key: &K, most: CacheLimits) {
         while self
             .slots
@@ -206,7 +206,7 @@ impl<K: Key, V> Slots<K, V> {
         }
     }
 
-    /// After a load: keeps at most as many bytes and workers as allowed, but never drops the new value.
+    /// Makes room after a load: keeps at most as many bytes and workers as allowed, but never drops the new value.
     fn landed(&mut self, key: &K, number: u64, weight: Weight, most: CacheLimits) {
         match self.slots.get_mut(key) {
             Some(slot) if slot.number == number => slot.weight = Some(weight),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_load_goes_on_when_nobody_waits() {
+    async fn a_load_continues_without_a_waiting_call() {
         let setup = setup();
         let error = setup.get(Id("a", 99), 10, 0).await.unwrap_err();
         assert_eq!(error.kind, Kind::Time);
@@ -322,19 +322,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_used_for_longest_goes_first() {
+    async fn the_least_recently_used_value_is_dropped_first() {
         let setup = setup();
         for id in [Id("a", 1), Id("b", 2), Id("a", 1), Id("c", 3)] {
             setup.get(id, 40, 0).await.unwrap();
         }
-        // b had to go, and a not.
+        // b was dropped, and a was not.
         assert_eq!(setup.cache.weight().bytes, 80);
         let before = setup.loads();
         setup.get(Id("a", 1), 40, 0).await.unwrap();
         assert_eq!(setup.loads(), before);
         setup.get(Id("b", 2), 40, 0).await.unwrap();
         assert_eq!(setup.loads(), before + 1);
-        // Many shapes of one model push out each other, and no other model.
+        // Many shapes of one model displace each other, but no other model.
         let setup = self::setup();
         setup.get(Id("b", 1), 1, 0).await.unwrap();
         for shape in 20..40 {
@@ -344,7 +344,7 @@ mod tests {
         let before = setup.loads();
         setup.get(Id("b", 1), 1, 0).await.unwrap();
         assert_eq!(setup.loads(), before);
-        // Workers are counted for themselves.
+        // Workers have a limit of their own.
         for name in ["d", "e", "f", "g"] {
             setup.get(Id(name, 1), 0, 1).await.unwrap();
         }

@@ -13,45 +13,45 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The directory of models, one directory each.
     pub models: PathBuf,
-    /// Bytes of a model's file.
+    /// The most bytes of a model's file.
     pub model_size: ByteSize,
-    /// Nodes of a model's graph, as its file counts them.
+    /// The most nodes of a model's graph, as its file counts them.
     pub model_nodes: usize,
-    /// All models kept in memory together, those of worker processes not counted. The one that was
-    /// not used for longest goes first.
+    /// Memory of all loaded models together, without those of worker processes. The least recently used is dropped
+    /// first.
     pub loaded: ByteSize,
-    /// How many shapes one model is kept ready for.
+    /// The number of shapes for which one model is kept ready.
     pub plans_per_model: usize,
-    /// Loading a model, from the start of its worker to the first run.
+    /// The time to load a model, from the start of its worker to the first run.
     #[serde(with = "humantime_serde")]
     pub load_time: Duration,
-    /// Standard input of one run; the graph of `mobilenet_v2` not counted.
+    /// The most bytes of standard input of one run, without the graph of `mobilenet_v2`.
     pub input: ByteSize,
-    /// Pixels of a picture, before it is resized.
+    /// The most pixels of a picture, before it is resized.
     pub image_pixels: u64,
-    /// Standard output of one run.
+    /// The most bytes of standard output of one run.
     pub output: ByteSize,
-    /// The tensors that one run holds at a time, weights not counted.
+    /// Memory of the tensors that one run holds at a time, without weights.
     pub run_memory: ByteSize,
-    /// One run, waiting for its place included; the call's deadline may come earlier.
+    /// The time of one run, including the wait for its permit; the call's deadline may come earlier.
     #[serde(with = "humantime_serde")]
     pub run_time: Duration,
-    /// How many models load or run at a time. 0: one a core.
+    /// The number of models that load or run at a time. 0: one for each core.
     pub concurrency: usize,
-    /// How many more wait for their turn until their time is over.
+    /// The number of runs that wait for their turn.
     pub queue: usize,
-    /// How many worker processes are kept, for models that cannot run inside the server.
+    /// The number of worker processes that are kept, for models that cannot run inside the server.
     pub workers: usize,
     /// Memory of one worker process.
     pub worker_memory: ByteSize,
-    /// How long an unused worker process is kept.
+    /// The time for which an unused worker process is kept.
     #[serde(with = "humantime_serde")]
     pub worker_idle: Duration,
-    /// Bytes of a graph that a function brings along with `mobilenet_v2`.
+    /// The most bytes of a graph that a function sends to `mobilenet_v2`.
     pub graph_size: ByteSize,
     /// The `libonnxruntime.so` that runs ONNX models, in workers. Empty: tract runs them.
     pub onnxruntime: PathBuf,
-    /// Threads that onnxruntime computes one operator with.
+    /// The threads with which onnxruntime computes one operator.
     pub onnxruntime_threads: usize,
     /// The execution providers that onnxruntime tries before the processor, such as `cuda`.
     pub onnxruntime_providers: Vec<String>,
@@ -102,7 +102,7 @@ impl Config {
     }
 }
 
-/// The limits that graphs are held to, inside the server and in a worker.
+/// The limits of graphs, inside the server and in a worker.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// [`Config::model_nodes`]

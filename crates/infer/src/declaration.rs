@@ -9,25 +9,25 @@ use crate::{Error, Kind, Spec};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Declaration {
-    /// What the model is, for people.
+    /// A description of the model, for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The inputs as `NAME:TYPE:SHAPE`, where the file leaves something open.
+    /// The inputs as `NAME:TYPE:SHAPE`, if the file leaves something open.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<String>,
-    /// The outputs, where not all of them are wanted.
+    /// The outputs to compute, if not all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,
-    /// The K best of the output are printed, with their labels, unless an option says otherwise.
+    /// The number of best values of the output that are printed with their labels, unless an option overrides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<usize>,
-    /// The output is made to probabilities before the best are taken.
+    /// True if the output is converted to probabilities before the best are selected.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub softmax: bool,
-    /// The model runs in a process of its own, although its memory is bounded.
+    /// True if the model runs in a process of its own, although its memory is bounded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub isolated: bool,
-    /// How a picture becomes the input. Without it, stdin is tensors unless `--image` is given.
+    /// The conversion of a picture to the input. Without it, stdin is tensors unless `--image` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Preparation>,
 }

@@ -40,8 +40,8 @@ impl Entry {
         })
     }
 
-    /// Refuses tensors inside of the model: such a tensor may be its weights, which are the operator's,
-    /// and replacing one makes another model of it.
+    /// Refuses tensors inside of the model: such a tensor may be its weights, which are the operator's, and replacing
+    /// one would make it another model.
     pub(crate) fn allow(&self, signature: &Signature) -> Result<(), Error> {
         let names = |ports: &[Port]| {
             let names: Vec<_> = ports.iter().map(|port| port.name.as_str()).collect();
@@ -56,7 +56,7 @@ impl Entry {
                 return Err(Error::usage(match again {
                     true => format!("the input {:?} is named twice", spec.name),
                     false => format!(
-                        "the model has no input {:?}; it has {}",
+                        "the model has no input {:?}. Name one of {}",
                         spec.name,
                         names(inputs)
                     ),
@@ -74,7 +74,7 @@ impl Entry {
             if !known && !self.declaration.outputs.contains(name) {
                 let has = names(outputs);
                 return Err(Error::usage(format!(
-                    "the model has no output {name:?}; it has {has}"
+                    "the model has no output {name:?}. Name one of {has}"
                 )));
             }
             if signature.outputs[..at].contains(name) {
@@ -110,7 +110,7 @@ pub(crate) fn complete(description: &Description, declared: &[Spec]) -> Result<V
         let open = || {
             let name = &port.name;
             Error::usage(format!(
-                "the model leaves {port} open: say --input {name}:TYPE:SHAPE"
+                "the model leaves {port} open. Add --input {name}:TYPE:SHAPE"
             ))
         };
         let dims = port.shape.as_ref().ok_or_else(open)?;

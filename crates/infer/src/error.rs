@@ -67,7 +67,7 @@ impl Error {
         Error::new(Kind::Host, message)
     }
 
-    /// The same error, prefixed with what was being done.
+    /// The same error, prefixed with the step that failed.
     pub(crate) fn while_doing(self, what: impl std::fmt::Display) -> Error {
         Error::new(self.kind, format!("{what}: {}", self.message))
     }
@@ -76,7 +76,7 @@ impl Error {
 /// The longest message: tract quotes whole nodes, and a guest may have written them.
 const LONGEST: usize = 600;
 
-/// A message on one line, so that stderr has as many lines as there were failures.
+/// A message on one line, so that stderr has one line for each failure.
 fn one_line(text: &str) -> String {
     let words = text.split_whitespace();
     let mut line = String::new();

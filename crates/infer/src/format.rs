@@ -1,6 +1,6 @@
 //! The detection of a model file's format.
 //!
-//! The content decides and never the name, because a name is what somebody typed.
+//! The content decides and never the name, because a name may be anything.
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ use crate::{Error, Format, Type};
 pub enum Dim {
     /// A fixed size.
     Fixed(usize),
-    /// Known when the model runs; the name is the model's own (`batch`), or `?`.
+    /// A size that is known when the model runs; the name is the model's own (`batch`), or `?`.
     Symbol(String),
 }
 
@@ -101,7 +101,8 @@ impl Model {
                 "the file is neither ONNX nor a TensorFlow frozen graph nor TensorFlow Lite",
             )
         })?;
-        let failed = |error| Error::model(format!("no {format} that can be read: {error:#}"));
+        let failed =
+            |error| Error::model(format!("the file cannot be read as {format}: {error:#}"));
         let mut bytes = Cursor::new(file);
         // The nodes are counted before they are translated, which takes quadratic time.
         let (nodes, graph) = match format {
@@ -137,7 +138,7 @@ impl Model {
             }
         };
         if nodes == 0 {
-            return Err(Error::model("the file has a graph of no nodes"));
+            return Err(Error::model("the file has a graph without nodes"));
         }
         Ok(Model {
             format,
@@ -203,8 +204,8 @@ impl Model {
 /// The errors of [`Model::load`].
 pub(crate) fn onnx_nodes_of(file: &[u8], limits: &Limits) -> Result<usize, Error> {
     let proto = tract_onnx::onnx().proto_model_for_read(&mut Cursor::new(file));
-    let proto =
-        proto.map_err(|error| Error::model(format!("no ONNX that can be read: {error:#}")))?;
+    let proto = proto
+        .map_err(|error| Error::model(format!("the file cannot be read as ONNX: {error:#}")))?;
     let nodes = proto.graph.as_ref().map_or(0, onnx_nodes);
     within(nodes, limits)?;
     Ok(nodes)
@@ -275,7 +276,7 @@ impl Graph {
     pub(crate) fn typed(&self, signature: &Signature) -> Result<TypedModel, Error> {
         let names = || signature.inputs.iter().map(|spec| spec.name.as_str());
         let not_there =
-            |what: &str, error| Error::usage(format!("the model has no such {what}: {error:#}"));
+            |port: &str, error| Error::usage(format!("the model has no such {port}: {error:#}"));
         match self {
             Graph::Inferred(graph) => {
                 let mut graph = graph.clone();
@@ -283,7 +284,7 @@ impl Graph {
                     .set_input_names(names())
                     .map_err(|e| not_there("input", e))?;
                 if graph.inputs.len() != signature.inputs.len() {
-                    return Err(Error::usage("an input is named that is no tensor"));
+                    return Err(Error::usage("an input names a node that is not a tensor"));
                 }
                 for (at, spec) in signature.inputs.iter().enumerate() {
                     let known = graph
@@ -336,7 +337,7 @@ fn native_type(
     match known {
         Some(known) if Type::of_native(known) == Some(spec.ty) => Ok(known),
         Some(known) => Err(Error::usage(format!(
-            "the input {:?} is {}, not {}",
+            "the input {:?} is {} in the model: got {}",
             spec.name,
             Type::of_native(known).map_or(format!("{known:?}"), |ty| ty.to_string()),
             spec.ty

@@ -1,8 +1,8 @@
 //! Models, ready to run: the basis of the commands, and later of `wasi:nn`.
 //!
-//! This module knows neither arguments nor stdin. A caller asks for a [`Session`] of a model and a [`Signature`], and
-//! computes outputs from typed tensors. Whether that runs on a thread of this process or in a worker is decided here,
-//! by the rules in [`isolate`](crate::isolate).
+//! This module knows neither arguments nor stdin. A caller gets a [`Session`] of a model for a [`Signature`], and
+//! computes outputs from typed tensors. This module decides whether that runs on a thread of this process or in a
+//! worker, by the rules in [`isolate`](crate::isolate).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -299,7 +299,7 @@ impl Inference {
                 });
                 let entry = read.await;
                 if entry.is_err() {
-                    // A model that is gone, or that cannot be read, is dropped from the cache.
+                    // A model that was removed, or that cannot be read, is dropped from the cache.
                     lock(&self.shared.known).remove(name);
                     self.shared.loaded.forget_all(|key| key.is_of(name));
                 }
@@ -322,7 +322,7 @@ impl Shared {
     ) -> Result<T, Error> {
         let directory = self.directory.clone();
         let done = tokio::task::spawn_blocking(move || work(&directory)).await;
-        done.unwrap_or_else(|error| Err(Error::host(format!("the disk was not asked: {error}"))))
+        done.unwrap_or_else(|error| Err(Error::host(format!("the disk was not read: {error}"))))
     }
 
     async fn read_entry(&self, key: EntryKey) -> Result<Entry, Error> {

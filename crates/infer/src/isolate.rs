@@ -1,7 +1,7 @@
 //! The server's side of worker processes.
 //!
 //! Two things are kept out of the server's process. Every model is first loaded in a worker and run there once: tract
-//! aborts when it gets no memory, and neither the memory that a hostile graph makes it ask for nor the time to prepare
+//! aborts when it gets no memory, and neither the memory that a hostile graph makes it allocate nor the time to prepare
 //! a graph can be bounded inside a process. After a worker survived it, the server loads the model itself, and runs it
 //! at full speed. And two kinds of models never run in the server: graphs that a function sends (`mobilenet_v2`), and
 //! models whose memory depends on a function's data. Those stay in their worker, which is kept.
@@ -75,15 +75,16 @@ impl Workers {
         }
     }
 
-    /// Returns whether there are workers.
+    /// Returns `true` if there are workers.
     pub(crate) fn exist(&self) -> bool {
         !self.program.is_empty()
     }
 
     /// Starts a worker.
     pub(crate) fn start(&self) -> Result<Worker, Error> {
-        let failed =
-            |what: &dyn std::fmt::Display| Error::host(format!("no worker process: {what}"));
+        let failed = |reason: &dyn std::fmt::Display| {
+            Error::host(format!("a worker process cannot be used: {reason}"))
+        };
         if !self.exist() {
             return Err(failed(&"this server has none"));
         }
@@ -147,7 +148,7 @@ impl Worker {
         match self.ask(&Ask::Run, &parts, deadline).await? {
             // A compromised worker may answer with inconsistent sizes.
             (Answer::Outputs(specs), payload) => split(&specs, &payload)
-                .map_err(|_| Error::failed("the worker's answer makes no sense").into()),
+                .map_err(|_| Error::failed("the worker's answer is inconsistent").into()),
             _ => Err(unexpected()),
         }
     }
@@ -166,7 +167,8 @@ impl Worker {
         deadline: Instant,
     ) -> Result<(Answer, Bytes), Silence> {
         let size = payload.iter().map(|part| part.len()).sum();
-        let frame = head(ask, size).map_err(|e| Error::host(format!("no request: {e}")))?;
+        let frame = head(ask, size)
+            .map_err(|e| Error::host(format!("the request cannot be written: {e}")))?;
         let room = self.room;
         let read = async |stdout: &mut ChildStdout| {
             let mut start = [0; 16];
@@ -183,14 +185,14 @@ impl Worker {
             .chain(payload.iter().copied())
             .collect();
         self.astray = true;
-        let answered = timeout_at(deadline, self.process.ask(&question, read)).await;
-        self.astray = !matches!(answered, Ok(Ok(_)));
-        match answered {
+        let result = timeout_at(deadline, self.process.ask(&question, read)).await;
+        self.astray = !matches!(result, Ok(Ok(_)));
+        match result {
             Ok(Ok((Answer::Failed(error), _))) => Err(Silence::Error(error)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(self.autopsy().await),
             Err(_) => {
-                // Dropping kills it too, but not before the next runner looks.
+                // Dropping kills it too, but perhaps only after the next run has checked it.
                 self.process.kill();
                 Err(Silence::Error(Error::new(
                     Kind::Time,
@@ -234,5 +236,5 @@ fn widen(pipe: impl AsFd) {
 }
 
 fn unexpected() -> Silence {
-    Silence::Error(Error::host("a worker answered another question"))
+    Silence::Error(Error::host("a worker answered another request"))
 }

@@ -1,7 +1,7 @@
 //! The operator's `libonnxruntime`, opened by a worker before it confines itself.
 //!
-//! Only a worker opens it: a library that the operator brought is not part of the server, and whatever a model makes it
-//! do is contained in a process that can do little. Its header is read first to find errors, because the system's
+//! Only a worker opens it: a library of the operator's is not part of the server, and anything that a model makes it do
+//! is contained in a process that can do little. Its header is read first to find errors, because the system's
 //! loader reports a library for another processor as a missing file.
 
 use std::fs::File;
@@ -28,7 +28,7 @@ pub(crate) struct Library {
 const SOURCES: &str = "Name the libonnxruntime.so of the PyPI wheel `onnxruntime` or of Debian's package \
                        libonnxruntime; `iof models doctor` says how to get it.";
 
-/// The providers that can be named, as in onnxruntime's own documentation, in lower case.
+/// The names of providers, as in onnxruntime's own documentation, in lower case.
 pub(crate) const PROVIDERS: [&str; 5] = ["cuda", "migraphx", "openvino", "rocm", "tensorrt"];
 
 /// `e_machine` of the processor that this program was built for.
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_tells_what_a_library_is_for() {
+    fn a_header_identifies_the_processor_of_a_library() {
         let elf = |machine: u16| {
             let mut head = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
             head.extend(machine.to_le_bytes());

@@ -37,12 +37,14 @@ impl MobilenetV2 {
         let [size, input, out, width, height] = request.args.as_slice() else {
             let got = request.args.len();
             return Err(Error::usage(format!(
-                "five arguments are needed, not {got}; {USAGE}"
+                "the number of arguments is not 5: got {got}; {USAGE}"
             )));
         };
         let number = |name: &str, text: &str| {
             let number = text.parse::<usize>().ok().filter(|&n| n > 0);
-            number.ok_or_else(|| Error::usage(format!("{name} is no number: {text:?}; {USAGE}")))
+            number.ok_or_else(|| {
+                Error::usage(format!("{name} is not a number: got {text:?}; {USAGE}"))
+            })
         };
         let size = number("MODEL_SIZE", size)?;
         let (width, height) = (number("WIDTH", width)?, number("HEIGHT", height)?);
@@ -51,16 +53,16 @@ impl MobilenetV2 {
         if size > stdin.len() {
             let has = stdin.len();
             return Err(Error::input(format!(
-                "MODEL_SIZE is {size}, and stdin has {has} bytes"
+                "MODEL_SIZE is larger than stdin: got {size}, and stdin has {has} bytes"
             )));
         }
         let (graph, pixels) = (stdin.slice(..size), stdin.slice(size..));
         within(pixels.len(), config.input)?;
-        let wanted = width.checked_mul(height).and_then(|n| n.checked_mul(3));
-        if wanted != Some(pixels.len()) {
+        let expected = width.checked_mul(height).and_then(|n| n.checked_mul(3));
+        if expected != Some(pixels.len()) {
             let has = pixels.len();
             return Err(Error::input(format!(
-                "{width} times {height} pixels are not the {has} bytes that follow the model"
+                "the size of the picture does not match stdin: got {width} times {height} pixels, and {has} bytes follow the model"
             )));
         }
         let signature = Signature {

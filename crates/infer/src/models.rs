@@ -83,7 +83,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
     let fits = |(at, c): (usize, u8)| plain(c) || (at > 0 && matches!(c, b'.' | b'_' | b'-'));
     if name.is_empty() || name.len() > 64 || !name.bytes().enumerate().all(fits) {
         return Err(Error::usage(format!(
-            "{:?} is no name of a model: lower case letters, digits, and inside also . _ -, up to 64",
+            "the name of the model is not valid: got {:?}. Use up to 64 lower-case letters, digits and, after the first, also . _ -",
             name.chars().take(80).collect::<String>()
         )));
     }
@@ -154,13 +154,13 @@ impl Directory {
     pub(crate) fn read(&self, name: &str) -> Result<Stored, Error> {
         check_name(name)?;
         let directory = self.of(name);
-        // Opened once: all reads see one content, whatever is renamed meanwhile.
+        // Opened once, so that all reads see one version, whatever is renamed meanwhile.
         let opened = FILES
             .iter()
             .find_map(|file| File::open(directory.join(file)).ok());
         let Some(opened) = opened else {
             return Err(Error::model(format!(
-                "there is no model {name:?}; see iof models list"
+                "there is no model {name:?}. See iof models list"
             )));
         };
         let file = self.read_all(opened, &directory)?;
@@ -243,7 +243,7 @@ impl Directory {
             }
         }
         sync(unfinished.path()).map_err(|e| failed(&e))?;
-        // The files may be served by another user than the one who added them.
+        // The server may run as another user than the one who adds files.
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         fs::set_permissions(unfinished.path(), readable).map_err(|e| failed(&e))?;
         let target = self.of(name);
@@ -251,7 +251,9 @@ impl Directory {
         let placed = match rename(RenameFlags::NOREPLACE) {
             Err(rustix::io::Errno::EXIST) if replace => rename(RenameFlags::EXCHANGE),
             Err(rustix::io::Errno::EXIST) => {
-                return Err(Error::model(format!("there is a model {name:?} already")));
+                return Err(Error::model(format!(
+                    "the model {name:?} exists already. Choose another name, or replace it"
+                )));
             }
             placed => placed,
         };
@@ -271,7 +273,7 @@ impl Directory {
         match fs::rename(self.of(name), away.path().join("model")) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::model(format!(
-                    "there is no model {name:?}; see iof models list"
+                    "there is no model {name:?}. See iof models list"
                 )));
             }
             renamed => renamed.map_err(|e| failed(&e))?,
@@ -293,8 +295,8 @@ impl Directory {
         }
     }
 
-    fn failed(&self, what: &str, path: &Path, error: &std::io::Error) -> Error {
-        Error::host(format!("cannot {what} {}: {error}", path.display()))
+    fn failed(&self, action: &str, path: &Path, error: &std::io::Error) -> Error {
+        Error::host(format!("cannot {action} {}: {error}", path.display()))
     }
 }
 

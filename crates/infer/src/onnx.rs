@@ -69,14 +69,14 @@ impl Onnx {
                 Error::usage(format!("the model has no such input: {:?}", spec.name))
             })?;
             if let Some(ty) = known.ty.filter(|ty| *ty != spec.ty) {
-                let (name, asked) = (&spec.name, spec.ty);
+                let (name, requested) = (&spec.name, spec.ty);
                 return Err(Error::usage(format!(
-                    "the input {name:?} is {ty}, not {asked}"
+                    "the input {name:?} is {ty} in the model: got {requested}"
                 )));
             }
             if !fits(&known, &spec.shape) {
                 return Err(Error::model(format!(
-                    "the model does not load for these inputs: {known} is not {spec}"
+                    "the model does not load for these inputs: the model has {known}: got {spec}"
                 )));
             }
         }
@@ -123,17 +123,17 @@ impl OnnxPlan {
         });
         let named: Vec<(&str, SessionInputValue<'_>)> = named.collect::<Result<_, Error>>()?;
         let results = self.session.run(named).map_err(failed)?;
-        let wanted = &self.signature.outputs;
+        let requested = &self.signature.outputs;
         let all: Vec<&str> = results.keys().collect();
-        let names = match wanted.is_empty() {
+        let names = match requested.is_empty() {
             true => all,
-            false => wanted.iter().map(String::as_str).collect(),
+            false => requested.iter().map(String::as_str).collect(),
         };
         let (mut outputs, mut size) = (Vec::new(), 0);
         for name in names {
             let value = results
                 .get(name)
-                .ok_or_else(|| Error::failed(format!("the model gave no output {name:?}")))?;
+                .ok_or_else(|| Error::failed(format!("the model returned no output {name:?}")))?;
             let output = of_native(name, value, limits.output - size)?;
             size += output.data().len() as u64;
             outputs.push(output);
@@ -252,7 +252,7 @@ fn of_native(name: &str, value: &DynValue, room: u64) -> Result<Tensor, Error> {
     let size = (shape.iter().product::<usize>() as u64).saturating_mul(ty.size() as u64);
     if size > room {
         return Err(Error::limit(format!(
-            "the outputs take more than infer.output: {name:?} takes {size} bytes, and {room} are left"
+            "the outputs are larger than infer.output: {name:?} takes {size} bytes of the remaining {room}"
         )));
     }
     fn of<T: PrimitiveTensorElementType + Copy, const N: usize>(

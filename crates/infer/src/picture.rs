@@ -2,8 +2,8 @@
 //!
 //! The steps and their order are those of every training pipeline: decode, turn upright, resize, crop the middle,
 //! scale, subtract the mean, divide by the standard deviation, lay out. Filters are named as in Pillow and weigh alike
-//! (a filter that shrinks looks at every pixel), because models were trained with Pillow. Pictures come from anywhere:
-//! the size that a file claims is checked before a pixel is decoded.
+//! (a filter that shrinks reads every pixel), because models were trained with Pillow. Pictures are untrusted: the size
+//! that a file claims is checked before a pixel is decoded.
 
 use std::fmt;
 use std::io::Cursor;
@@ -31,13 +31,13 @@ impl Picture {
         preparation.check()?;
         let no_picture = || {
             Error::usage(format!(
-                "the input {port} is no picture: that has the dimensions batch, channel (1 or 3), row, column"
+                "the input {port} is not a picture, which has the dimensions batch, channel (1 or 3), row, column"
             ))
         };
         let ty = port.ty.unwrap_or(Type::F32);
         if !matches!(ty, Type::F32 | Type::U8) {
             return Err(Error::usage(format!(
-                "a picture becomes f32 or u8, and the input is {ty}"
+                "the input is not f32 or u8, which a picture becomes: got {ty}"
             )));
         }
         let dims = port.shape.as_deref().ok_or_else(no_picture)?;
@@ -71,14 +71,14 @@ impl Picture {
         for values in [&preparation.mean, &preparation.std].into_iter().flatten() {
             if values.len() != 1 && values.len() != count {
                 return Err(Error::usage(format!(
-                    "mean and std have one number, or {count}"
+                    "mean or std does not have one number or {count}"
                 )));
             }
         }
         let counts = [&preparation.mean, &preparation.std];
         if ty == Type::U8 && (preparation.scale.is_some() || counts.iter().any(|v| v.is_some())) {
             return Err(Error::usage(
-                "the input is u8: scale, mean and std are for f32",
+                "scale, mean and std are only for f32: got an input of u8",
             ));
         }
         Ok(Picture {
@@ -126,7 +126,7 @@ impl Picture {
                         .unwrap_or(default),
                     None => default,
                 };
-                // A value has 256 possibilities, so that it is looked up and not computed.
+                // A value has 256 possibilities, so it is looked up and not computed.
                 let tables: Vec<Vec<f32>> = (0..self.channels)
                     .map(|channel| {
                         let mean = of(&preparation.mean, channel, 0.0);
@@ -203,10 +203,10 @@ impl Picture {
         let size = self.size;
         if to.width < size.width || to.height < size.height {
             return Err(Error::usage(format!(
-                "{size} cannot be cut out of {to}; resize to more"
+                "{size} cannot be cropped from {to}. Resize to a larger size"
             )));
         }
-        // The middle, rounded as in torchvision.
+        // The offset of the middle, rounded as in torchvision.
         let middle =
             |outer: u32, inner: u32| (f64::from(outer - inner) / 2.0).round_ties_even() as usize;
         let (left, top) = (middle(to.width, size.width), middle(to.height, size.height));
@@ -255,7 +255,7 @@ fn size(port: &Port, width: &Dim, height: &Dim, preparation: &Preparation) -> Re
         _ => None,
     });
     let side = |dim: &Dim, prepared: Option<u32>| match dim {
-        // What is resized to more than the input is cut to it; what is cut must fit.
+        // A picture that is larger than the input is cropped to it; a crop must match the input.
         Dim::Fixed(n) => {
             let n = u32::try_from(*n).ok();
             n.filter(|_| preparation.crop.is_none() || prepared == n)
@@ -271,8 +271,10 @@ fn size(port: &Port, width: &Dim, height: &Dim, preparation: &Preparation) -> Re
             Ok(Size { width, height })
         }
         _ => Err(Error::usage(match prepared {
-            None => format!("the input {port} takes pictures of any size: say --resize WxH"),
-            Some(size) => format!("a picture of {size} is not what the input {port} takes"),
+            None => format!("the input {port} takes pictures of any size. Add --resize WxH"),
+            Some(size) => {
+                format!("the size of the picture does not match the input {port}: got {size}")
+            }
         })),
     }
 }
@@ -293,14 +295,16 @@ fn decode(file: &[u8], most_pixels: u64) -> Result<DynamicImage, Error> {
         ImageError::Limits(error) => Error::limit(format!(
             "the picture takes too much memory for infer.image_pixels = {most_pixels}: {error}"
         )),
-        error => Error::input(format!("stdin is no picture that can be decoded: {error}")),
+        error => Error::input(format!(
+            "stdin is not a picture that can be decoded: {error}"
+        )),
     };
     let mut reader = ImageReader::new(Cursor::new(file))
         .with_guessed_format()
         .map_err(|error| undecodable(ImageError::IoError(error)))?;
     if reader.format().is_none() {
         return Err(Error::input(
-            "stdin is no picture: neither PNG, JPEG, GIF, WebP nor BMP",
+            "stdin is not a picture: it is neither PNG, JPEG, GIF, WebP nor BMP",
         ));
     }
     let mut limits = Limits::no_limits();

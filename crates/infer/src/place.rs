@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{Config, Error, Kind, Watch};
 
-/// The stack of a thread: graphs are walked recursively; a worker has as much, so that what it survived fits.
+/// The stack of a thread: graphs are walked recursively. A worker has the same, so that a model that it survived fits.
 pub(crate) const STACK: usize = 16 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -51,9 +51,9 @@ impl CoreLimiter {
             let thread = std::thread::Builder::new()
                 .name(format!("infer-{number}"))
                 .stack_size(STACK);
-            thread
-                .spawn(move || work(&receiver))
-                .map_err(|error| Error::host(format!("no thread to compute on: {error}")))?;
+            thread.spawn(move || work(&receiver)).map_err(|error| {
+                Error::host(format!("a thread of the models cannot be started: {error}"))
+            })?;
         }
         Ok(CoreLimiter {
             jobs,
@@ -79,7 +79,7 @@ impl CoreLimiter {
             return Err(Error::new(
                 Kind::Busy,
                 format!(
-                    "all places are taken, and infer.queue = {queue} others wait; try again soon"
+                    "all permits are taken, and infer.queue = {queue} runs wait already. Try again soon"
                 ),
             ));
         }
@@ -88,7 +88,7 @@ impl CoreLimiter {
             Ok(permit) => permit.map(CorePermit::new).map_err(|_| busy()),
             Err(_) => Err(Error::new(
                 Kind::Time,
-                "the time was over before a place was free (infer.concurrency)",
+                "the time was over before a permit was free (infer.concurrency)",
             )),
         }
     }
@@ -114,12 +114,12 @@ impl CoreLimiter {
             // The result of an abandoned run is dropped.
             let _ = answer.send(result);
         };
-        let gone = || Error::host("the threads of the models are gone");
-        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
+        let lost = || Error::host("the threads of the models have ended");
+        self.jobs.send(Box::new(job)).map_err(|_| lost())?;
         let result = timeout_at(deadline, answered).await;
         drop(abandon);
         match result {
-            Ok(result) => result.map_err(|_| gone())?,
+            Ok(result) => result.map_err(|_| lost())?,
             Err(_) => Err(Error::new(
                 Kind::Time,
                 "the time was over (the call's deadline, or infer.run_time)",
@@ -136,7 +136,7 @@ impl CoreLimiter {
 
 fn work(jobs: &Mutex<Receiver<Job>>) {
     loop {
-        // A job cannot panic, so the lock is never poisoned; and it would not matter.
+        // A job cannot panic, so the lock is never poisoned.
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
             Ok(job) => job(),
@@ -165,7 +165,7 @@ impl Drop for QueueEntry<'_> {
     }
 }
 
-/// Tells a run, when dropped, that its caller is gone.
+/// A guard that marks a run as abandoned when it is dropped.
 struct CancelGuard(Arc<Watch>);
 
 impl Drop for CancelGuard {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_error_and_the_thread_goes_on() {
+    async fn a_panic_is_an_error_and_the_thread_continues() {
         let places = places(1, 0);
         for _ in 0..3 {
             let place = places.place(soon()).await.unwrap();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_queue_has_an_end_and_waiting_has_a_deadline() {
+    async fn the_queue_and_the_wait_are_limited() {
         let places = places(1, 1);
         let held = places.place(soon()).await.unwrap();
         let short = Instant::now() + Duration::from_millis(50);
@@ -217,7 +217,7 @@ mod tests {
         let second = second.err().unwrap();
         assert_eq!(second.kind, Kind::Busy);
         assert!(second.to_string().contains("infer.queue = 1"), "{second}");
-        // Who gave up has left the queue.
+        // A run that timed out has left the queue.
         let later = Instant::now() + Duration::from_millis(10);
         assert_eq!(
             places.place(later).await.err().map(|e| e.kind),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_abandoned_run_keeps_its_place_until_it_ends() {
+    async fn an_abandoned_run_keeps_its_permit_until_it_ends() {
         let places = places(1, 0);
         let place = places.place(soon()).await.unwrap();
         let short = Instant::now() + Duration::from_millis(30);
@@ -236,7 +236,7 @@ mod tests {
             while watch.check().is_ok() {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            // An operator that takes long does not look at the watch.
+            // An operator that takes long does not check the watch.
             std::thread::sleep(Duration::from_millis(100));
             Ok(())
         });
@@ -248,7 +248,7 @@ mod tests {
         );
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(places.free(), 1);
-        // Dropped before its deadline, it hears of it as well.
+        // A run that is dropped before its deadline is abandoned as well.
         let place = places.place(soon()).await.unwrap();
         let run = places.run(place, soon(), |watch| {
             while watch.check().is_ok() {

@@ -3,7 +3,7 @@
 //! A run cannot be stopped while an operator computes, so everything that can be known before is checked before: when
 //! all shapes are known, so is the memory. If it is not known (a model that computes shapes from values, or loops),
 //! there is no [`Plan::memory`], and the model runs where the kernel enforces the limit. Between two operators a run
-//! checks its [`Watch`], so that a run whose caller is gone ends soon.
+//! checks its [`Watch`], so that an abandoned run ends soon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ pub struct Signature {
     pub outputs: Vec<String>,
 }
 
-/// The deadline of a run, and whether its caller still waits.
+/// The deadline of a run, and the flag that its caller has gone.
 #[derive(Debug)]
 pub struct Watch {
     /// The deadline.
@@ -134,13 +134,13 @@ impl Plan {
         if inputs.len() != self.inputs.len() {
             let (has, got) = (self.inputs.len(), inputs.len());
             return Err(Error::input(format!(
-                "the model has {has} inputs, not {got}"
+                "the number of inputs is not {has}: got {got}"
             )));
         }
         let mut natives = TVec::new();
         for (tensor, (spec, native)) in inputs.iter().zip(&self.inputs) {
             if (tensor.ty(), tensor.shape()) != (spec.ty, &spec.shape) {
-                return Err(Error::input(format!("an input is not as {spec} says")));
+                return Err(Error::input(format!("an input does not match {spec}")));
             }
             natives.push(tensor.to_native(*native)?.into_tvalue());
         }

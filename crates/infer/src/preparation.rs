@@ -1,4 +1,4 @@
-//! What can be said about how a picture becomes a tensor, in `model.toml` and on the command line.
+//! The options for converting a picture to a tensor, in `model.toml` and on the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Error;
 
-/// How a picture becomes a tensor. What is not said has a default.
+/// The conversion of a picture to a tensor. Each field has a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Preparation {
-    /// What it is resized to. Default: the size of the input.
+    /// The size to which it is resized. Default: the size of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
-    /// What is then cut out of its middle. Default: the size of the input.
+    /// The size to which its middle is then cropped. Default: the size of the input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<Size>,
-    /// How it is resized. Default: bilinear.
+    /// The filter for resizing. Default: bilinear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
-    /// Where the channels are. Default: where the input has a dimension of 1 or 3.
+    /// The order of dimensions. Default: the one in which the input has 1 or 3 channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
-    /// What each value of 0 to 255 is multiplied with. Default: 1/255.
+    /// The factor of each value of 0 to 255. Default: 1/255.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f32>,
-    /// What is then subtracted, for each channel of the model or for all. Default: 0.
+    /// The mean, which is then subtracted, for each channel of the model or for all. Default: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f32>>,
-    /// What it is then divided by, likewise. Default: 1.
+    /// The standard deviation, by which it is then divided, likewise. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f32>>,
-    /// The channels are blue, green, red. Default: red, green, blue.
+    /// True if the channels are blue, green, red. Default: red, green, blue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bgr: Option<bool>,
 }
@@ -45,12 +45,12 @@ pub struct Size {
     pub height: u32,
 }
 
-/// What a picture is resized to.
+/// The target of resizing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resize {
-    /// Exactly that, whatever happens to its proportions; as `WxH`.
+    /// This size, whatever the proportions; as `WxH`.
     Exactly(Size),
-    /// Its shorter side to that, and its proportions stay; as one number.
+    /// This length of the shorter side, with the same proportions; as one number.
     Shorter(u32),
 }
 
@@ -68,7 +68,7 @@ pub enum Filter {
     Lanczos3,
 }
 
-/// Where the channels are.
+/// The order of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -94,7 +94,7 @@ impl FromStr for Size {
         });
         size.ok_or_else(|| {
             Error::usage(format!(
-                "{text:?} is no size; write WxH, such as 224x224, up to {LONGEST_SIDE}"
+                "the size is not valid: got {text:?}. Write WxH, such as 224x224, up to {LONGEST_SIDE}"
             ))
         })
     }
@@ -146,7 +146,7 @@ macro_rules! as_text {
 as_text!(Size, Resize);
 
 impl Preparation {
-    /// What `over` says, and where it says nothing, what is here.
+    /// The fields of `over`, or of this preparation where `over` has none.
     pub(crate) fn overlaid(self, over: Preparation) -> Preparation {
         Preparation {
             resize: over.resize.or(self.resize),
@@ -160,22 +160,22 @@ impl Preparation {
         }
     }
 
-    /// Whether its numbers make sense.
+    /// Refuses numbers without a meaning.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
         for (name, values) in [("mean", &self.mean), ("std", &self.std)] {
             let Some(values) = values else { continue };
             if !matches!(values.len(), 1 | 3) || !finite(values) {
                 return Err(Error::usage(format!(
-                    "{name} is one number, or three for three channels"
+                    "{name} does not have one number, or three for three channels"
                 )));
             }
             if name == "std" && values.contains(&0.0) {
-                return Err(Error::usage("std cannot be 0, by which nothing is divided"));
+                return Err(Error::usage("std contains 0. Write other numbers"));
             }
         }
         match self.scale {
-            Some(scale) if !scale.is_finite() => Err(Error::usage("scale is no number")),
+            Some(scale) if !scale.is_finite() => Err(Error::usage("scale is not a finite number")),
             _ => Ok(()),
         }
     }

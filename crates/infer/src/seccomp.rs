@@ -1,8 +1,8 @@
 //! The confinement of a worker before it reads the first byte.
 //!
-//! A graph that compromises the process, by a flaw in the code that reads it, finds a process that can
-//! get no more memory than its limit, write no file, open nothing, start nothing, signal and trace no
-//! other process: it can compute, and answer its own caller.
+//! A graph that compromises the process, by a flaw in the code that reads it, cannot allocate more memory than the
+//! limit, write or open files, start programs, or signal or trace other processes: it can compute, and answer its own
+//! caller.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,9 +13,8 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-/// The system calls of a process that computes and talks through the pipes that it has. Others
-/// fail as not permitted, which code that looks up the processor's features in `/proc`
-/// handles well.
+/// The system calls of a process that computes and uses its pipes. Others fail as not permitted, which code that reads
+/// the processor's features from `/proc` handles well.
 const CALLS: &[i64] = &[
     libc::SYS_brk,
     libc::SYS_clock_gettime,
@@ -48,14 +47,14 @@ const CALLS: &[i64] = &[
     libc::SYS_writev,
 ];
 
-/// To be called before the first thread is started: its threads inherit the confinement.
+/// Confines the process. Call it before the first thread is started, because threads inherit the confinement.
 pub(crate) fn enter() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)?;
     Ok(())
 }
 
-/// To be called when all threads have been started. Without its filter, a worker can make any system
+/// Installs the filter. Call it when all threads have been started. Without the filter, a worker can make any system
 /// call, which the driver of a graphics card needs.
 pub(crate) fn close(memory: u64, filtered: bool) -> io::Result<()> {
     let cap = |resource, most| {
@@ -84,7 +83,7 @@ pub(crate) fn close(memory: u64, filtered: bool) -> io::Result<()> {
 fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         CALLS.iter().map(|&call| (call, Vec::new())).collect();
-    // Aborting is signalling oneself.
+    // An abort is a signal to the process itself.
     let own = u64::from(std::process::id());
     let own = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![own])?]);

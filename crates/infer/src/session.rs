@@ -196,7 +196,7 @@ impl Shared {
             }
         } else if isolated {
             return Err(Error::host(
-                "this server has no worker processes, in which such models run",
+                "this server has no worker processes, and such models run only there",
             ));
         }
         let (limits, most) = (self.config.limits(), self.config.loaded);
@@ -232,12 +232,12 @@ impl Shared {
                 let of = Arc::clone(&entry);
                 let read = move |directory: &Directory| {
                     let stored = directory.read(&of.name)?;
-                    // What was described is what is loaded.
+                    // The file that was described must be the one that is loaded.
                     match directory.stamp(&of.name) == of.stamp {
                         true => Ok(stored),
                         false => Err(Error::new(
                             Kind::Busy,
-                            "the model is being replaced; try again",
+                            "the model is being replaced. Try again",
                         )),
                     }
                 };
@@ -250,7 +250,7 @@ impl Shared {
     }
 }
 
-/// A worker has no reason to end while it loads.
+/// The error of a worker that ended while it loaded a model.
 pub(crate) fn not_gone(silence: Silence) -> Error {
     match silence {
         Silence::Gone => Error::host("a worker ended before its time"),

@@ -1,8 +1,8 @@
 //! Tensors in their transport form: a type, a shape, and bytes, little-endian and row-major.
 //!
 //! tract's own tensors are used only inside this file, so that the API does not change with a version
-//! of tract, and so that bytes of a guest become values only after a check that they can be: any
-//! bytes are integers and floats, but a bool is 0 or 1.
+//! of tract, and so that bytes of a guest become values only after a check that they are valid: any
+//! bytes are valid integers and floats, but a bool is 0 or 1.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,9 @@ use tract_onnx::tract_hir::internal::Tensor as Native;
 use crate::Error;
 
 #[cfg(not(target_endian = "little"))]
-compile_error!("tensors travel little-endian, and are copied as they are");
+compile_error!(
+    "the processor is not little-endian, the byte order of tensors, which are copied unchanged"
+);
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,7 +56,7 @@ const TYPES: [(Type, &str, usize, &str, DatumType); 12] = [
 
 impl Type {
     fn row(self) -> &'static (Type, &'static str, usize, &'static str, DatumType) {
-        // The table is in the order of the variants; a test holds it.
+        // The table is in the order of the variants, which a test checks.
         &TYPES[self as usize]
     }
 
@@ -72,7 +74,7 @@ impl Type {
         self.row().4
     }
 
-    /// Quantised types are the integers that they are stored as.
+    /// The type of tract's elements; quantised types are the integers in which they are stored.
     pub(crate) fn of_native(native: DatumType) -> Option<Type> {
         let plain = native.unquantized();
         TYPES.iter().find(|row| row.4 == plain).map(|row| row.0)
@@ -93,7 +95,7 @@ impl FromStr for Type {
         row.map(|row| row.0).ok_or_else(|| {
             let names: Vec<_> = TYPES.iter().map(|row| row.1).collect();
             Error::usage(format!(
-                "unknown type {text:?}; one of {}",
+                "unknown type: got {text:?}. Use one of {}",
                 names.join(", ")
             ))
         })
@@ -131,13 +133,13 @@ impl FromStr for Spec {
         let mut parts = text.rsplitn(3, ':');
         let (Some(shape), Some(ty), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(Error::usage(
-                "write NAME:TYPE:SHAPE, such as image:f32:1,3,224,224",
+                "the input is not in its form. Write NAME:TYPE:SHAPE, such as image:f32:1,3,224,224",
             ));
         };
         let dimension = |dim: &str| match dim.parse() {
             Ok(dim) if dim > 0 => Ok(dim),
             _ => Err(Error::usage(format!(
-                "{dim:?} is no dimension; write numbers of at least 1, such as 1,3,224,224"
+                "the dimension is not valid: got {dim:?}. Write numbers of at least 1, such as 1,3,224,224"
             ))),
         };
         let dims = shape.split(',').filter(|_| !shape.is_empty());
@@ -153,7 +155,7 @@ impl FromStr for Spec {
     }
 }
 
-/// More dimensions than any model has.
+/// The most dimensions; no model has more.
 const MAX_RANK: usize = 16;
 
 impl fmt::Display for Spec {
@@ -180,7 +182,7 @@ impl Tensor {
         if size(ty, &shape) != Some(data.len()) {
             let got = data.len();
             return Err(Error::input(format!(
-                "{got} bytes are no {ty} tensor of shape {shape:?}"
+                "the number of bytes does not match a {ty} tensor of shape {shape:?}: got {got}"
             )));
         }
         Ok(Tensor { ty, shape, data })
@@ -220,18 +222,20 @@ impl Tensor {
         let mut plain = tensor.try_as_plain_ram_mut().map_err(failed)?;
         let bytes = plain.as_bytes_mut();
         if bytes.len() != self.data.len() {
-            return Err(Error::input("a tensor has not the size of its shape"));
+            return Err(Error::input(
+                "the size of a tensor does not match its shape",
+            ));
         }
         bytes.copy_from_slice(&self.data);
         if self.ty == Type::Bool {
-            // Another value than 0 and 1 in a bool is undefined behaviour.
+            // A value other than 0 and 1 in a bool is undefined behaviour.
             bytes.iter_mut().for_each(|b| *b = u8::from(*b != 0));
         }
         Ok(tensor)
     }
 
     pub(crate) fn of_native(native: &Native) -> Result<Tensor, Error> {
-        // Computed shapes are numbers to the caller.
+        // The caller sees computed shapes as numbers.
         let as_integers;
         let native = if native.datum_type() == DatumType::TDim {
             as_integers = native
@@ -273,16 +277,16 @@ mod tests {
     }
 
     #[test]
-    fn specs_are_read_as_they_are_written() {
+    fn specs_round_trip_through_their_text() {
         for text in ["image:f32:1,3,224,224", "a:0:i64:7", "scalar:bool:"] {
             assert_eq!(text.parse::<Spec>().unwrap().to_string(), text);
         }
         for (text, says) in [
             ("image", "NAME:TYPE:SHAPE"),
-            ("image:f33:1", "unknown type \"f33\""),
-            ("image:f32:1,0", "\"0\" is no dimension"),
-            ("image:f32:1,-1", "\"-1\" is no dimension"),
-            ("image:f32:1,", "\"\" is no dimension"),
+            ("image:f33:1", "unknown type: got \"f33\""),
+            ("image:f32:1,0", "the dimension is not valid: got \"0\""),
+            ("image:f32:1,-1", "the dimension is not valid: got \"-1\""),
+            ("image:f32:1,", "the dimension is not valid: got \"\""),
             ("image:f32:9999999999,9999999999,9999999999", "too large"),
             ("x:u8:1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", "too large"),
         ] {
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_become_values_and_come_back() {
+    fn bytes_round_trip_through_values() {
         let tensor = Tensor::of_floats(vec![2, 2], &[1.0, -2.5, 3.0, f32::MAX]).unwrap();
         let native = tensor.to_native(DatumType::F32).unwrap();
         assert_eq!(Tensor::of_native(&native).unwrap(), tensor);

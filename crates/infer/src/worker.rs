@@ -1,7 +1,7 @@
 //! The worker process: it confines itself, reads one model, and runs it on request.
 //!
-//! It is the same program as the server, started with arguments of the operator's choice that lead
-//! to [`run_worker`]. Before it reads the first byte it gives up every right that it does not need; see
+//! It is the same program as the server, started with arguments that lead to [`run_worker`]. Before it reads the first
+//! byte it gives up every right that it does not need; see
 //! [`seccomp`]. Its parent kills it when it takes too long.
 //!
 //! Both directions carry frames: the length of a JSON text, the length of a payload, both of 8
@@ -38,7 +38,7 @@ pub(crate) struct Bounds {
 pub(crate) enum Ask {
     /// Describe the model in the payload, in this format or the detected one.
     Describe(Option<Format>),
-    /// Prepare the model in the payload for this signature, and try it out.
+    /// Prepare the model in the payload for this signature, and run it once.
     Load(Option<Format>, Signature),
     /// Run the model on the inputs in the payload, one after another.
     Run,
@@ -51,7 +51,7 @@ pub(crate) enum Ask {
 pub(crate) enum Answer {
     Described(Description),
     Runtime(Option<String>),
-    /// The model is prepared; [`Plan::memory`] is known or not.
+    /// The model is prepared; `true` if [`Plan::memory`] is known.
     Loaded {
         bounded: bool,
     },
@@ -88,7 +88,7 @@ pub fn run_worker(bounds: &str) -> io::Result<()> {
     // This reads files and starts threads, which is impossible from then on.
     let onnx = bounds.onnxruntime.clone().map(Onnx::open).transpose();
     let filtered = match &bounds.onnxruntime {
-        // A driver needs system calls that cannot be listed.
+        // The system calls of a driver are not known.
         Some(library) => library.providers.is_empty(),
         None => true,
     };
@@ -128,7 +128,7 @@ fn serve(bounds: &Bounds, onnx: &Result<Option<Onnx>, Error>) -> io::Result<()> 
                 Ask::Load(format, signature) => {
                     if let Some(onnx) = runtime_of(onnx, format, &payload)? {
                         let mut prepared = onnx.plan(&payload, signature, limits)?;
-                        // As below, a failure on zeros does not condemn the model.
+                        // As below, a failure on zeros is not a reason to refuse the model.
                         let _ = prepared.try_out(limits);
                         plan = Some(Prepared::Onnx(prepared));
                         return Ok((Answer::Loaded { bounded: false }, Vec::new()));
@@ -140,7 +140,8 @@ fn serve(bounds: &Bounds, onnx: &Result<Option<Onnx>, Error>) -> io::Result<()> 
                     Ok((answer, Vec::new()))
                 }
                 Ask::Run => {
-                    let nothing = || Error::host("a worker was asked to run nothing");
+                    let nothing =
+                        || Error::host("a worker without a model got a request to run it");
                     let outputs = match plan.as_mut().ok_or_else(nothing)? {
                         Prepared::Tract(plan, signature) => {
                             let inputs = split(&signature.inputs, &payload.into())?;
@@ -195,8 +196,8 @@ fn prepare(
     bounds: &Bounds,
 ) -> Result<(Answer, (Plan, Signature)), Error> {
     let plan = model.plan(&signature, &bounds.graph)?;
-    // The server will repeat what was survived here. A failure does not condemn the model, to which
-    // zeros may be meaningless; a killed worker does.
+    // The server repeats this run only if the worker survives it. A failure is not a reason to refuse the model, for
+    // which zeros may be meaningless; a killed worker is.
     let _ = plan.try_out(
         &Watch::until(Instant::now() + bounds.run_time),
         &bounds.graph,
@@ -205,7 +206,7 @@ fn prepare(
     Ok((Answer::Loaded { bounded }, (plan, signature)))
 }
 
-/// No deadline: the parent keeps the time.
+/// A watch without a deadline: the parent keeps the time.
 fn forever() -> Watch {
     Watch::until(Instant::now() + Duration::from_secs(24 * 3600))
 }
@@ -278,11 +279,11 @@ pub(crate) fn split(specs: &[Spec], data: &Bytes) -> Result<Vec<Tensor>, Error> 
         return Err(Error::usage("the inputs are larger than can be counted"));
     };
     if total != data.len() {
-        let wanted: Vec<_> = specs.iter().map(Spec::to_string).collect();
+        let expected: Vec<_> = specs.iter().map(Spec::to_string).collect();
         return Err(Error::input(format!(
-            "stdin has {} bytes, where {} takes {total}",
-            data.len(),
-            wanted.join(" and ")
+            "stdin is not the {total} bytes of {}: got {}",
+            expected.join(" and "),
+            data.len()
         )));
     }
     let mut at = 0;

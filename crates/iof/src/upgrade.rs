@@ -67,10 +67,10 @@ pub(crate) fn problem(found: &Inspection) -> Option<String> {
             "migration {number} is not finished, or is of another iof: restore a backup made before it"
         ));
     }
-    (found.lost > 0).then(|| {
+    (found.missing > 0).then(|| {
         format!(
             "{} of {} modules are missing in objects/source: restore them from a backup, or deploy these functions again",
-            found.lost, found.modules
+            found.missing, found.modules
         )
     })
 }
@@ -86,7 +86,7 @@ fn as_json(data: &Path, found: &Inspection, problem: Option<&str>) -> serde_json
         "migrations": found.migrations,
         "modules": found.modules,
         "to_compile": found.to_compile,
-        "missing": found.lost,
+        "missing": found.missing,
     })
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 pub(crate) struct Children(fs::File);
 
 impl Children {
-    /// Opens the list. To be called before the process confines itself: `/proc` is out of reach then.
+    /// Opens the list. Call it before the process confines itself, because `/proc` is out of reach afterwards.
     pub(crate) fn open() -> io::Result<Children> {
         let tid = rustix::thread::gettid().as_raw_nonzero();
         let file = fs::File::open(format!("/proc/self/task/{tid}/children"))?;

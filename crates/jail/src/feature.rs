@@ -47,7 +47,7 @@ impl Feature {
         !matches!(self, Feature::UserNamespace | Feature::Proc)
     }
 
-    /// What a program can do if it is missing, as one sentence for the operator.
+    /// The consequence of its absence, as one sentence for the operator.
     pub fn without(self) -> &'static str {
         match self {
             Feature::UserNamespace => {

@@ -33,5 +33,5 @@ pub(crate) const ALLOCATOR: [(&str, &str); 1] = [("MIMALLOC_ARENA_EAGER_COMMIT",
 /// Duplicates a standard stream's descriptor above the standard ones, closed on `exec`.
 pub(crate) fn own(stream: impl AsFd) -> Result<OwnedFd, String> {
     let owned = stream.as_fd().try_clone_to_owned();
-    owned.map_err(|error| format!("standard stream: {error}"))
+    owned.map_err(|error| format!("a standard stream cannot be duplicated: {error}"))
 }

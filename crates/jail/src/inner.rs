@@ -106,7 +106,7 @@ fn enter_sandbox() -> Result<(Warden, Report), String> {
         let owner = match begun.identity {
             Identity::Root => (plan.user, plan.group),
             Identity::Mapped => (namespaces::INNER, namespaces::INNER),
-            // Root in name only, which no other user of its namespace stands beside.
+            // The root of a user namespace in which there is no other user.
             Identity::Server => (
                 rustix::process::geteuid().as_raw(),
                 rustix::process::getegid().as_raw(),
@@ -211,7 +211,7 @@ impl Warden {
             if length == 0 {
                 return Ok(());
             }
-            let (args, env) = wire::read_run(&buffer[..length]).ok_or("a run that is none")?;
+            let (args, env) = wire::read_run(&buffer[..length]).ok_or("the packet is not a run")?;
             let news = self.run(&args, &env, streams, socket)?;
             let packet = serde_json::to_vec(&news).unwrap_or_default();
             wire::send(socket, &packet, &[]).map_err(|error| error.to_string())?;
@@ -234,7 +234,7 @@ impl Warden {
             }
         };
         let status = match &self.proxy {
-            // Nothing to watch: the outer process watches for the server.
+            // The outer process watches for the end of the server, so this one need not.
             None => wait_for(child),
             Some(proxy) => wait_and_accept(child, proxy, socket),
         };
@@ -282,7 +282,7 @@ impl Warden {
             .stdin(stdin)
             .stdout(stdout)
             .stderr(stderr)
-            // `kill(0)` is for its own.
+            // `kill(0)` signals its own processes.
             .process_group(0)
             .spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -299,7 +299,7 @@ impl Warden {
             }
             match &self.children {
                 Some(children) => children.kill(),
-                // In the first process of a pid namespace, this means all others of it.
+                // In the first process of a pid namespace, this signals all its other processes.
                 None => drop(signal::kill(
                     nix::unistd::Pid::from_raw(-1),
                     signal::SIGKILL,
@@ -355,7 +355,7 @@ fn wait_and_accept(child: Pid, proxy: &TcpListener, socket: &OwnedFd) -> Result<
         if !ready[0].revents().is_empty() {
             return wait_for(child);
         }
-        // A client that connected and is gone, or finds no descriptor left, has no connection.
+        // A client that has gone, or a lack of descriptors, leaves no connection to pass on.
         if let Ok((connection, _)) = proxy.accept() {
             let _ = wire::send(socket, &packet, &[connection.as_fd()]);
         }

@@ -70,9 +70,9 @@ impl Jail {
             return Err(ProfileError::NoNetNamespace(why.clone()));
         }
         let limits = (profile.limits.clone(), profile.concurrency);
-        let plan = self
-            .plan(profile, leads)
-            .map_err(|_| ProfileError::Limit("profile", "not UTF-8, or over 128 KiB"))?;
+        let plan = self.plan(profile, leads).map_err(|_| {
+            ProfileError::Limit("profile", "it is not UTF-8, or larger than 128 KiB")
+        })?;
         Ok(Program::new(Pool::new(
             self.exe.clone(),
             plan,

@@ -44,18 +44,27 @@
 //! # What holds a program
 //! | layer | holds | without it |
 //! |---|---|---|
-//! | user | it is nobody: it owns no file, has no capability, gains none (`no_new_privs`, empty bounding set) | a server that is not root shares its user with its programs, and the layers below hold alone |
-//! | user namespace | the other namespaces without root; the count of processes is the warden's own | [`Limits::processes`] counts everything of the user |
-//! | pid namespace | it sees and signals only its own run; all of a run dies at once | it sees the host's processes (Landlock hides `/proc`) and, before Linux 6.12, can signal those of its user; what a run left is found as child processes |
-//! | mount namespace | nothing but declared files exists; scratch space has a size; sockets of the host are out of sight | only Landlock holds files; only each file in scratch has a size; no Unix sockets, by seccomp |
-//! | network namespace | no network but the proxy; abstract Unix sockets are out of reach | seccomp refuses every socket; `proxy` is refused |
+//! | user | it is nobody: it owns no file, has no capability, gains none (`no_new_privs`, empty bounding set) | a
+//! server that is not root shares its user with its programs, and only the layers below confine them |
+//! | user namespace | the other namespaces without root; the count of processes is the warden's own |
+//! [`Limits::processes`] counts everything of the user |
+//! | pid namespace | it sees and signals only its own run; all of a run dies at once | it sees the host's processes
+//! (Landlock hides `/proc`) and, before Linux 6.12, can signal those of its user; what a run left is found as child
+//! processes |
+//! | mount namespace | nothing but declared files exists; scratch space has a size; sockets of the host are out of
+//! sight | only Landlock holds files; only each file in scratch has a size; no Unix sockets, by seccomp |
+//! | network namespace | no network but the proxy; abstract Unix sockets are out of reach | seccomp refuses every
+//! socket; `proxy` is refused |
 //! | IPC namespace | the host's shared memory and queues are out of reach | seccomp has no such calls |
-//! | Landlock | the kernel checks every opened path again; nothing written is executed; no signals out (6.12) | only read-only mounts hold, and scratch is `noexec` |
-//! | seccomp | the kernel calls that programs need; no namespaces, mounts, `ptrace`, keys, `bpf`, `io_uring`, uncounted memory, larger buffers of sockets | every bug of the kernel behind any call is in reach |
+//! | Landlock | the kernel checks every opened path again; nothing written is executed; no signals out (6.12) | only
+//! read-only mounts hold, and scratch is `noexec` |
+//! | seccomp | the kernel calls that programs need; no namespaces, mounts, `ptrace`, keys, `bpf`, `io_uring`, uncounted
+//! memory, larger buffers of sockets | every bug of the kernel behind any call is in reach |
 //! | rlimits | memory, files, file size and CPU time of each process; no core dumps | they are always there |
-//! | the server's look | memory (with page tables and sockets) and CPU time of all processes together | it needs `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
+//! | the server's check | memory (with page tables and sockets) and CPU time of all processes together | it needs
+//! `/proc/*/task/*/children` (CONFIG_PROC_CHILDREN) |
 //!
-//! [`Jail::report`] states which of them are effective on this machine, as tried and not as guessed. With
+//! [`Jail::report`] states which of them are effective on this machine, as tested and not as assumed. With
 //! [`Demand::Required`], the default, a jail that lacks one of the required layers runs nothing.
 //!
 //! # Files

@@ -25,14 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The process could not be started, or spoken to.
+    /// The process could not be started, or the socket to it failed.
     #[error("cannot start a warden: {0}")]
     Io(#[from] std::io::Error),
     /// The warden could not confine itself.
-    #[error("a warden could not lock itself in: {0}")]
+    #[error("a warden could not confine itself: {0}")]
     Failed(String),
     /// A required part is missing.
-    #[error("the jail lacks {feature}: {why}; {remedy}, or set the jail to use what is available")]
+    #[error(
+        "the jail lacks {feature}: {why}. Either {remedy}, or let the jail use what is available"
+    )]
     Lacks {
         /// The part's name.
         feature: String,
@@ -42,7 +44,7 @@ pub enum StartError {
         remedy: &'static str,
     },
     /// The warden did not answer.
-    #[error("a warden did not answer; is `warden_main` the first thing in `main`?")]
+    #[error("a warden did not answer. Call `warden_main` first in `main`")]
     Silent,
 }
 

@@ -79,12 +79,12 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     }
     let inner = inner.map_err(|error| {
         let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => "; everybody must be able to execute the binary",
+            io::ErrorKind::PermissionDenied => ". Let every user execute the binary",
             _ => "",
         };
-        format!("cannot start itself again: {error}{hint}")
+        format!("its own binary cannot be started again: {error}{hint}")
     })?;
-    // From here on it needs only what any process may do to its own children.
+    // From here on it needs no rights other than those over its own children.
     namespaces::leave(identity, &begun.plan).map_err(|e| text("capabilities", e))?;
     let end = rustix::process::pidfd_open(inner, PidfdFlags::empty());
     Ok(Guard {
@@ -99,7 +99,7 @@ fn begin(socket: &OwnedFd) -> Result<Guard, String> {
     reason = "a warden has one thread and no runtime"
 )]
 fn start(socket: &OwnedFd, begun: &Handover) -> io::Result<Pid> {
-    // Not passed as an argument, which everybody on the host could read.
+    // An argument would be readable by every user of the host.
     let left = rustix::fs::memfd_create("iof-jail", MemfdFlags::CLOEXEC)?;
     let mut left = fs::File::from(left);
     left.write_all(&serde_json::to_vec(begun)?)?;
@@ -165,7 +165,7 @@ fn default_signals() {
 }
 
 fn make_scratch(plan: &Plan, identity: Identity) -> io::Result<PathBuf> {
-    // The directory's name is free: the pid is taken, and creation is exclusive.
+    // The name is free, because the pid is ours and creation is exclusive.
     let pid = rustix::process::getpid().as_raw_nonzero();
     let mut attempt = 0;
     loop {

@@ -99,7 +99,7 @@ impl Pool {
         self.admission.acquire().await
     }
 
-    /// An idle warden. It may have died meanwhile.
+    /// Takes an idle warden, which may have died meanwhile.
     pub(crate) fn take(&self) -> Option<Link> {
         self.lock().pop().map(|waiting| waiting.link)
     }
@@ -107,18 +107,18 @@ impl Pool {
     /// A new warden, confined as tightly as the first.
     pub(crate) async fn start(&self) -> Result<Link, StartError> {
         let link = Link::start(&self.exe, &self.plan).await?;
-        let lost = self
+        let missing = self
             .report
             .findings()
             .iter()
             .find(|finding| finding.outcome.is_ok() && !link.report.has(finding.feature));
-        if let Some(finding) = lost {
+        if let Some(finding) = missing {
             let remedy = finding.feature.remedy();
             let feature = format!("{:?}", finding.feature);
             link.end().await;
             return Err(StartError::Lacks {
                 feature,
-                why: "it was there when the server started".to_owned(),
+                why: "it was available when the server started".to_owned(),
                 remedy,
             });
         }

@@ -46,7 +46,7 @@ impl Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
-    /// Nothing.
+    /// No network.
     #[default]
     None,
     /// One HTTP proxy, named by `http_proxy`, `https_proxy`, `all_proxy` and their capital twins.
@@ -122,7 +122,7 @@ pub enum ProfileError {
     Missing {
         /// The path as declared.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
     /// The program is not a file that can be executed.
@@ -136,15 +136,15 @@ pub enum ProfileError {
         whole = NEVER.join(", ")
     )]
     Never(PathBuf),
-    /// The path would expose a file that the server keeps to itself.
+    /// The path would expose one of the server's private files.
     #[error("{path:?} contains or lies in {denied:?}, which no program may see")]
     Denied {
         /// The path as declared, or one of those that every program sees.
         path: PathBuf,
-        /// The path that the server keeps to itself.
+        /// The private path of the server.
         denied: PathBuf,
     },
-    /// A run could put a link in its place, and the next would follow it.
+    /// A run could put a link in place of the path, and the next run would follow it.
     #[error("{path:?} lies in {write:?}, which the program may change")]
     Changeable {
         /// The path as declared.
@@ -153,13 +153,13 @@ pub enum ProfileError {
         write: PathBuf,
     },
     /// A limit with an invalid value.
-    #[error("limit {0} is out of range: {1}")]
+    #[error("the limit {0} is out of range: {1}")]
     Limit(&'static str, &'static str),
     /// An invalid environment variable.
-    #[error("environment variable {0:?} is empty, or contains `=` or a NUL")]
+    #[error("the name of the environment variable {0:?} is empty, or contains `=` or a NUL")]
     Environment(String),
     /// The proxy needs a network of its own.
-    #[error("network `proxy` needs a network namespace, and there is none: {0}")]
+    #[error("the network `proxy` needs a network namespace, and there is none: {0}")]
     NoNetNamespace(String),
 }
 
@@ -222,7 +222,7 @@ impl Profile {
         }
         self.limits.check()?;
         if self.concurrency == 0 {
-            return Err(ProfileError::Limit("concurrency", "at least 1"));
+            return Err(ProfileError::Limit("concurrency", "it is not at least 1"));
         }
         Ok(leads)
     }
@@ -244,16 +244,28 @@ impl Profile {
 impl Limits {
     fn check(&self) -> Result<(), ProfileError> {
         let at_least = [
-            ("cpu", self.cpu != Some(Duration::ZERO), "more than nothing"),
-            ("memory", self.memory >= 16 << 20, "at least 16 MiB"),
-            ("processes", self.processes >= 1, "at least 1"),
-            ("files", self.files >= 16, "at least 16"),
-            ("scratch", self.scratch >= 4096, "at least 4 KiB"),
-            ("scratch_files", self.scratch_files >= 16, "at least 16"),
+            (
+                "cpu",
+                self.cpu != Some(Duration::ZERO),
+                "it is not more than 0s",
+            ),
+            (
+                "memory",
+                self.memory >= 16 << 20,
+                "it is not at least 16 MiB",
+            ),
+            ("processes", self.processes >= 1, "it is not at least 1"),
+            ("files", self.files >= 16, "it is not at least 16"),
+            ("scratch", self.scratch >= 4096, "it is not at least 4 KiB"),
+            (
+                "scratch_files",
+                self.scratch_files >= 16,
+                "it is not at least 16",
+            ),
             (
                 "arguments",
                 self.arguments <= Limits::ARGUMENTS,
-                "at most 128 KiB",
+                "it is more than 128 KiB",
             ),
         ];
         match at_least.into_iter().find(|(_, holds, _)| !holds) {
@@ -290,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_gives_away_the_machine_is_refused() {
+    fn paths_that_expose_the_machine_are_refused() {
         let denied = [
             PathBuf::from("/opt/iof-data"),
             PathBuf::from("/usr/share/doc"),

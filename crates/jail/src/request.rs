@@ -120,7 +120,7 @@ impl Limit {
 #[non_exhaustive]
 pub enum RunError {
     /// Arguments and environment are larger than [`Limits::arguments`].
-    #[error("arguments and environment are {size} bytes, over the limit of {limit}")]
+    #[error("arguments and environment are larger than {limit} bytes: got {size}")]
     TooLong {
         /// Their size, in bytes.
         size: usize,
@@ -131,14 +131,14 @@ pub enum RunError {
     #[error("an argument contains a NUL")]
     Argument,
     /// The name is invalid for a variable, or controls what the loader loads before the program.
-    #[error("environment variable {0:?} is not allowed")]
+    #[error("the environment variable {0:?} is not allowed")]
     Environment(String),
     /// All permits of the program were taken until the timeout.
     #[error("the program was busy until the timeout")]
     Busy,
     /// The program does not exist any more, its user cannot reach it, or the interpreter that it names
     /// is not visible in the jail.
-    #[error("the program, or its interpreter, is not there")]
+    #[error("the program, or its interpreter, does not exist")]
     NotFound,
     /// The program may not be executed.
     #[error("the program may not be executed")]

@@ -35,7 +35,7 @@ impl Program {
     pub async fn run(&self, request: Request) -> Result<Ended, RunError> {
         check(&request.args, &request.env, &self.pool.limits)?;
         let now = Instant::now();
-        // A timeout that is too long for the clock is as good as none.
+        // A timeout beyond the range of the clock is the same as none.
         let year = Duration::from_secs(365 * 24 * 3600);
         let deadline = now + request.timeout.min(year);
         let (stdin, stdout, stderr) = pipes(&request.stdin).map_err(RunError::NotStarted)?;
@@ -211,7 +211,7 @@ impl Run<'_> {
         if usage.memory > limits.memory {
             return Some(Limit::Memory);
         }
-        // Ticks are coarse: what went before may be rounded up.
+        // Ticks are coarse: the CPU time of earlier runs may be rounded up.
         let cpu = usage.cpu.saturating_sub(self.link.spent);
         (limits.cpu.is_some_and(|most| cpu > most)).then_some(Limit::Cpu)
     }

@@ -47,7 +47,7 @@ impl Scratch {
 
     fn is_empty(&self) -> bool {
         match (self.empty, self.all.first()) {
-            // Counts everything, wherever it hides.
+            // Free files count everything, also in places that cannot be listed.
             (Some(empty), Some((_, opened))) => {
                 rustix::fs::fstatvfs(opened).is_ok_and(|now| now.f_ffree == empty)
             }
@@ -57,7 +57,7 @@ impl Scratch {
     }
 
     fn remove_few(&self) -> bool {
-        // Without a size, its contents may be anything.
+        // Without a size, the contents cannot be counted.
         self.empty.is_some() && self.all.iter().all(|(path, _)| remove_in(path))
     }
 }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub demand: Demand,
     /// The user and group of programs if the server is root: a user and a group that own nothing.
     pub user: (u32, u32),
-    /// Paths that the server keeps to itself (its data, its configuration): no profile may show them.
+    /// The private paths of the server (its data, its configuration): no profile may show them.
     pub denied: Vec<PathBuf>,
     /// The directory where scratch directories are made if there is no mount namespace, by that user.
     pub scratch: PathBuf,

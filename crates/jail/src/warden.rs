@@ -16,8 +16,8 @@ pub fn warden_main() -> Option<ExitCode> {
     if args.next()? != WARDEN {
         return None;
     }
-    let which = args.next().unwrap_or_default();
-    let result = match which.to_str() {
+    let stage = args.next().unwrap_or_default();
+    let result = match stage.to_str() {
         Some(OUTER) => outer(),
         Some(INNER) => inner(),
         _ => Err("this argument is for the jail's own use".to_owned()),

@@ -1,4 +1,4 @@
-//! Resident programs: for those that take long to start, and then answer many requests.
+//! Resident programs: those that take long to start, and then answer many requests.
 //!
 //! The caller decides what is sent over the standard streams. The jail is the same as a run's, except
 //! for output, which the caller has to bound, and time, which is unlimited.
@@ -112,7 +112,7 @@ impl Worker {
         usage.await.unwrap_or_default()
     }
 
-    /// Waits for its end, and passes on its connections to the proxy meanwhile: poll it all the time.
+    /// Waits for its end, and passes on its connections to the proxy meanwhile, so it must be polled all the time.
     /// Nothing is lost if the future is dropped.
     ///
     /// # Errors

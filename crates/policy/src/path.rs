@@ -40,7 +40,7 @@ pub(crate) fn is_under(path: &str, prefix: &[String]) -> bool {
     }
 }
 
-/// The segments of a rule's path; the error states what is wrong with it.
+/// The segments of a rule's path; the error states the problem.
 pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
@@ -54,13 +54,13 @@ pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
                 .decode_utf8()
                 .map_err(|_| format!("the path segment {segment:?} is not UTF-8"))?;
             match &*decoded {
-                "" => Err("the path has an empty segment (//)".to_owned()),
+                "" => Err("the path has an empty segment: got //".to_owned()),
                 "." | ".." => Err(format!(
-                    "the path has a dot segment ({segment}); write where it leads"
+                    "the path has a dot segment: got {segment}. Write the path that it leads to"
                 )),
                 s if s.contains(['/', '\\', '%', ';']) || s.chars().any(char::is_control) => {
                     Err(format!(
-                        "the path segment {segment:?} has a character that servers read differently"
+                        "the path segment {segment:?} contains a character that servers read differently"
                     ))
                 }
                 s => Ok(s.to_owned()),

@@ -140,7 +140,7 @@ fn enter(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::i
     Ok(opened)
 }
 
-/// Gives the owner access to a directory that was closed to everybody; returns whether that changed anything.
+/// Gives the owner access to a directory without permissions; returns `true` if that changed anything.
 fn open_up(directory: impl AsFd, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<bool> {
     // A path could lead through a link; an opened directory cannot.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_removed_and_what_it_names_is_not() {
+    fn a_link_is_removed_but_not_its_target() {
         let folder = tempfile::tempdir().unwrap();
         let (tree, other) = (folder.path().join("tree"), folder.path().join("other"));
         fs::create_dir_all(tree.join("a/b")).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_directory_is_opened_and_a_taken_name_is_passed_over() {
+    fn a_closed_directory_is_opened_and_a_taken_name_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let tree = folder.path().join("tree");
         fs::create_dir_all(tree.join("a/b/c/d")).unwrap();
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_nothing_are_removed_as_well() {
+    fn files_and_missing_paths_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();

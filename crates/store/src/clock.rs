@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The current time, in Unix milliseconds.
 pub(crate) fn unix_ms() -> i64 {
-    // A clock before 1970 or after the year 292 million is recorded as it is: not worth failing an upload.
+    // A clock before 1970 or after the year 292 million is recorded as it is: that is not a reason to fail an upload.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {

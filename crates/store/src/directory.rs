@@ -3,7 +3,7 @@
 //! ```text
 //! <data>/lock            held (flock) for as long as a process writes here; names its pid
 //! <data>/iof.db          functions and versions (SQLite; -wal and -shm beside it)
-//! <data>/artefact.key    32 random bytes: what makes compiled code this host's own
+//! <data>/artefact.key    32 random bytes: the key that authenticates this host's compiled code
 //! <data>/objects/source/ab/<sha256>
 //! <data>/objects/artefact/<fingerprint>/ab/<sha256>
 //! ```
@@ -103,7 +103,7 @@ pub fn check_database(data_dir: &Path) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Damaged {
             what: path.display().to_string(),
-            detail: "it is not a database, and begins with other bytes. Name the folder of a server's data (--data), or restore a backup into an empty one (`iof restore`)".into(),
+            detail: "it is not an SQLite database: its first bytes are different. Name the folder of a server's data (--data), or restore a backup into an empty one (`iof restore`)".into(),
         }),
     }
 }
@@ -118,7 +118,7 @@ fn refuse_lost_database(database: &Path, objects: &Path) -> Result<(), Error> {
     Err(Error::Damaged {
         what: "the data directory".into(),
         detail: format!(
-            "{} is missing or empty, but {} holds the sources of functions; restore the database from a backup or, to start anew, move the sources away",
+            "{} is missing or empty, but {} holds the sources of functions. Restore the database from a backup or, to start anew, move the sources away",
             database.display(),
             objects.display()
         ),
@@ -133,7 +133,7 @@ pub(crate) fn lock(data_dir: &Path) -> Result<(Lock, SystemTime), Error> {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
-            drop(file.read_to_string(&mut text)); // the pid is a courtesy
+            drop(file.read_to_string(&mut text)); // best effort: the pid is only for the message
             return Err(Error::Locked {
                 data_dir: data_dir.to_owned(),
                 pid: text.trim().parse().ok(),
@@ -159,7 +159,7 @@ fn artefact_key(data_dir: &Path) -> Result<[u8; 32], Error> {
             return stored.try_into().map_err(|stored: Vec<u8>| Error::Damaged {
                 what: format!("the key {}", path.display()),
                 detail: format!(
-                    "{} bytes instead of 32; remove it, and iof makes a new one and compiles again",
+                    "its length is not 32 bytes: got {}. Remove it; iof then makes a new one and compiles again",
                     stored.len()
                 ),
             });

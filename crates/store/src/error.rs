@@ -9,14 +9,14 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The reason why the store could not do what it was asked. [`Error::code`] is stable; the message names the next step.
+/// The reason why an operation of the store failed. [`Error::code`] is stable; the message names the next step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No function has this number, or not any more.
     #[error("there is no function {function_id}")]
     NotFound {
-        /// The number that was asked for.
+        /// The requested number.
         function_id: i64,
     },
 
@@ -25,14 +25,16 @@ pub enum Error {
     NoVersion {
         /// The function.
         function_id: i64,
-        /// The number that was asked for.
+        /// The requested number.
         number: i64,
     },
 
     /// Another function has this name; nothing was stored.
-    #[error("another function is called {name}; choose another name, or delete that function")]
+    #[error(
+        "the name {name} is taken by another function. Choose another name, or delete that function"
+    )]
     NameTaken {
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
     },
 
@@ -44,11 +46,11 @@ pub enum Error {
     },
 
     /// More work is queued than the disk can keep up with. Nothing was stored; the same request may be sent again.
-    #[error("the store is busy and took nothing; try again in a moment")]
+    #[error("the store is busy, and nothing was stored. Try again in a moment")]
     Busy,
 
     /// The disk (or the user's quota on it) is full. Everything that was acknowledged before is safe.
-    #[error("the disk that holds the data directory is full; free some space and try again")]
+    #[error("the disk that holds the data directory is full. Free some space and try again")]
     DiskFull(#[source] Box<dyn StdError + Send + Sync>),
 
     /// Stored bytes have changed.
@@ -62,7 +64,7 @@ pub enum Error {
 
     /// A secret is encrypted under a key that was not provided.
     #[error(
-        "a stored secret needs the key {key_id}, which is not among the secret keys; add that key as a further line, or set the secret again"
+        "a stored secret needs the key {key_id}, which is not among the secret keys. Add that key as a further line, or set the secret again"
     )]
     MissingKey {
         /// The key that is needed.
@@ -71,7 +73,7 @@ pub enum Error {
 
     /// Another process has this data directory.
     #[error(
-        "the data directory {} is in use by another iof process{}; stop that one, or give this one its own directory",
+        "the data directory {} is in use by another iof process{}. Stop that one, or give this one its own directory",
         data_dir.display(),
         pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
@@ -83,7 +85,7 @@ pub enum Error {
     },
 
     /// The data directory, or something in it, cannot be used by this user.
-    #[error("cannot use {}: {source}; give this user read and write access to it, or choose another data directory", path.display())]
+    #[error("{} cannot be used: {source}. Give this user read and write access to it, or choose another data directory", path.display())]
     Directory {
         /// The path that could not be used.
         path: PathBuf,
@@ -93,7 +95,7 @@ pub enum Error {
 
     /// The database was written by a newer release, whose tables this one does not know.
     #[error(
-        "the database was last used by a newer iof (migration {migration}); run that release, or restore a backup made before the upgrade"
+        "the database was last used by a newer iof (migration {migration}). Run that release, or restore a backup made before the upgrade"
     )]
     Newer {
         /// The first migration that this release does not know.
@@ -106,7 +108,7 @@ pub enum Error {
 
     /// Another operation that the disk or the database refused.
     #[error(
-        "the store is unavailable: {0}; see the server's log, and check the disk that holds the data directory"
+        "the store is unavailable: {0}. See the server's log, and check the disk that holds the data directory"
     )]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
 }

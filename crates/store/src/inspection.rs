@@ -1,4 +1,4 @@
-//! A data directory, looked at before a server of this release is started on it. Nothing in it is changed.
+//! Inspection of a data directory before a server of this release is started on it. Nothing in it is changed.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -11,24 +11,24 @@ use crate::error::Error;
 use crate::objects::{artefact_file, blocking, source_file};
 use crate::sqlite::snapshot::{self, Tables};
 
-/// What a server of this release would find, and do.
+/// The findings of an inspection, and the actions of a server that is started now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inspection {
-    /// The holder of the directory, if a process has it: its pid, where the lock tells.
+    /// The holder of the directory, if a process has it: its pid, if its lock file has it.
     pub held: Option<Option<u32>>,
     /// Migrations that the next start makes, such as `0012 refused_calls`.
     pub migrations: Vec<String>,
     /// The number of the last migration, if a newer release made it.
     pub newer: Option<i64>,
-    /// A migration that this release knows with another text, or that was not finished.
+    /// A migration whose text differs in this release, or that was not finished.
     pub foreign: Option<i64>,
     /// Modules that versions refer to.
     pub modules: u64,
     /// Those of them that are compiled at their first call.
     pub to_compile: u64,
     /// Those of them whose source is missing.
-    pub lost: u64,
+    pub missing: u64,
     /// The ids of the keys that secrets are encrypted under.
     pub secret_keys: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
         .await?
     };
     let Tables {
-        missing,
+        missing: migrations,
         newer,
         foreign,
         sources,
@@ -61,31 +61,31 @@ pub async fn inspect(data_dir: &Path, fingerprint: &str) -> Result<Option<Inspec
     } = snapshot::tables(&database).await?;
     let (objects, fingerprint) = (data_dir.join("objects"), fingerprint.to_owned());
     let modules = sources.len() as u64;
-    let (to_compile, lost) = blocking(move || {
+    let (to_compile, missing) = blocking(move || {
         let without = |file: &dyn Fn(&[u8; 32]) -> Result<std::path::PathBuf, Error>| {
             sources.iter().try_fold(0, |count, sha256| {
                 Ok::<u64, Error>(count + u64::from(!objects.join(file(sha256)?).is_file()))
             })
         };
         let to_compile = without(&|sha256| artefact_file(&fingerprint, sha256))?;
-        let lost = without(&|sha256| Ok(source_file(sha256)))?;
-        Ok((to_compile, lost))
+        let missing = without(&|sha256| Ok(source_file(sha256)))?;
+        Ok((to_compile, missing))
     })
     .await?;
     Ok(Some(Inspection {
         held,
-        migrations: missing,
+        migrations,
         newer,
         foreign,
         modules,
         to_compile,
-        lost,
+        missing,
         secret_keys,
     }))
 }
 
-/// The process that has a data directory, if one has: its pid, where the lock tells. Blocking. Asked by a shared lock, which
-/// is gone with this function.
+/// The process that has a data directory, if one has: its pid, if its lock file has it. Blocking. Tested by a shared
+/// lock, which is released when this function returns.
 ///
 /// # Errors
 /// [`Error::Directory`] if this user cannot read the lock.
@@ -100,7 +100,7 @@ pub fn holder(data_dir: &Path) -> Result<Option<Option<u32>>, Error> {
         Ok(()) => Ok(None),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
-            drop(file.read_to_string(&mut text)); // the pid is a courtesy
+            drop(file.read_to_string(&mut text)); // best effort: the pid is only for the message
             Ok(Some(text.trim().parse().ok()))
         }
         Err(errno) => Err(Error::at(path)(errno.into())),

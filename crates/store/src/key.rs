@@ -1,5 +1,5 @@
 //! The two keys of a function, the admin key, which changes it, and the usage key, which calls it when it is private;
-//! and what they share with the API keys of our own API (`api_keys`).
+//! and the code that they share with the keys of our own API (`api_keys`).
 //!
 //! A key is a random UUID (122 bits), the form that the Second State API hands out; API keys have a prefix of four
 //! characters that identifies them. Only its SHA-256 is stored: a copy of the database opens nothing. A slow password
@@ -44,8 +44,8 @@ impl Key {
     }
 }
 
-/// Returns whether a text has the shape of a key that a server makes: a UUID with hyphens, or the beginning of a key of our
-/// own API. It may be a key of any function, or of another server.
+/// Returns whether a text has the shape of a key that a server makes: a UUID with hyphens, or the beginning of a key of
+/// our own API. It may be a key of any function, or of another server.
 #[must_use]
 pub fn looks_like_key(text: &str) -> bool {
     const HYPHENATED: usize = uuid::fmt::Hyphenated::LENGTH;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_matches_its_key_alone() {
+    fn a_hash_matches_only_its_key() {
         let key = Key::random();
         assert!(key.hash().matches(key.as_str()));
         assert!(!key.hash().matches(Key::random().as_str()));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_shape() {
+    fn a_key_is_recognised_by_its_shape() {
         let (own, of_api) = (Key::random(), Key::random_of_api());
         assert!(looks_like_key(own.as_str()) && looks_like_key(of_api.as_str()));
         assert!(looks_like_key(&own.as_str().to_uppercase()));

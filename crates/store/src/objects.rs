@@ -55,9 +55,9 @@ impl Objects {
         let checked = source.clone();
         let actual = blocking(move || Ok(digest(&checked))).await?;
         if actual != sha256 {
-            let (said, is) = (hex(&sha256), hex(&actual));
+            let (stated, found) = (hex(&sha256), hex(&actual));
             return Err(Error::Invalid {
-                what: format!("the source was announced as {said}, but it is {is}"),
+                what: format!("the digest of the source is not {stated}: got {found}"),
             });
         }
         self.durable
@@ -77,7 +77,7 @@ impl Objects {
         Err(Error::Damaged {
             what: format!("source {}", hex(&sha256)),
             detail: format!(
-                "its {} bytes have another digest; restore the file from a backup, or upload the module again",
+                "its {} bytes have another digest. Restore the file from a backup, or upload the module again",
                 source.len()
             ),
         })
@@ -120,7 +120,7 @@ impl Objects {
         match read.await? {
             None => Ok(None),
             Some(None) => {
-                tracing::warn!(artefact = %path, "this artefact is torn, or this host did not make it: removed, to be compiled again");
+                tracing::warn!(artefact = %path, "the artefact is truncated, or was not made by this host: removed it, so that it is compiled again");
                 remove(&*self.relaxed, &path).await?;
                 Ok(None)
             }
@@ -200,7 +200,7 @@ fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
         || !fingerprint.bytes().all(plain)
     {
         let what = format!(
-            "an engine fingerprint is up to 128 letters, digits, '-', '_' and '.', not {fingerprint:?}"
+            "the engine fingerprint is not up to 128 letters, digits, '-', '_' and '.': got {fingerprint:?}"
         );
         return Err(Error::Invalid { what });
     }

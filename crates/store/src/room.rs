@@ -1,9 +1,10 @@
-//! Room on the disk: whether a write got what it needed.
+//! Room on the disk: a flag that a write failed for lack of it, and the test that clears the flag.
 //!
-//! A write that fails for lack of room is noted, at no cost to others. From then on the disk counts as full until a test gets
-//! room: a file that is written, flushed and removed. Only who asks makes a test, and one in [`PAUSE`] at most, however many
-//! ask. The rejected alternatives: the free bytes that the system tells, which know nothing of quotas; a write for each
-//! question, which wears a healthy disk; the next write of a client, which never comes to a server that says it is full.
+//! A write that fails for lack of room sets a flag, at no cost to other writes. From then on the disk counts as full
+//! until a test gets room: a file that is written, flushed and removed. A test runs only for a caller that needs the
+//! answer, and at most once per [`PAUSE`], however many callers there are. Rejected alternatives: the system's number
+//! of free bytes, which ignores quotas; a write for each query, which wears a healthy disk; the next write of a client,
+//! which never comes to a server that reports a full disk.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -23,10 +24,10 @@ const TEST: usize = 1 << 20;
 /// Bytes that are written at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Whether the disk of a data directory has room.
+/// The state of the disk of a data directory: it has room, or a write failed.
 pub(crate) struct Room {
     full: AtomicBool,
-    /// The last write that failed, or test.
+    /// The time of the last failed write, or of the last test.
     last: Mutex<Option<Instant>>,
     file: PathBuf,
 }
@@ -40,7 +41,7 @@ impl Room {
         }
     }
 
-    /// Notes how a write ended, if it was for lack of room.
+    /// Sets the flag if a write failed for lack of room.
     pub(crate) fn note<T>(&self, written: Result<T, Error>) -> Result<T, Error> {
         if matches!(written, Err(Error::DiskFull(_))) {
             *lock(&self.last) = Some(Instant::now());
@@ -51,7 +52,7 @@ impl Room {
         written
     }
 
-    /// Succeeds while no write failed for lack of room, or once a test got some.
+    /// Succeeds while no write has failed for lack of room, or once a test has found some.
     ///
     /// # Errors
     /// [`Error::DiskFull`]
@@ -70,7 +71,7 @@ impl Room {
         }
         let file = self.file.clone();
         self.note(blocking(move || test(&file)).await)?;
-        // Not if a write failed meanwhile.
+        // The flag stays if a write failed meanwhile.
         if *lock(&self.last) == Some(begun) && self.full.swap(false, Ordering::Relaxed) {
             tracing::info!("the disk of the data directory has room again");
         }
@@ -78,7 +79,7 @@ impl Room {
     }
 }
 
-/// Writes, flushes and removes a file. What a test before was killed over is overwritten.
+/// Writes, flushes and removes a file. The file of an earlier test that was killed is overwritten.
 fn test(path: &Path) -> Result<(), Error> {
     let written = File::create(path).and_then(|mut file| {
         for _ in 0..TEST / CHUNK {
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn room_that_failed_is_tested_once_in_a_while() {
+    async fn a_full_disk_is_tested_at_most_once_per_pause() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::new(folder.path());
         room.check().await.unwrap();

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn opens_what_it_closed_and_nothing_else() {
+    fn a_seal_opens_only_what_it_sealed() {
         let (ours, theirs, digest) = (Seal::new([1; 32]), Seal::new([2; 32]), [7; 32]);
         let file = ours.close("engine-a", &digest, b"code");
         assert_eq!(ours.open("engine-a", &digest, &file).unwrap(), b"code");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_artefact_is_an_artefact() {
+    fn an_empty_artefact_can_be_sealed() {
         let seal = Seal::new([1; 32]);
         assert_eq!(
             seal.open("e", &[0; 32], &seal.close("e", &[0; 32], b""))

@@ -47,13 +47,13 @@ struct SecretKey {
 pub enum SecretKeysError {
     /// No line has a key.
     #[error(
-        "there is no key; the first line has to be 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
+        "there is no key. Write 32 random bytes in base64 or hex as the first line, such as `openssl rand -base64 32` prints"
     )]
     Empty,
 
     /// A line is not a key.
     #[error(
-        "line {line} is not a key; a key is 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
+        "line {line} is not a key. Write 32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
     )]
     NotAKey {
         /// Counted from 1.
@@ -61,11 +61,11 @@ pub enum SecretKeysError {
     },
 
     /// Two lines have the same key, or two keys with the same id.
-    #[error("line {line} holds the key {id} again, which line {first} holds; remove one of them")]
+    #[error("line {line} repeats the key {id} of line {first}. Remove one of them")]
     Twice {
         /// Counted from 1.
         line: usize,
-        /// The first line that has it.
+        /// The first line with that key, counted from 1.
         first: usize,
         /// The key's id.
         id: String,
@@ -108,7 +108,7 @@ impl SecretKeys {
         &self.current.id
     }
 
-    /// Returns whether the key of this id is among them.
+    /// Returns `true` if one of the keys has this id.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         self.current.id == id || self.earlier.iter().any(|key| key.id == id)
@@ -162,7 +162,7 @@ impl SecretKeys {
             .map_err(|_| Error::Damaged {
                 what: format!("the secret {} of function {}", binding.name, binding.function_id),
                 detail: format!(
-                    "its row was changed or moved (it does not open under its key {}); set it again, or restore the database from a backup",
+                    "its row was changed or moved: it cannot be decrypted with its key {}. Set it again, or restore the database from a backup",
                     sealed.key_id
                 ),
             })
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_key_is_refused_with_its_line_and_without_its_text() {
+    fn an_invalid_key_is_refused_with_its_line_and_without_its_text() {
         let short = &ZERO_TO_31[2..];
         let long = format!("{ZERO_TO_31}00");
         let not_hex = ZERO_TO_31.replace('f', "g");
@@ -278,12 +278,12 @@ mod tests {
         );
         assert_eq!(
             SecretKeys::parse(&again).unwrap_err().to_string(),
-            "line 3 holds the key 630dcd29 again, which line 2 holds; remove one of them"
+            "line 3 repeats the key 630dcd29 of line 2. Remove one of them"
         );
     }
 
     #[test]
-    fn a_value_opens_for_its_own_name_only_and_unchanged_only() {
+    fn a_value_opens_only_for_its_own_name_and_unchanged() {
         let keys = SecretKeys::parse(ZERO_TO_31).unwrap();
         let value = SecretValue::from("hunter2".to_owned());
         let sealed = || keys.seal(&bound(7, "TOKEN"), &value).unwrap();
@@ -328,9 +328,9 @@ mod tests {
         assert_ne!(sealed().bytes, sealed().bytes);
     }
 
-    /// Draft-irtf-cfrg-xchacha-03, appendix A.3.1: this is the cipher that the name says.
+    /// The test vector of draft-irtf-cfrg-xchacha-03, appendix A.3.1.
     #[test]
-    fn the_cipher_is_that_of_the_draft() {
+    fn the_cipher_matches_the_test_vector_of_the_draft() {
         let key: Vec<String> = (0x80..=0x9f)
             .map(|byte: u8| format!("{byte:02x}"))
             .collect();

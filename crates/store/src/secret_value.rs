@@ -25,7 +25,7 @@ impl SecretBinding<'_> {
 pub(crate) struct SealedValue {
     pub(crate) key_id: String,
     pub(crate) nonce: [u8; 24],
-    /// As long as the value and a tag of 16 bytes.
+    /// The ciphertext: as long as the value, and a tag of 16 bytes.
     pub(crate) bytes: Vec<u8>,
 }
 

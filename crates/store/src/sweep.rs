@@ -31,7 +31,7 @@ pub(crate) struct Leftovers {
     pub(crate) digests: HashSet<[u8; 32]>,
     /// Files that were written and never renamed.
     pub(crate) temporaries: Vec<PathBuf>,
-    /// Digests to which rows refer, and of which there is no source.
+    /// Digests to which rows refer, but whose source is missing.
     pub(crate) missing: HashSet<[u8; 32]>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn find(
     stopped: &dyn Fn() -> bool,
 ) -> Result<Leftovers, Error> {
     let mut found = Leftovers::default();
-    // Each with a flag that its source was seen.
+    // Each digest, with a flag that its source exists.
     let mut live: HashMap<_, _> = live.into_iter().map(|digest| (digest, false)).collect();
     let is_old = |file: &DirEntry| {
         let modified = file.metadata().and_then(|data| data.modified());

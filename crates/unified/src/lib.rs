@@ -1,4 +1,5 @@
 //! Features of shared dependencies; see `Cargo.toml`.
 //!
-//! Cargo compiles a dependency for the features that the selected packages ask for together, so that two selections
-//! compile it twice, and all that stands on it. `resolver.feature-unification` will make this package unnecessary.
+//! Cargo compiles a dependency with the union of the features that the selected packages enable, so two selections
+//! compile it twice, with everything that depends on it. `resolver.feature-unification` will make this package
+//! unnecessary.

@@ -96,7 +96,7 @@ impl Worker {
     /// waiting must drop the worker as well: the next answer would belong to another request.
     ///
     /// # Errors
-    /// The errors of `read`. The end of a worker that does not take the whole request tells why.
+    /// The errors of `read`. If a worker does not take the whole request, its end states the reason.
     pub async fn ask<T>(
         &mut self,
         question: &[&[u8]],
@@ -156,11 +156,11 @@ async fn complaints(stderr: &mut ChildStderr, complaint: &mut Vec<u8>) -> io::Er
 
 /// Reads a worker's stderr to its end, and keeps the beginning.
 async fn listen(stderr: &mut ChildStderr, complaint: &mut Vec<u8>) -> io::Result<()> {
-    let mut said = [0; 4096];
+    let mut buffer = [0; 4096];
     loop {
-        let length = stderr.read(&mut said).await?;
+        let length = stderr.read(&mut buffer).await?;
         let room = COMPLAINT.saturating_sub(complaint.len());
-        match said.get(..length.min(room)) {
+        match buffer.get(..length.min(room)) {
             _ if length == 0 => return Ok(()),
             Some(kept) => complaint.extend_from_slice(kept),
             None => {}
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_is_asked_and_answers() {
+    async fn a_worker_answers_a_request() {
         let mut worker = shell("read question; echo \"$question?\"");
         assert!(worker.is_running());
         assert_eq!(
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_it_complains_of_does_not_stop_it() {
+    async fn output_on_stderr_does_not_stop_a_worker() {
         // More than a pipe holds, before the answer.
         let mut worker = shell("yes memory allocation of | head -c 1000000 >&2; echo done; exit 3");
         assert_eq!(worker.ask(&[b"x"], line).await.unwrap(), "done\n");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_is_not_taken_ends_with_the_worker() {
+    async fn a_request_that_is_not_read_ends_with_the_worker() {
         let mut worker = shell("echo gone >&2; exit 7");
         let question = vec![b'x'; 1 << 20];
         assert_eq!(worker.ask(&[&question], line).await.unwrap(), "");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_is_an_error() {
+    async fn a_missing_program_is_an_error() {
         assert!(Worker::start(&[], "").is_err());
         assert!(Worker::start(&["/nowhere/at/all".into()], "").is_err());
     }

@@ -1,4 +1,4 @@
-//! `iof backup` and `iof restore`: online, of one moment, checked, whole or not at all.
+//! `iof backup` and `iof restore`: online, of one moment, checked, and complete or not there.
 
 mod places;
 
@@ -31,20 +31,20 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(out).into_owned() + &String::from_utf8_lossy(err)
 }
 
-/// Types a line that works, and returns what it said.
+/// Runs a command that must succeed, and returns its output.
 fn works(user: &User, line: &[&str]) -> String {
     let output = tokio::task::block_in_place(|| user.run(line, ""));
-    let said = text(&output);
-    assert!(output.status.success(), "{line:?}: {said}");
-    said
+    let printed = text(&output);
+    assert!(output.status.success(), "{line:?}: {printed}");
+    printed
 }
 
-/// Types a line that is refused, and returns why.
+/// Runs a command that must fail, and returns its output.
 fn refused(user: &User, line: &[&str]) -> String {
     let output = tokio::task::block_in_place(|| user.run(line, ""));
-    let said = text(&output);
-    assert!(!output.status.success(), "{line:?}: {said}");
-    said
+    let printed = text(&output);
+    assert!(!output.status.success(), "{line:?}: {printed}");
+    printed
 }
 
 fn str(path: &Path) -> &str {
@@ -60,7 +60,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The server again, on nothing but what a backup has.
+/// Starts the server again on the files of a backup only.
 async fn restored(mut server: Server, user: &User, backup: &Path) -> Server {
     server.kill().await;
     fs::remove_dir_all(server.data()).unwrap();
@@ -72,7 +72,7 @@ async fn restored(mut server: Server, user: &User, backup: &Path) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_is_of_one_moment_and_answers_when_it_is_restored() {
+async fn a_backup_under_load_is_of_one_moment_and_works_when_restored() {
     let server = Server::start("log = \"warn\"\n").await;
     let user = Arc::new(User::new(""));
     let mut kept = vec![];
@@ -80,7 +80,7 @@ async fn a_backup_under_load_is_of_one_moment_and_answers_when_it_is_restored() 
         kept.push((server.upload(module(n)).await.id, n));
     }
     let (ended, uploads) = (AtomicBool::new(false), AtomicU32::new(1000));
-    // Functions come, are called, and go.
+    // Functions are created, called and deleted meanwhile.
     let load = async || {
         while !ended.load(Ordering::Relaxed) {
             let n = uploads.fetch_add(1, Ordering::Relaxed);
@@ -95,15 +95,21 @@ async fn a_backup_under_load_is_of_one_moment_and_answers_when_it_is_restored() 
         for round in 0..5 {
             let to = user.folder().join(format!("backup-{round}"));
             let (user, data) = (Arc::clone(&user), server.data());
-            // On another thread: what calls meanwhile is this task.
-            let said = tokio::task::spawn_blocking(move || {
+            // On another thread, because this task makes the calls.
+            let printed = tokio::task::spawn_blocking(move || {
                 let output = user.run(&["backup", str(&to), "--data", str(&data)], "");
                 assert!(output.status.success(), "{}", text(&output));
                 text(&output)
             });
-            let said = said.await.unwrap();
-            assert!(said.contains("each checked against its digest"), "{said}");
-            assert!(said.contains("without the keys that open them"), "{said}");
+            let printed = printed.await.unwrap();
+            assert!(
+                printed.contains("each checked against its digest"),
+                "{printed}"
+            );
+            assert!(
+                printed.contains("without the keys that open them"),
+                "{printed}"
+            );
         }
         ended.store(true, Ordering::Relaxed);
     };
@@ -125,30 +131,33 @@ async fn a_backup_under_load_is_of_one_moment_and_answers_when_it_is_restored() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_there_is_not_overwritten() {
+async fn existing_files_are_not_overwritten() {
     let server = Server::start("").await;
     let user = User::new("");
     server.upload(module(1)).await;
     let data = server.data();
     let to = user.folder().join("backup");
     works(&user, &["backup", str(&to), "--data", str(&data)]);
-    let said = refused(&user, &["backup", str(&to), "--data", str(&data)]);
-    assert!(said.contains("exists already. Name a directory"), "{said}");
-    let said = refused(&user, &["backup", "other", "--data", str(user.folder())]);
-    assert!(said.contains("has no database. Name"), "{said}");
+    let output = refused(&user, &["backup", str(&to), "--data", str(&data)]);
+    assert!(
+        output.contains("exists already. Name a directory"),
+        "{output}"
+    );
+    let output = refused(&user, &["backup", "other", "--data", str(user.folder())]);
+    assert!(output.contains("has no database. Name"), "{output}");
 
-    let said = refused(&user, &["restore", str(&to), "--data", str(&data)]);
-    assert!(said.contains("in use by another iof process"), "{said}");
+    let output = refused(&user, &["restore", str(&to), "--data", str(&data)]);
+    assert!(output.contains("in use by another iof process"), "{output}");
     let mut server = server;
     server.stop().await;
-    let said = refused(&user, &["restore", str(&to), "--data", str(&data)]);
-    assert!(said.contains("has a database already"), "{said}");
+    let output = refused(&user, &["restore", str(&to), "--data", str(&data)]);
+    assert!(output.contains("has a database already"), "{output}");
     let server = server.restart().await;
     assert_eq!(server.run(1, "n", "").await.text(), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_damaged_is_neither_backed_up_nor_restored() {
+async fn damaged_files_are_neither_backed_up_nor_restored() {
     let server = Server::start("").await;
     let user = User::new("");
     server.upload(module(1)).await;
@@ -158,20 +167,20 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
         &["backup", str(&good), "--data", str(&server.data())],
     );
 
-    // The disk of the server lost a bit.
+    // A bit of the server's disk is flipped.
     let source = sources(&server.data()).remove(0);
     let whole = fs::read(&source).unwrap();
     let mut broken = whole.clone();
     broken[10] ^= 1;
     fs::write(&source, &broken).unwrap();
-    let said = refused(&user, &["backup", "bad", "--data", str(&server.data())]);
+    let output = refused(&user, &["backup", "bad", "--data", str(&server.data())]);
     assert!(
-        said.contains("is damaged") && said.contains("have the digest"),
-        "{said}"
+        output.contains("is damaged") && output.contains("its digest is not"),
+        "{output}"
     );
     fs::remove_file(&source).unwrap();
-    let said = refused(&user, &["backup", "bad", "--data", str(&server.data())]);
-    assert!(said.contains("its file is missing"), "{said}");
+    let output = refused(&user, &["backup", "bad", "--data", str(&server.data())]);
+    assert!(output.contains("its file is missing"), "{output}");
     let left: Vec<_> = fs::read_dir(user.folder()).unwrap().collect();
     assert_eq!(
         left.len(),
@@ -180,28 +189,28 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
     );
     fs::write(&source, &whole).unwrap();
 
-    // The disk of the backup did, or somebody changed it.
+    // A file of the backup is damaged, or was changed.
     let new = user.folder().join("new");
     let restore = ["restore", str(&good), "--data", str(&new)];
-    let tries = |what: &str, wanted: &str| {
-        let said = refused(&user, &restore);
-        assert!(said.contains(wanted), "{what}: {said}");
-        assert!(!new.join("iof.db").exists(), "{what}");
+    let tries = |case: &str, expected: &str| {
+        let output = refused(&user, &restore);
+        assert!(output.contains(expected), "{case}: {output}");
+        assert!(!new.join("iof.db").exists(), "{case}");
     };
     let copy = sources(&good).remove(0);
     fs::write(&copy, &broken).unwrap();
-    tries("a source", "have the digest");
+    tries("a source", "its digest is not");
     fs::write(&copy, [&whole[..], b"more"].concat()).unwrap();
-    tries("a longer source", "has more than");
+    tries("a longer source", "is longer than");
     fs::remove_file(&copy).unwrap();
     tries("a missing source", "is missing in it");
     fs::write(&copy, &whole).unwrap();
     let manifest = fs::read_to_string(good.join("backup.json")).unwrap();
-    for (what, wrong, wanted) in [
+    for (case, wrong, expected) in [
         (
             "a name",
             manifest.replacen("iof.db", "../iof.db", 1),
-            "a backup has no file",
+            "does not belong to a backup",
         ),
         (
             "a format",
@@ -212,7 +221,7 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
         (
             "a count",
             manifest.replace("\"functions\": 1", "\"functions\": 2"),
-            "has 1 functions",
+            "got 1 functions",
         ),
         (
             "a newer release",
@@ -220,24 +229,24 @@ async fn what_is_damaged_is_neither_backed_up_nor_restored() {
             "newer iof",
         ),
     ] {
-        assert_ne!(wrong, manifest, "{what}");
+        assert_ne!(wrong, manifest, "{case}");
         fs::write(good.join("backup.json"), wrong).unwrap();
-        tries(what, wanted);
+        tries(case, expected);
     }
     fs::remove_file(good.join("backup.json")).unwrap();
     tries("not finished", "is not whole");
 
-    // What was tried before does not stand in the way of the whole one.
+    // The failed attempts do not prevent a restore of the complete backup.
     fs::write(good.join("backup.json"), manifest).unwrap();
     works(&user, &restore);
     assert!(new.join("iof.db").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_that_was_killed_is_not_there() {
+async fn a_killed_backup_leaves_no_backup() {
     let server = Server::start("log = \"warn\"\n").await;
     let user = User::new("");
-    // Enough to be met in the middle: two megabytes each, which no compiler looks at.
+    // Large enough to be killed in the middle: two megabytes of data each, which need no compilation.
     for n in 0..12 {
         let data = format!("{n:08}").repeat(256 << 10);
         let text = format!(
@@ -272,19 +281,19 @@ async fn a_backup_that_was_killed_is_not_there() {
         let _ = backup.wait();
         if let Some(left) = unfinished() {
             assert!(!to.exists() && !left.join("backup.json").exists());
-            let said = refused(&user, &["restore", str(&left), "--data", "new"]);
-            assert!(said.contains("is not whole"), "{said}");
+            let output = refused(&user, &["restore", str(&left), "--data", "new"]);
+            assert!(output.contains("is not whole"), "{output}");
             met = true;
             fs::remove_dir_all(left).unwrap();
             break;
         }
     }
-    assert!(met, "no backup was met in the middle");
+    assert!(met, "no backup was killed in the middle");
     assert_eq!(server.run(1, "n", "").await.text(), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_secrets_are_in_a_backup_only_if_they_are_asked_for() {
+async fn keys_of_secrets_are_in_a_backup_only_on_request() {
     let server = Server::start(format!("[secrets]\nkeys = [\"{KEY}\"]\n")).await;
     let user = User::new("");
     let function = server.deploy(guest("hello"), "").await;
@@ -299,8 +308,8 @@ async fn keys_of_secrets_are_in_a_backup_only_if_they_are_asked_for() {
     let config = data.parent().unwrap().join("iof.toml");
     let line = |to: &'static str| ["backup", to, "--data", str(&data), "--config", str(&config)];
     works(&user, &line("without"));
-    let said = works(&user, &[&line("with")[..], &["--with-keys"]].concat());
-    assert!(said.contains("keep it as secret as these"), "{said}");
+    let output = works(&user, &[&line("with")[..], &["--with-keys"]].concat());
+    assert!(output.contains("keep it as secret as these"), "{output}");
     let folder = user.folder();
     assert!(!folder.join("without/secrets.key").exists());
     let keys = fs::read_to_string(folder.join("with/secrets.key")).unwrap();
@@ -325,18 +334,18 @@ async fn keys_of_secrets_are_in_a_backup_only_if_they_are_asked_for() {
             "{file}"
         );
     }
-    let said = refused(
+    let output = refused(
         &user,
         &["backup", "none", "--data", str(&data), "--with-keys"],
     );
     assert!(
-        said.contains("--with-keys:") && said.contains("secrets.key cannot be read"),
-        "{said}"
+        output.contains("--with-keys:") && output.contains("secrets.key cannot be read"),
+        "{output}"
     );
-    let said = works(&user, &["restore", "with", "--data", "new"]);
+    let output = works(&user, &["restore", "with", "--data", "new"]);
     assert!(
-        said.contains("new/secrets.key, where a server looks for them"),
-        "{said}"
+        output.contains("new/secrets.key, where a server looks for them"),
+        "{output}"
     );
     assert_eq!(
         fs::read_to_string(folder.join("new/secrets.key")).unwrap(),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-/// `iof build --json`, of a library with this code.
+/// The output of `iof build --json` for a library with this code.
 async fn built(folder: &Path, code: &str) -> Value {
     let manifest = "[workspace]\n[package]\nname = \"made\"\nedition = \"2021\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
     fs::create_dir_all(folder.join("src")).unwrap();
@@ -14,53 +14,56 @@ async fn built(folder: &Path, code: &str) -> Value {
     let output = tokio::process::Command::new(program())
         .args(["build", "--debug", "--json"])
         .current_dir(folder)
-        // Both tests build a crate of the same name.
+        // Several tests build a crate of this name.
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .kill_on_drop(true)
         .output()
         .await
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[tokio::test]
-async fn the_engine_is_asked_what_it_lacks() {
+async fn unserved_imports_are_those_of_the_engine() {
     let folder = tempfile::tempdir().unwrap();
     let code = "#[link(wasm_import_module = \"strange\")] extern \"C\" { fn thing(); }\n\
                 #[no_mangle] pub extern \"C\" fn run() { unsafe { thing() } }\n";
-    let made = built(folder.path(), code).await;
-    let strange = made["imports"].as_array().unwrap().iter();
+    let created = built(folder.path(), code).await;
+    let strange = created["imports"].as_array().unwrap().iter();
     let strange: Vec<_> = strange
         .filter(|import| import["module"] == "strange")
         .collect();
-    assert_eq!(strange.len(), 1, "{made}");
-    assert_eq!(strange[0]["unserved"], json!(["thing"]), "{made}");
-    let notes = made["notes"].to_string();
-    assert!(notes.contains("compile.unknown_imports"), "{made}");
+    assert_eq!(strange.len(), 1, "{created}");
+    assert_eq!(strange[0]["unserved"], json!(["thing"]), "{created}");
+    let notes = created["notes"].to_string();
+    assert!(notes.contains("compile.unknown_imports"), "{created}");
 
     let code = "#[link(wasm_import_module = \"wasmedge_process\")] extern \"C\" { fn wasmedge_process_run() -> i32; }\n\
                 #[no_mangle] pub extern \"C\" fn run() -> i32 { unsafe { wasmedge_process_run() } }\n";
-    let made = built(folder.path(), code).await;
-    assert!(!made.to_string().contains("unserved"), "{made}");
-    assert!(!made["notes"].to_string().contains("refuses"), "{made}");
-}
-
-#[tokio::test]
-async fn what_a_server_refuses_is_told_in_its_words() {
-    let folder = tempfile::tempdir().unwrap();
-    let code = "#[no_mangle] pub extern \"C\" fn iof_prime() { panic!() }\n\
-                #[no_mangle] pub extern \"C\" fn run() {}\n";
-    let made = built(folder.path(), code).await;
-    let notes = made["notes"].to_string();
+    let created = built(folder.path(), code).await;
+    assert!(!created.to_string().contains("unserved"), "{created}");
     assert!(
-        notes.contains("A server with default settings refuses this: `iof_prime` failed"),
-        "{made}"
+        !created["notes"].to_string().contains("refuses"),
+        "{created}"
     );
 }
 
-/// A key of function.toml that nothing has is a mistake, wherever it is deployed.
+#[tokio::test]
+async fn a_refusal_by_a_server_is_predicted_in_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = "#[no_mangle] pub extern \"C\" fn iof_prime() { panic!() }\n\
+                #[no_mangle] pub extern \"C\" fn run() {}\n";
+    let created = built(folder.path(), code).await;
+    let notes = created["notes"].to_string();
+    assert!(
+        notes.contains("A server with default settings refuses this: `iof_prime` failed"),
+        "{created}"
+    );
+}
+
+/// An unknown key of function.toml is a mistake on every server.
 #[tokio::test]
 async fn a_misspelt_key_fails_a_build_with_its_line_and_the_near_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,12 +77,12 @@ async fn a_misspelt_key_fails_a_build_with_its_line_and_the_near_name() {
         .output()
         .await
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(
-        said.contains(
+        errors.contains(
             "function.toml: line 2, comands: unknown field `comands`; did you mean `commands`?"
         ),
-        "{said}"
+        "{errors}"
     );
 }

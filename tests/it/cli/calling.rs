@@ -56,8 +56,8 @@ async fn arguments_in_their_order_negative_numbers_and_stdin() {
             "given one way",
         ),
     ] {
-        let said = user.types_with(line, stdin).await;
-        assert!(said.contains(words), "{words:?} is missing in: {said}");
+        let output = user.types_with(line, stdin).await;
+        assert!(output.contains(words), "{words:?} is missing in: {output}");
     }
 }
 
@@ -93,9 +93,9 @@ async fn logs_are_found_by_time_fault_and_call() {
         let line = [&["logs", "hello", "--json"], filter].concat();
         assert_eq!(lines(&line).await.len(), count, "{filter:?}");
     }
-    let said = user.types(&["logs", "hello", "--since", "soon"]).await;
-    assert!(said.contains("30s, 10m or 2h"), "{said}");
-    // Recorded calls are listed, and run again without a word of whose they are.
+    let printed = user.types(&["logs", "hello", "--since", "soon"]).await;
+    assert!(printed.contains("30s, 10m or 2h"), "{printed}");
+    // Recorded calls are listed, and replayed without naming their function.
     let calls = lines(&["calls", "hello"]).await;
     assert!(
         calls.len() >= 4 && calls[0].starts_with("CALL"),

@@ -1,4 +1,4 @@
-//! `iof serve --check` refuses what a start refuses, in the same words, and changes nothing.
+//! `iof serve --check` refuses the settings that a start refuses, with the same errors, and changes nothing.
 
 use crate::v1::functions::{KEY, ask, create, numbered};
 use iof_tests::guests::wat;
@@ -7,7 +7,7 @@ use iof_tests::user::User;
 use serde_json::json;
 use std::fs;
 
-/// Says what `--check` and a start say; the start ends by itself, or after a second.
+/// The output of `--check` and of a start, which ends by itself or after a second.
 async fn both(user: &User, options: &[&str]) -> (String, String) {
     let check = user.types(&[&["serve", "--check"], options].concat()).await;
     let start = user
@@ -16,14 +16,14 @@ async fn both(user: &User, options: &[&str]) -> (String, String) {
     (check, start)
 }
 
-/// The error in what a command said.
-fn error(said: &str) -> &str {
-    let error = said.lines().find(|line| line.contains("iof: "));
-    error.unwrap_or_else(|| panic!("{said}"))
+/// The error in the output of a command.
+fn error(output: &str) -> &str {
+    let error = output.lines().find(|line| line.contains("iof: "));
+    error.unwrap_or_else(|| panic!("{output}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_finds_what_a_start_would() {
+async fn a_check_finds_the_problems_of_a_start() {
     let user = User::new("");
     let place = user.folder().join("place");
     fs::write(&place, "a file").unwrap();
@@ -63,31 +63,31 @@ async fn a_check_finds_what_a_start_would() {
         assert_eq!(error(&check), error(&start), "{settings}");
     }
     let within = place.join("data").display().to_string();
-    for (data, says) in [
+    for (data, expected) in [
         (&*within, "Not a directory"),
         ("/proc/x", "/proc/x cannot be made in /proc: "),
     ] {
         let check = user.types(&["serve", "--check", "--data", data]).await;
-        assert!(error(&check).contains(says), "{check}");
+        assert!(error(&check).contains(expected), "{check}");
     }
-    // A check makes nothing.
-    let made: Vec<_> = fs::read_dir(user.folder())
+    // A check creates nothing.
+    let created: Vec<_> = fs::read_dir(user.folder())
         .unwrap()
         .flatten()
         .map(|entry| entry.file_name())
         .collect();
     assert!(
-        !made
+        !created
             .iter()
             .any(|name| name == "data" || name.to_string_lossy().starts_with(".iof-check")),
-        "{made:?}"
+        "{created:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parsers_say_what_they_take() {
+async fn parse_errors_name_the_valid_form() {
     let user = User::new("");
-    for (set, says) in [
+    for (set, expected) in [
         ("limits.memory=banana", "a size, such as \"64MiB\""),
         (
             "egress.deny=banana",
@@ -96,12 +96,12 @@ async fn parsers_say_what_they_take() {
         ("egress.dns_servers=[\"foo\"]", "an address with its port"),
         ("=x", "--set has no name before its `=`"),
     ] {
-        let said = user.types(&["serve", "--check", "--set", set]).await;
-        assert!(said.contains(says), "{set}: {said}");
+        let output = user.types(&["serve", "--check", "--set", set]).await;
+        assert!(output.contains(expected), "{set}: {output}");
     }
 }
 
-/// Secrets whose key is gone are found before the start, and a call that needs one says so.
+/// Secrets whose key is missing are found before the start, and a call that needs one names the problem.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_without_their_key_are_found_before_the_start() {
     let mut server = Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await;
@@ -124,8 +124,8 @@ async fn secrets_without_their_key_are_found_before_the_start() {
 
     let data = server.data().to_str().unwrap().to_owned();
     let key = server.data().join("secrets.key");
-    let kept = fs::read(&key).unwrap();
-    for (text, says) in [
+    let stored = fs::read(&key).unwrap();
+    for (text, expected) in [
         (
             None,
             "secrets.key is missing, and secrets are encrypted under it",
@@ -137,11 +137,11 @@ async fn secrets_without_their_key_are_found_before_the_start() {
             Some(text) => fs::write(&key, text).unwrap(),
         }
         let check = user.types(&["serve", "--check", "--data", &data]).await;
-        assert!(error(&check).contains(says), "{check}");
+        assert!(error(&check).contains(expected), "{check}");
         let doctor = user.types(&["doctor", "--data", &data]).await;
-        assert!(doctor.contains(says), "{doctor}");
+        assert!(doctor.contains(expected), "{doctor}");
     }
-    // Started nevertheless: only calls of the function with the secret fail, and they say why.
+    // If it is started nevertheless, only calls of the function with the secret fail, and name the problem.
     let server = server.restart().await;
     let call = async |name: &str| {
         ask(
@@ -166,11 +166,11 @@ async fn secrets_without_their_key_are_found_before_the_start() {
         failed.text()
     );
     assert_eq!(call("plain").await.text(), "2");
-    fs::write(&key, kept).unwrap();
+    fs::write(&key, stored).unwrap();
 }
 
 #[tokio::test]
-async fn wrong_numbers_are_the_callers_mistake() {
+async fn wrong_numbers_are_faults_of_the_caller() {
     let server = Server::start("").await;
     let module = r#"(module
         (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
@@ -179,9 +179,9 @@ async fn wrong_numbers_are_the_callers_mistake() {
     for (body, count) in [("", 0), ("[1]", 1), ("[1, 2, 3]", 3), ("7", 1)] {
         let answer = server.run(id, "add", body).await;
         assert_eq!(answer.fault(), "arguments", "{body}: {}", answer.text());
-        let says = format!("takes 2 numbers (i32, i32): got {count}.");
+        let expected = format!("takes 2 numbers (i32, i32): got {count}.");
         assert!(
-            answer.header("iof-message").contains(&says),
+            answer.header("iof-message").contains(&expected),
             "{body}: {}",
             answer.header("iof-message")
         );

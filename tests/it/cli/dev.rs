@@ -1,4 +1,5 @@
-//! `iof dev`, as the author of a function uses it: from nothing to a call, an edit, a refusal, a mistake, Ctrl-C.
+//! `iof dev`, as the author of a function uses it: from an empty folder to a call, an edit, a refusal, a mistake,
+//! Ctrl-C.
 
 use iof_tests::{guests, server::program};
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// A first build compiles what functions depend on.
+/// The time limit of a first build, which compiles the dependencies of functions.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 pub(crate) struct Author {
@@ -22,9 +23,9 @@ impl Author {
         let folder = guests::built("tmp/dev").join(test);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(".cargo")).unwrap();
-        // A workspace above, as there is in many a folder of code: a project must not care.
+        // A workspace in the parent folder, as many have: a project must not depend on it.
         fs::write(folder.join("Cargo.toml"), "[workspace]\nmembers = []\n").unwrap();
-        // What all projects depend on is compiled once.
+        // The dependencies of all projects are compiled once.
         let shared = guests::built("guests");
         let config = format!("[build]\ntarget-dir = {shared:?}\n");
         fs::write(folder.join(".cargo/config.toml"), config).unwrap();
@@ -43,7 +44,7 @@ impl Author {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("IOF_")) {
             command.env_remove(name);
         }
-        // Cargo's own home stays, with what it has fetched.
+        // Cargo's own home stays, with the crates that it has fetched.
         command.env("XDG_CONFIG_HOME", self.home.path());
         command
     }
@@ -55,7 +56,7 @@ impl Author {
     }
 }
 
-/// `iof dev`, and what it prints.
+/// A running `iof dev` and its output.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -89,7 +90,7 @@ impl Running {
         }
     }
 
-    /// The next line that has these words.
+    /// The next line that contains these words.
     pub(crate) fn line(&mut self, words: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -125,7 +126,7 @@ impl Drop for Running {
     }
 }
 
-/// The artefacts below a folder that were compiled quickly, of some.
+/// The number of drafts among the artefacts below a folder.
 fn drafts(folder: &Path) -> usize {
     let (mut open, mut all, mut drafts) = (vec![folder.to_owned()], 0, 0);
     while let Some(folder) = open.pop() {
@@ -147,13 +148,13 @@ fn drafts(folder: &Path) -> usize {
 #[test]
 fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     let author = Author::new("story");
-    let made = author.says(
+    let created = author.says(
         &author.folder,
         &["new", "look-up", "--template", "rust-http"],
     );
-    assert!(made.contains("iof dev"), "{made}");
+    assert!(created.contains("iof dev"), "{created}");
     let project = author.folder.join("look-up");
-    // Its rule is left out: what it asks for is refused, with the line that lets it.
+    // Its rule is left out, so its request is refused, with the line that allows it.
     fs::write(
         project.join("function.toml"),
         "commands = [\"http_proxy\"]\n",
@@ -191,7 +192,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     assert_eq!(call(&["look_up", "tea"]), "tea!");
     dev.line("look_up v2  ok");
     dev.line("| asked");
-    // Whoever calls is who develops: what it printed before it trapped is said without a key.
+    // The caller is the developer, so the output before the trap is shown without a key.
     let trapped = Command::new("curl")
         .args(["-sS", "-H", "content-type: application/json", "-d"])
         .args([
@@ -205,26 +206,26 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
         trapped.contains("It printed: ") && trapped.contains("a place in its source"),
         "{trapped}"
     );
-    // Other commands need no key for what this user develops.
+    // Other commands need no key for the functions of `iof dev`.
     let logs = author.says(&project, &["logs", "look-up", "--server", &server]);
     assert!(logs.contains("| asked"), "{logs}");
     let logs = author.says(&project, &["logs", "look-up", "--dev"]);
     assert!(logs.contains("| asked"), "{logs}");
-    let who = author.says(&project, &["whoami", "--dev"]);
+    let identity = author.says(&project, &["whoami", "--dev"]);
     assert!(
-        who.contains("(iof dev)") && who.contains("everything"),
-        "{who}"
+        identity.contains("(iof dev)") && identity.contains("everything"),
+        "{identity}"
     );
-    // What is refused is in the stream as well.
+    // Refused calls are in the stream as well.
     let refused = author.says(
         &project,
         &["call", "look-up", "look_up", "-d", "{\"word\": 1}", "--dev"],
     );
     assert!(refused.contains("[arguments"), "{refused}");
     dev.line("look_up  refused: arguments");
-    // Without the file of profiles, each sentence has a way on that works.
+    // Without the file of profiles, each error has a next step that works.
     let profiles = author.home.path().join("iof/profiles.toml");
-    let kept = fs::read(&profiles).unwrap();
+    let stored = fs::read(&profiles).unwrap();
     fs::remove_file(&profiles).unwrap();
     let lost = author.says(&project, &["list", "--server", &server]);
     assert!(
@@ -237,8 +238,8 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
         &["list", "--server", &server, "--key", key.trim()],
     );
     assert!(found.contains("look-up"), "{found}");
-    fs::write(&profiles, kept).unwrap();
-    // A deploy to it is one that somebody means.
+    fs::write(&profiles, stored).unwrap();
+    // A deploy to it needs an explicit option.
     let deploy = [
         "deploy",
         "pkg/look_up.wasm",
@@ -260,9 +261,9 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     assert_eq!(
         call(&["look_up", "still"]),
         "still!",
-        "the last one that was built runs on"
+        "the last build still runs"
     );
-    // As editors and `sed -i` save: another file, which takes its place.
+    // Editors and `sed -i` save by replacing the file with another one.
     let beside = project.join("src/sedkzYutv");
     fs::write(&beside, edited.replace("{topic}!", "{topic}?")).unwrap();
     fs::rename(&beside, &source).unwrap();
@@ -270,7 +271,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     dev.line("look-up version 3 runs");
     assert_eq!(call(&["look_up", "tea"]), "tea?");
 
-    // What was served at once is compiled in full behind that, and goes on.
+    // A draft is compiled in full in the background, and the function still works.
     let until = Instant::now() + PATIENCE;
     let artefacts = project.join("target/iof-dev/data/objects/artefact");
     while drafts(&artefacts) > 0 {
@@ -280,8 +281,11 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     assert_eq!(call(&["look_up", "tea"]), "tea?");
 
     assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
-    let gone = call(&["look_up", "tea"]);
-    assert!(gone.contains("Is the server running there?"), "{gone}");
+    let unreachable = call(&["look_up", "tea"]);
+    assert!(
+        unreachable.contains("Is the server running there?"),
+        "{unreachable}"
+    );
     let left: Vec<_> = fs::read_dir(&project)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -294,7 +298,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     );
 }
 
-/// A server, `iof dev` at its address, and the server again: each has its keys.
+/// A server, `iof dev` at its address, and the server again: each has its own keys.
 #[test]
 fn dev_takes_no_key_of_a_server_at_its_address() {
     let author = Author::new("turns");
@@ -318,15 +322,15 @@ fn dev_takes_no_key_of_a_server_at_its_address() {
     let address = url.trim_start_matches("http://").to_owned();
     let module = module.to_str().unwrap();
     let deploy = ["deploy", module, "--name", "greet", "--server", &url];
-    let said = author.says(&project, &deploy);
-    assert!(said.contains("greet version 1"), "{said}");
+    let output = author.says(&project, &deploy);
+    assert!(output.contains("greet version 1"), "{output}");
     assert_eq!(server.interrupt(), Some(0), "{}", server.seen);
 
     let mut dev = Running::start(author.iof(&project, &["dev", "--listen", &address]));
     dev.line("greet version 1 runs");
     dev.line("call it");
-    let said = author.says(&project, &["logs", "greet", "--server", &url]);
-    assert!(!said.contains("admin key"), "{said}");
+    let output = author.says(&project, &["logs", "greet", "--server", &url]);
+    assert!(!output.contains("admin key"), "{output}");
     assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
 
     let (mut server, _) = serve(&address);
@@ -338,20 +342,20 @@ fn dev_takes_no_key_of_a_server_at_its_address() {
             "greet is deleted",
         ),
     ] {
-        let said = author.says(&project, line);
-        assert!(said.contains(words), "{said}");
+        let output = author.says(&project, line);
+        assert!(output.contains(words), "{output}");
     }
     assert_eq!(server.interrupt(), Some(0), "{}", server.seen);
-    // And dev again has its own, too.
+    // `iof dev` has its own keys again, too.
     let mut dev = Running::start(author.iof(&project, &["dev", "--listen", &address]));
     dev.line("greet version 2 runs");
-    let said = author.says(&project, &["secret", "list", "greet", "--dev"]);
-    assert!(said.contains("no secrets"), "{said}");
+    let output = author.says(&project, &["secret", "list", "greet", "--dev"]);
+    assert!(output.contains("no secrets"), "{output}");
     assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
 }
 
 #[test]
-fn what_cannot_be_developed_is_named() {
+fn invalid_projects_are_named() {
     let author = Author::new("nothing");
     for (args, words) in [
         (&["dev", "missing"][..], "missing"),
@@ -372,10 +376,10 @@ fn what_cannot_be_developed_is_named() {
         (&["new"], "<NAME>"),
     ] {
         let output = author.iof(&author.folder, args).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            !output.status.success() && said.contains(words),
-            "{args:?}: {said}"
+            !output.status.success() && errors.contains(words),
+            "{args:?}: {errors}"
         );
     }
 }

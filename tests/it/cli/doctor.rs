@@ -1,4 +1,4 @@
-//! `iof doctor`: no check ends the others, and each part counts where it is needed.
+//! `iof doctor`: no check ends the others, and each part is required only if it is needed.
 
 use iof_tests::server::{Server, program};
 use iof_tests::user::User;
@@ -34,7 +34,7 @@ fn line<'a>(lines: &'a [Value], name: &str) -> &'a Value {
 #[test]
 fn no_check_ends_the_others() {
     let user = User::new("");
-    // A limit of files below what the jail wants for a program, and settings that no server starts with.
+    // A limit of files below that of a program in the jail, and settings with which no server starts.
     for (prepare, more) in [("ulimit -n 255;", ""), ("", "--config missing.toml")] {
         let (_, lines) = doctor(&user, prepare, more);
         for name in ["kernel", "store", "clock", "toolchain: rustc", "server"] {
@@ -50,7 +50,7 @@ fn no_check_ends_the_others() {
     let (status, lines) = doctor(&user, "", "--config missing.toml");
     let settings = line(&lines, "settings");
     assert!(status == Some(1) && settings["fine"] == false, "{settings}");
-    // As root of a namespace with one user, as in a rootless container: each part for itself.
+    // As root of a namespace with one user, as in a rootless container; each part is checked by itself.
     let rootless = Command::new("unshare").args(["-r", "true"]).status();
     if rootless.is_ok_and(|status| status.success()) {
         for prepare in ["", "echo 0 > /proc/sys/user/max_user_namespaces;"] {
@@ -67,7 +67,7 @@ fn no_check_ends_the_others() {
             assert_eq!(limited, !prepare.is_empty(), "{found}");
         }
     }
-    // Below that limit, the jail is whole all the same.
+    // Without that limit, the jail is complete.
     let (_, usual) = doctor(&user, "", "");
     let (_, few) = doctor(&user, "ulimit -n 255;", "");
     let jail = |lines: &[Value]| -> Vec<Value> {
@@ -80,7 +80,7 @@ fn no_check_ends_the_others() {
 }
 
 #[test]
-fn what_only_authors_want_counts_beside_a_project() {
+fn tools_of_authors_are_required_only_in_a_project() {
     let user = User::new("");
     let bare = "PATH=/nonexistent";
     let (_, lines) = doctor(&user, bare, "");
@@ -106,7 +106,7 @@ fn what_only_authors_want_counts_beside_a_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_running_server_is_looked_at() {
+async fn a_running_server_is_checked() {
     let server = Server::start("").await;
     let user = User::new("");
     let named = format!("--server {}", server.url);
@@ -122,7 +122,7 @@ async fn the_running_server_is_looked_at() {
 }
 
 #[test]
-fn the_mode_of_a_key_is_mended() {
+fn the_mode_of_a_key_is_fixed() {
     use std::os::unix::fs::PermissionsExt;
     let user = User::new("");
     let data = user.folder().join("iof-data");

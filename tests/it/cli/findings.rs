@@ -1,4 +1,4 @@
-//! Findings of a new user with only the program and the README.
+//! Regression tests of findings of a new user who had only the program and the README.
 
 use crate::v1::functions::{KEY, ask, create, numbered};
 use iof_tests::guests::path;
@@ -18,7 +18,7 @@ fn settings() -> String {
     format!("[auth]\nkeys = [\"{KEY}\"]\n[second_state]\nlog_rows = 5\n")
 }
 
-/// Whoever may call chooses the name of the export, and its arguments.
+/// A caller chooses the name of the export and its arguments.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_that_ran_stay_in_the_log_whatever_is_refused() {
     let server = Server::start(settings()).await;
@@ -57,9 +57,9 @@ async fn calls_that_ran_stay_in_the_log_whatever_is_refused() {
     assert!(longest < 3_000, "a line of {longest} bytes");
 }
 
-/// A function that answers 401 has run. It does not run again for each key that its user keeps.
+/// A function that answers 401 has run. It is not called again with each stored key of the user.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_from_the_terminal_runs_once_whatever_it_answers() {
+async fn a_call_from_the_terminal_runs_once_whatever_its_status() {
     let server = Server::start(settings()).await;
     let user = User::new(&server.url);
     fs::copy(path("typed"), user.folder().join("typed.wasm")).unwrap();
@@ -73,10 +73,10 @@ async fn a_call_from_the_terminal_runs_once_whatever_it_answers() {
     for status in ["401", "403"] {
         let before = rows(&server, "typed").await.len();
         let data = format!("{{\"status\": {status}}}");
-        let said = user
+        let output = user
             .types(&["call", "typed", "refuse", "--data", &data])
             .await;
-        assert!(said.contains("It is refused"), "{said}");
+        assert!(output.contains("It is refused"), "{output}");
         assert_eq!(rows(&server, "typed").await.len(), before + 1, "{status}");
     }
 }
@@ -96,7 +96,7 @@ async fn variables_that_change_together_are_all_kept() {
     for answer in futures::future::join_all(all).await {
         assert_eq!(answer.http, 201, "{}", answer.text());
     }
-    let shown = ask(
+    let listed = ask(
         &server,
         "GET",
         &format!("/v1/functions/{}", function.id),
@@ -105,11 +105,11 @@ async fn variables_that_change_together_are_all_kept() {
     )
     .await
     .json();
-    // Those of the version that runs: the others have what was lost.
-    let versions = shown["versions"].as_array().unwrap();
+    // Only the variables of the active version; other versions have earlier ones.
+    let versions = listed["versions"].as_array().unwrap();
     let runs = versions
         .iter()
-        .find(|version| version["version"] == shown["version"])
+        .find(|version| version["version"] == listed["version"])
         .unwrap();
     for number in 0..8 {
         let name = format!("W{number}");
@@ -118,7 +118,7 @@ async fn variables_that_change_together_are_all_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_secrets_that_is_gone_is_not_replaced() {
+async fn a_missing_key_of_secrets_is_not_replaced() {
     let mut server = Server::start(settings()).await;
     let function = create(&server, "?name=holds", numbered(1), KEY).await;
     let id = function.json()["function"].as_i64().unwrap();
@@ -127,7 +127,7 @@ async fn a_key_of_secrets_that_is_gone_is_not_replaced() {
     assert_eq!(server.answer(request.body("s3cret")).await.http, 204);
     assert!(server.stop().await.success());
     let file = server.data().join("secrets.key");
-    let kept = fs::read(&file).unwrap();
+    let stored = fs::read(&file).unwrap();
     fs::remove_file(&file).unwrap();
     let refused = Server::builder()
         .config(settings())
@@ -141,7 +141,7 @@ async fn a_key_of_secrets_that_is_gone_is_not_replaced() {
         refused.log
     );
     assert!(!file.exists());
-    fs::write(&file, kept).unwrap();
+    fs::write(&file, stored).unwrap();
     let server = server.restart().await;
     let answer = ask(
         &server,

@@ -1,4 +1,4 @@
-//! Findings of new users, each held by a test.
+//! Regression tests of findings of new users in their first hour.
 
 use super::{module, types};
 use crate::v1::functions::{KEY, ask, create, numbered};
@@ -11,30 +11,30 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_asks_the_server_before_it_builds() {
+async fn a_deploy_checks_the_server_before_it_builds() {
     let user = User::new("");
     let folder = user.folder().join("crate");
     fs::create_dir_all(folder.join("src")).unwrap();
-    // It does not compile, which nobody comes to know.
+    // The code does not compile, but the deploy fails before the build.
     fs::write(folder.join("src/lib.rs"), "fn broken( {").unwrap();
     let manifest = "[workspace]\n[package]\nname = \"broken\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
     fs::write(folder.join("Cargo.toml"), manifest).unwrap();
     let line = ["deploy", "crate", "--server", "http://127.0.0.1:9"];
-    let said = types(
+    let output = types(
         &user,
         &line,
         &["Is the server running there?", "[exit status 2]"],
     )
     .await;
     assert!(
-        !said.contains("cargo") && !said.contains("build broken"),
-        "{said}"
+        !output.contains("cargo") && !output.contains("build broken"),
+        "{output}"
     );
     assert!(!folder.join("target").exists() && !folder.join("Cargo.lock").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_leads_to_the_server_that_was_given() {
+async fn the_next_steps_of_a_deploy_name_its_server() {
     let server = Server::start("").await;
     let user = User::new("");
     module(&user, 1);
@@ -45,17 +45,17 @@ async fn a_deploy_leads_to_the_server_that_was_given() {
         &[&to],
     )
     .await;
-    // What the environment says holds for the next line as well.
+    // The environment applies to the next command as well.
     let user = User::new(&server.url);
     module(&user, 2);
     let line = ["deploy", "hello.wasm", "--name", "other"];
-    let said = types(&user, &line, &["iof   iof call other which …\n"]).await;
-    assert!(!said.contains("--server"), "{said}");
+    let output = types(&user, &line, &["iof   iof call other which …\n"]).await;
+    assert!(!output.contains("--server"), "{output}");
 }
 
-/// The prompt is for people; without one, it is `--dev` that says so.
+/// Only a terminal gets the prompt; without one, `--dev` confirms the deploy.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_to_a_server_of_dev_asks_whoever_is_there() {
+async fn a_deploy_to_a_server_of_dev_asks_for_confirmation() {
     let folder = tempfile::tempdir().unwrap();
     let project = folder.path().join("project");
     fs::create_dir_all(project.join("src")).unwrap();
@@ -66,11 +66,11 @@ async fn a_deploy_to_a_server_of_dev_asks_whoever_is_there() {
         "#[no_mangle] pub extern \"C\" fn f() -> i32 { 1 }\n",
     )
     .unwrap();
-    // A mock of the author's own, which a server refuses.
+    // An import of the author's own, which a server refuses.
     let declaration =
         "commands = [\"http_proxy\"]\noutbound = [\"GET http://localhost:21699/x\"]\n";
     fs::write(project.join("function.toml"), declaration).unwrap();
-    // From below the project, which is found above.
+    // From a subfolder: the project is found in the parent.
     let mut dev = Command::new(program());
     dev.args([
         "dev",
@@ -109,13 +109,15 @@ async fn a_deploy_to_a_server_of_dev_asks_whoever_is_there() {
             output.status.success(),
         )
     };
-    let (said, done) = tokio::task::block_in_place(|| answers("n"));
+    let (printed, done) = tokio::task::block_in_place(|| answers("n"));
     assert!(
-        !done && said.contains("Deploy to it? [y/N]") && said.contains("nothing was deployed"),
-        "{said}"
+        !done
+            && printed.contains("Deploy to it? [y/N]")
+            && printed.contains("nothing was deployed"),
+        "{printed}"
     );
-    let (said, done) = tokio::task::block_in_place(|| answers("y"));
-    assert!(done && said.contains("hello version 1"), "{said}");
+    let (printed, done) = tokio::task::block_in_place(|| answers("y"));
+    assert!(done && printed.contains("hello version 1"), "{printed}");
     assert_eq!(
         tokio::task::block_in_place(|| dev.interrupt()),
         Some(0),
@@ -125,7 +127,7 @@ async fn a_deploy_to_a_server_of_dev_asks_whoever_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_nothing_declares_is_said_by_the_name_of_its_function() {
+async fn an_undeclared_secret_is_reported_with_the_name_of_its_function() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     module(&user, 1);
@@ -133,17 +135,17 @@ async fn a_secret_that_nothing_declares_is_said_by_the_name_of_its_function() {
         "[[signing]]\nsecret = \"HOOK_SECRET\"\nalgorithm = \"hmac-sha256\"\nuse = [\"sign\"]\n";
     fs::write(user.folder().join("function.toml"), signing).unwrap();
     types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
-    let said = user
+    let output = user
         .types_with(&["secret", "set", "1", "HOOK_SECERT"], "x")
         .await;
     assert!(
-        said.contains("no version of hello declares it, and declared are HOOK_SECRET, not set"),
-        "{said}"
+        output.contains("no version of hello declares it, and declared are HOOK_SECRET, not set"),
+        "{output}"
     );
 }
 
 #[tokio::test]
-async fn a_method_that_does_nothing_says_which_one_calls() {
+async fn a_wrong_method_is_refused_with_the_right_one() {
     let server = Server::start("").await;
     server.upload(numbered(1)).await;
     for (method, path) in [
@@ -162,9 +164,9 @@ async fn a_method_that_does_nothing_says_which_one_calls() {
     }
 }
 
-/// Refused for a moment: the function's own limit, and the server's.
+/// Temporary refusals, by the function's own limit and by the server's.
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_without_room_are_rows_of_the_log() {
+async fn calls_refused_for_lack_of_room_are_rows_of_the_log() {
     let config = format!(
         "[auth]\nkeys = [\"{KEY}\"]\n[server]\nconcurrency = 1\nconcurrency_per_function = 1\nqueue = 0\n"
     );
@@ -202,9 +204,9 @@ async fn calls_without_room_are_rows_of_the_log() {
     types(&user, &["logs", "busy", "--key", KEY], &[&words]).await;
 }
 
-/// Rows that still wait when a server is told to stop.
+/// The rows that wait when a server is stopped are written.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rows_that_wait_at_a_stop_are_written() {
+async fn waiting_rows_are_written_at_a_stop() {
     let mut server = Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await;
     create(&server, "?name=hello", numbered(1), KEY).await;
     let calls =
@@ -230,9 +232,9 @@ async fn the_rows_that_wait_at_a_stop_are_written() {
     );
 }
 
-/// docs/egress.md has each setting with the default that a server prints.
+/// docs/egress.md lists each setting with the default that a server prints.
 #[test]
-fn the_settings_of_the_way_out_are_documented_as_they_are() {
+fn the_settings_of_egress_are_documented_with_their_defaults() {
     let output = Command::new(program())
         .args(["serve", "--print-config"])
         .env_clear()
@@ -274,10 +276,10 @@ fn the_settings_of_the_way_out_are_documented_as_they_are() {
     assert!(seen > 15, "{seen} rows");
 }
 
-/// Files that examples name in commands are there, or are made by a line before.
+/// Files in the commands of examples exist, or are made by an earlier line.
 #[test]
-fn readmes_of_examples_name_files_that_are_there() {
-    let made = ["target/"];
+fn readmes_of_examples_name_existing_files() {
+    let created = ["target/"];
     for example in fs::read_dir(root().join("examples")).unwrap() {
         let example = example.unwrap().path();
         let Ok(readme) = fs::read_to_string(example.join("README.md")) else {
@@ -291,7 +293,7 @@ fn readmes_of_examples_name_files_that_are_there() {
             };
             let is_file = Path::new(file).extension().is_some() && !file.contains('{');
             if !is_file
-                || made.iter().any(|made| file.contains(made))
+                || created.iter().any(|created| file.contains(created))
                 || file.contains("example.com")
             {
                 continue;
@@ -307,9 +309,9 @@ fn readmes_of_examples_name_files_that_are_there() {
     }
 }
 
-/// A key that a line of the documents makes is one that only its user reads.
+/// A key that a command of the documents makes is readable only by its user.
 #[test]
-fn keys_that_documents_make_are_of_their_user_only() {
+fn keys_made_by_documented_commands_are_private() {
     let mut pages = vec![root().join("README.md")];
     for folder in ["docs", "docs/guide"] {
         let files = fs::read_dir(root().join(folder)).unwrap();
@@ -331,9 +333,9 @@ fn keys_that_documents_make_are_of_their_user_only() {
     assert!(seen > 0);
 }
 
-/// The log as JSON has what a function printed as it was, not as Rust would show it.
+/// The JSON log contains the output of a function unchanged, not in Rust's debug form.
 #[tokio::test]
-async fn the_text_of_a_function_is_the_text_itself_in_the_log() {
+async fn the_output_of_a_function_is_unchanged_in_the_log() {
     let server = Server::start("").await;
     let function = server.upload(guest("wasi")).await.id;
     server.run(function, "print_lines", "2").await;

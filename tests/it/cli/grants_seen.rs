@@ -1,4 +1,4 @@
-//! Grants are shown: at a deploy, by `iof show`, at a refusal.
+//! Grants are shown by a deploy, by `iof show` and by a refusal.
 
 use super::module;
 use iof_tests::server::Server;
@@ -6,16 +6,16 @@ use iof_tests::user::User;
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_says_what_a_version_may_use_and_what_is_different() {
+async fn a_deploy_lists_the_grants_of_a_version_and_their_changes() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     module(&user, 1);
     let types = async |line: &[&str], words: &[&str]| -> String {
-        let said = user.types(line).await;
+        let output = user.types(line).await;
         for word in words {
-            assert!(said.contains(word), "{word:?} is missing in: {said}");
+            assert!(output.contains(word), "{word:?} is missing in: {output}");
         }
-        said
+        output
     };
     let declare = |text: &str| fs::write(user.folder().join("function.toml"), text).unwrap();
     types(
@@ -44,14 +44,14 @@ async fn a_deploy_says_what_a_version_may_use_and_what_is_different() {
     declare(
         "commands = [\"http_proxy\"]\noutbound = [\"POST https://a.test\"]\n[limits]\nmemory = \"32MiB\"\n",
     );
-    let said = types(
+    let output = types(
         &["deploy", "hello.wasm"],
         &["- GET https://a.test", "+ POST https://a.test"],
     )
     .await;
-    assert!(!said.contains("command http_proxy"), "{said}");
-    let said = types(&["deploy", "hello.wasm"], &["version 4"]).await;
-    assert!(!said.contains("it may use"), "{said}");
+    assert!(!output.contains("command http_proxy"), "{output}");
+    let output = types(&["deploy", "hello.wasm"], &["version 4"]).await;
+    assert!(!output.contains("it may use"), "{output}");
     types(
         &["show", "hello"],
         &[
@@ -62,7 +62,7 @@ async fn a_deploy_says_what_a_version_may_use_and_what_is_different() {
     )
     .await;
 
-    // What a server does not grant is refused by what does not fit.
+    // A declaration above the ceiling is refused with the part that exceeds it.
     declare("commands = [\"http_proxy\"]\noutbound = [\"GET http://localhost:3000/x\"]\n");
     types(
         &["deploy", "hello.wasm"],
@@ -85,17 +85,17 @@ async fn a_deploy_says_what_a_version_may_use_and_what_is_different() {
         &["RATES_TOKEN is not set: iof secret set hello RATES_TOKEN"],
     )
     .await;
-    let said = user
+    let output = user
         .types_with(&["secret", "set", "hello", "RATES_TOKN"], "x")
         .await;
     assert!(
-        said.contains("no version of hello declares it, and declared are RATES_TOKEN, not set"),
-        "{said}"
+        output.contains("no version of hello declares it, and declared are RATES_TOKEN, not set"),
+        "{output}"
     );
-    let said = user
+    let output = user
         .types_with(&["secret", "set", "hello", "RATES_TOKEN"], "x")
         .await;
-    assert!(said.contains("RATES_TOKEN is set\n"), "{said}");
+    assert!(output.contains("RATES_TOKEN is set\n"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,29 +104,31 @@ async fn a_name_of_a_function_is_sent_as_it_is() {
     let user = User::new(&server.url);
     module(&user, 1);
     for name in ["Bad Name!", "inj&description=hm", "a#b", "a?b=c"] {
-        let said = user.types(&["deploy", "hello.wasm", "--name", name]).await;
+        let output = user.types(&["deploy", "hello.wasm", "--name", name]).await;
         assert!(
-            said.contains("exit status 2") && !said.contains("URL") && !said.contains("version 1"),
-            "{said}"
+            output.contains("exit status 2")
+                && !output.contains("URL")
+                && !output.contains("version 1"),
+            "{output}"
         );
     }
     let list = user.types(&["list"]).await;
     assert!(list.contains("no functions"), "{list}");
     fs::write(user.folder().join("text.wasm"), "no module").unwrap();
-    let said = user.types(&["deploy", "text.wasm"]).await;
+    let output = user.types(&["deploy", "text.wasm"]).await;
     assert!(
-        said.contains("text.wasm: not a WebAssembly module: got 9 bytes"),
-        "{said}"
+        output.contains("text.wasm: not a WebAssembly module: got 9 bytes"),
+        "{output}"
     );
-    // Without exports, it is said that there is nothing to call.
+    // A module without exports is reported as one.
     fs::write(
         user.folder().join("empty.wasm"),
         iof_tests::guests::wat("(module)"),
     )
     .unwrap();
-    let said = user.types(&["deploy", "empty.wasm"]).await;
+    let output = user.types(&["deploy", "empty.wasm"]).await;
     assert!(
-        said.contains("it exports nothing that can be called"),
-        "{said}"
+        output.contains("it exports nothing that can be called"),
+        "{output}"
     );
 }

@@ -1,4 +1,4 @@
-//! The next step, where an answer is not the one that was wanted.
+//! Hints: the next step of an error.
 
 use super::{module, types};
 use crate::v1::functions::{KEY, create, numbered};
@@ -8,18 +8,18 @@ use iof_tests::user::User;
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_is_not_there_leads_to_the_nearest_that_the_caller_may_see() {
+async fn a_missing_name_suggests_the_nearest_that_the_caller_may_see() {
     let server = Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await;
     for name in ["send-mail&private=false", "pay-invoice&private=true"] {
-        let made = create(&server, &format!("?name={name}"), numbered(1), KEY).await;
-        assert_eq!(made.http, 201, "{}", made.text());
+        let created = create(&server, &format!("?name={name}"), numbered(1), KEY).await;
+        assert_eq!(created.http, 201, "{}", created.text());
     }
     let user = User::new(&server.url);
-    let near = "There is no function send-mial. Did you mean send-mail?";
+    let hint = "There is no function send-mial. Did you mean send-mail?";
     types(
         &user,
         &["call", "send-mial", "which", "x", "--key", KEY],
-        &[near, "[no-such-function, call "],
+        &[hint, "[no-such-function, call "],
     )
     .await;
     types(
@@ -38,24 +38,24 @@ async fn a_name_that_is_not_there_leads_to_the_nearest_that_the_caller_may_see()
     }
     let other = "`iof list` shows those that you may see.";
     types(&user, &["call", "weather", "which", "--key", KEY], &[other]).await;
-    // With a key, a private function is near; without, its name is not told.
+    // With a key, a private function is suggested; without one, its name is not revealed.
     types(
         &user,
         &["call", "pay-invoce", "which", "--key", KEY],
         &["Did you mean pay-invoice?"],
     )
     .await;
-    let said = types(
+    let output = types(
         &user,
         &["call", "pay-invoce", "which"],
         &["There is no function pay-invoce, or it is private."],
     )
     .await;
-    assert!(!said.contains("pay-invoice"), "{said}");
+    assert!(!output.contains("pay-invoice"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_says_what_is_hardly_meant() {
+async fn a_deploy_warns_of_likely_mistakes() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     module(&user, 1);
@@ -78,15 +78,15 @@ async fn a_deploy_says_what_is_hardly_meant() {
     )
     .await;
     declare("commands = [\"http_proxy\"]\noutbound = [\"GET https://a.test\"]\n");
-    let said = types(&user, &["deploy", "hello.wasm"], &["hello version 3"]).await;
-    assert!(!said.contains("note:"), "{said}");
+    let output = types(&user, &["deploy", "hello.wasm"], &["hello version 3"]).await;
+    assert!(!output.contains("note:"), "{output}");
     declare("comands = [\"http_proxy\"]\n");
-    let near = "line 1, comands: unknown field `comands`; did you mean `commands`?";
-    types(&user, &["deploy", "hello.wasm"], &[near, "[exit status 2]"]).await;
+    let hint = "line 1, comands: unknown field `comands`; did you mean `commands`?";
+    types(&user, &["deploy", "hello.wasm"], &[hint, "[exit status 2]"]).await;
 }
 
 #[tokio::test]
-async fn what_is_not_json_says_where_and_what_else_is_taken() {
+async fn an_error_in_json_names_the_position_and_the_alternative() {
     let server = Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await;
     create(
         &server,
@@ -101,9 +101,9 @@ async fn what_is_not_json_says_where_and_what_else_is_taken() {
         .body("{\"a\": 1, b: 2}");
     let answer = server.answer(request).await;
     assert_eq!(answer.fault(), "json");
-    let said = answer.text();
+    let message = answer.text();
     assert!(
-        said.contains("The body is not JSON from byte 9 on. Mend it there, or send a text as `content-type: text/plain`."),
-        "{said}"
+        message.contains("The body is not JSON from byte 9 on. Mend it there, or send a text as `content-type: text/plain`."),
+        "{message}"
     );
 }

@@ -40,7 +40,7 @@ async fn every_answer_is_json_and_statuses_are_as_documented() {
         let wrong = json(&user, line, 2);
         assert!(wrong["error"].is_string(), "{line:?}: {wrong}");
     }
-    // A job: 3 while it goes on, 1 when it failed, 0 when it is done.
+    // The status for a job: 3 while it runs, 1 if it failed, 0 if it succeeded.
     let slow = iof_tests::guests::wat(
         "(module (func (export \"spin\") (loop (br 0))) (func (export \"fine\") (result i32) (i32.const 7)))",
     );
@@ -58,8 +58,8 @@ async fn every_answer_is_json_and_statuses_are_as_documented() {
         loop {
             let output = tokio::task::block_in_place(|| user.run(&["job", &job, "--json"], ""));
             let status = output.status.code().unwrap();
-            let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(status == 3, shown["state"] != "done", "{shown}");
+            let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(status == 3, printed["state"] != "done", "{printed}");
             statuses.push(status);
             if status != 3 {
                 break;
@@ -77,7 +77,7 @@ async fn every_answer_is_json_and_statuses_are_as_documented() {
             .contains("Is the server running there?"),
         "{none}"
     );
-    // What belongs to a program is not for this one.
+    // Options after `--` belong to the function.
     let output = user.run(&["call", "hello", "main", "--", "--json"], "");
     assert!(!output.stderr.is_empty() && output.stdout.is_empty());
 }

@@ -1,5 +1,5 @@
-//! Keys are never lost: `iof dev`, servers that take turns at one address, profiles that are gone. Each walk ends with a way
-//! back that the error names.
+//! Keys are never lost: `iof dev`, servers that take turns at one address, missing profiles. Each scenario ends with
+//! the remedy that the error names.
 
 use super::module;
 use crate::v1::functions::{KEY, ask, create, numbered};
@@ -21,7 +21,7 @@ pub(super) fn operated() -> String {
     format!("[auth]\nkeys = [\"{KEY}\"]\n")
 }
 
-/// What a server writes is read by a task of the test, which may come to it after the answer.
+/// Waits for a line of the log: a task of the test reads it, perhaps only after the answer.
 pub(super) async fn is_logged(server: &Server, words: &str) {
     for _ in 0..100 {
         if server.log().contains(words) {
@@ -32,13 +32,13 @@ pub(super) async fn is_logged(server: &Server, words: &str) {
     panic!("{words}: {}", server.log());
 }
 
-/// A line that everybody passes: what a user types, and words of the answer.
+/// Runs a command whose output must contain these words.
 pub(super) async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
-    let said = user.types(line).await;
+    let output = user.types(line).await;
     for word in words {
-        assert!(said.contains(word), "{word:?} is missing in: {said}");
+        assert!(output.contains(word), "{word:?} is missing in: {output}");
     }
-    said
+    output
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,12 +67,12 @@ async fn a_server_has_an_identity_wherever_it_listens() {
     let open = about(&other, "").await;
     assert_ne!(open["id"], id);
     assert_eq!(open["takes_keys"], false);
-    assert!(open["calls"].is_object(), "everybody may deploy: {open}");
+    assert!(open["calls"].is_object(), "every client may deploy: {open}");
 }
 
 /// Two servers of different folders that take turns at one address, with a function of the same name.
 #[tokio::test(flavor = "multi_thread")]
-async fn two_servers_at_one_address_keep_a_key_each() {
+async fn each_of_two_servers_at_one_address_has_its_own_key() {
     let mut first = Server::start("").await;
     let port = first.url.rsplit(':').next().unwrap().to_owned();
     let address = format!("127.0.0.1:{port}");
@@ -84,7 +84,7 @@ async fn two_servers_at_one_address_keep_a_key_each() {
         &["hello version 1", "admin key, shown once"],
     )
     .await;
-    // A first deploy asks for nothing that is refused.
+    // A first deploy makes no request that is refused.
     assert!(!first.log().contains("refused"), "{}", first.log());
     assert!(first.stop().await.success());
 
@@ -99,7 +99,7 @@ async fn two_servers_at_one_address_keep_a_key_each() {
     let mut second = second;
     assert!(second.stop().await.success());
 
-    // The first one again, at its address and at another one of this machine.
+    // The first server again, at its address and at another address of this machine.
     let mut first = first.restart().await;
     types(&user, &["logs", "hello", "--server", &first.url], &[]).await;
     types(
@@ -119,17 +119,17 @@ async fn two_servers_at_one_address_keep_a_key_each() {
     .await;
 }
 
-/// Without the file of profiles, the function is somebody else's, and the error says how it is not.
+/// Without the file of profiles, the function belongs to another user, and the error names the remedy.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_profile_is_not_a_lost_function() {
-    // On a server without keys: who has its data gives it one.
+    // On a server without keys, the owner of its data sets one.
     let mut server = Server::start("").await;
     let mut user = User::new(&server.url);
     module(&user, 1);
     types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
     let profiles = user.folder().join(".config/iof/profiles.toml");
     fs::remove_file(&profiles).unwrap();
-    let said = types(
+    let output = types(
         &user,
         &["deploy", "hello.wasm"],
         &[
@@ -140,7 +140,7 @@ async fn a_lost_profile_is_not_a_lost_function() {
         ],
     )
     .await;
-    assert!(!said.contains("version"), "{said}");
+    assert!(!output.contains("version"), "{output}");
     types(
         &user,
         &["logs", "hello"],
@@ -155,13 +155,13 @@ async fn a_lost_profile_is_not_a_lost_function() {
     )
     .await;
 
-    // The way that it names.
+    // The remedy of the error.
     assert!(server.stop().await.success());
     let server = server.restart_with(operated()).await;
     user.server = server.url.clone();
     let rotated = types(&user, &["key", "rotate", "hello", "--key", KEY], &["ID"]).await;
     assert!(!rotated.contains("exit status"), "{rotated}");
-    // It is kept: no key is named any more.
+    // The key is stored, so no option is needed any more.
     types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
     types(&user, &["logs", "hello"], &[]).await;
     types(&user, &["secret", "list", "hello"], &["no secrets"]).await;
@@ -179,7 +179,7 @@ async fn a_lost_profile_is_not_a_lost_function() {
         ],
     )
     .await;
-    // A function that was called the same, and is gone, does not stand in the way.
+    // A deleted function of the same name does not interfere.
     types(&user, &["rm", "hello", "--yes", "--key", KEY], &["deleted"]).await;
     types(
         &user,
@@ -193,20 +193,20 @@ async fn a_lost_profile_is_not_a_lost_function() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_key_replaces_the_one_before() {
     let server = Server::start(operated()).await;
-    let made = create(&server, "?name=hello", numbered(1), KEY)
+    let created = create(&server, "?name=hello", numbered(1), KEY)
         .await
         .json();
-    let before = made["admin_key"].as_str().unwrap();
+    let before = created["admin_key"].as_str().unwrap();
     let logs = "/v1/functions/hello/logs";
     let rotate = "/v1/functions/hello/admin-key";
     assert_eq!(ask(&server, "GET", logs, before, None).await.http, 200);
     assert_eq!(ask(&server, "POST", rotate, "", None).await.http, 401);
-    // By the key itself, and by one of the server.
+    // Rotated with the key itself, and with a key of the server.
     let mut keys = vec![before.to_owned()];
     for key in [before, KEY] {
-        let made = ask(&server, "POST", rotate, key, None).await;
-        assert_eq!(made.http, 201, "{}", made.text());
-        keys.push(made.json()["admin_key"].as_str().unwrap().to_owned());
+        let created = ask(&server, "POST", rotate, key, None).await;
+        assert_eq!(created.http, 201, "{}", created.text());
+        keys.push(created.json()["admin_key"].as_str().unwrap().to_owned());
     }
     let last = keys.pop().unwrap();
     for key in &keys {
@@ -221,14 +221,14 @@ async fn a_rotated_key_replaces_the_one_before() {
     );
 }
 
-/// A file that an iof before wrote still opens what it opened.
+/// A file of an earlier release still works.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_before_is_read() {
+async fn a_file_of_an_earlier_release_is_read() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     module(&user, 1);
-    let made = create(&server, "?name=hello", numbered(1), "").await.json();
-    let key = made["admin_key"].as_str().unwrap();
+    let created = create(&server, "?name=hello", numbered(1), "").await.json();
+    let key = created["admin_key"].as_str().unwrap();
     let folder = user.folder().join(".config/iof");
     fs::create_dir_all(&folder).unwrap();
     let file = format!(
@@ -238,7 +238,7 @@ async fn a_file_of_before_is_read() {
     fs::write(folder.join("profiles.toml"), file).unwrap();
     types(&user, &["deploy", "hello.wasm"], &["hello version 2"]).await;
     types(&user, &["secret", "list", "1"], &["no secrets"]).await;
-    // What is new is added, and nothing goes.
+    // New keys are added, and none is removed.
     module(&user, 2);
     types(
         &user,
@@ -251,16 +251,16 @@ async fn a_file_of_before_is_read() {
     assert!(text.contains(key) && text.contains("[servers."), "{text}");
 }
 
-/// A server that says it is another one does not get that one's keys.
+/// A server that claims another identity does not get the keys of that server.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_goes_only_where_its_server_was_met() {
+async fn a_key_is_sent_only_to_the_address_of_its_server() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     module(&user, 1);
     types(&user, &["deploy", "hello.wasm"], &["hello version 1"]).await;
     let file = user.folder().join(".config/iof/profiles.toml");
     let text = fs::read_to_string(&file).unwrap();
-    // As if it had been met elsewhere.
+    // As if the profile had been made at another address.
     fs::write(&file, text.replace(&server.url, "https://f.example.com")).unwrap();
     types(
         &user,

@@ -1,4 +1,4 @@
-//! What a server, and `iof login`, say of keys: right, wrong, ended, missing, and sent to something else.
+//! The messages of a server and of `iof login` about keys: right, wrong, expired, missing, and sent to another service.
 
 use super::keys_kept::{is_logged, operated, types};
 use super::module;
@@ -8,11 +8,11 @@ use iof_tests::user::User;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
+async fn keys_are_distinguished_in_the_log_and_clients_learn_the_header() {
     let server = Server::start(operated()).await;
     create(&server, "?name=hello&private=true", numbered(1), KEY).await;
-    let wish = json!({"label": "eyes", "scopes": ["read"]});
-    let eyes = ask(&server, "POST", "/v1/keys", KEY, Some(wish))
+    let body = json!({"label": "eyes", "scopes": ["read"]});
+    let read_key = ask(&server, "POST", "/v1/keys", KEY, Some(body))
         .await
         .json();
     let soon = std::process::Command::new("date")
@@ -21,14 +21,17 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
         .unwrap();
     let soon = String::from_utf8(soon.stdout).unwrap();
     let soon = soon.trim();
-    let wish = json!({"label": "past", "scopes": ["admin"], "expires_at": soon});
-    let past = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-    assert_eq!(past.http, 201, "{}", past.text());
-    let past = past.json();
+    let body = json!({"label": "past", "scopes": ["admin"], "expires_at": soon});
+    let expired_key = ask(&server, "POST", "/v1/keys", KEY, Some(body)).await;
+    assert_eq!(expired_key.http, 201, "{}", expired_key.text());
+    let expired_key = expired_key.json();
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
-    let (eyes, past) = (eyes["key"].as_str().unwrap(), past["key"].as_str().unwrap());
+    let (read_key, expired_key) = (
+        read_key["key"].as_str().unwrap(),
+        expired_key["key"].as_str().unwrap(),
+    );
     let header = "Authorization: Bearer KEY";
-    for (key, status, said, logged) in [
+    for (key, status, expected, logged) in [
         ("", 401, header, "no key was sent"),
         (
             "nobody's",
@@ -37,13 +40,13 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
             "the key is not known here",
         ),
         (
-            past,
+            expired_key,
             401,
             "does not open it: it is wrong, or has ended",
             "(`past`) has ended, at 20",
         ),
         (
-            eyes,
+            read_key,
             403,
             "lacks the scope `admin`",
             "(`eyes`) has read for all functions",
@@ -56,7 +59,7 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
         };
         let answer = server.answer(request).await;
         assert_eq!(answer.http, status, "{key}: {}", answer.text());
-        assert!(answer.text().contains(said), "{key}: {}", answer.text());
+        assert!(answer.text().contains(expected), "{key}: {}", answer.text());
         is_logged(&server, logged).await;
     }
     let basic = server
@@ -64,7 +67,7 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
         .basic_auth("ada", Some("secret"));
     let basic = server.answer(basic).await.text();
     assert!(basic.contains("and not as `Bearer KEY`"), "{basic}");
-    // A call of a private function as well.
+    // The same for a call of a private function.
     let path = "/v1/functions/hello/call/which";
     let wrong = ask(&server, "POST", path, "nobody's", None).await;
     assert!(
@@ -77,13 +80,13 @@ async fn keys_are_told_apart_in_the_log_and_clients_hear_what_to_send() {
         none.contains(header) && !none.contains("does not open it"),
         "{none}"
     );
-    for key in [eyes, past] {
+    for key in [read_key, expired_key] {
         assert!(!server.log().contains(key));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logging_in_says_what_a_server_takes() {
+async fn login_reports_whether_a_server_takes_keys() {
     let open = Server::start("").await;
     let user = User::new("");
     for (line, key, words) in [
@@ -103,27 +106,27 @@ async fn logging_in_says_what_a_server_takes() {
             "Is the server running there?",
         ),
     ] {
-        let said = user.types_with(line, key).await;
+        let output = user.types_with(line, key).await;
         assert!(
-            said.contains(words) && said.contains("exit status 2"),
-            "{said}"
+            output.contains(words) && output.contains("exit status 2"),
+            "{output}"
         );
     }
     let closed = Server::start(operated()).await;
     let wrong = user.types_with(&["login", &closed.url], "some key\n").await;
     assert!(wrong.contains("opens nothing at"), "{wrong}");
-    let said = user.types(&["login", &closed.url, "--no-key"]).await;
-    assert!(said.contains("takes a key (auth.keys)"), "{said}");
+    let output = user.types(&["login", &closed.url, "--no-key"]).await;
+    assert!(output.contains("takes a key (auth.keys)"), "{output}");
 
-    // Nothing that opens something is overwritten.
+    // A working key is not overwritten.
     let key = format!("{KEY}\n");
-    let said = user.types_with(&["login", &closed.url], &key).await;
-    assert!(said.contains("is the profile default now"), "{said}");
-    let said = user.types(&["login", &open.url, "--no-key"]).await;
+    let output = user.types_with(&["login", &closed.url], &key).await;
+    assert!(output.contains("is the profile default now"), "{output}");
+    let output = user.types(&["login", &open.url, "--no-key"]).await;
     let host = open.url.trim_start_matches("http://");
     assert!(
-        said.contains(&format!("is the profile {host} now")),
-        "{said}"
+        output.contains(&format!("is the profile {host} now")),
+        "{output}"
     );
     let taken = ["login", &open.url, "--no-key", "--profile", "default"];
     types(
@@ -132,7 +135,7 @@ async fn logging_in_says_what_a_server_takes() {
         &["of another server", "iof logout --profile default"],
     )
     .await;
-    let made = user.run(
+    let created = user.run(
         &[
             "key",
             "create",
@@ -144,13 +147,13 @@ async fn logging_in_says_what_a_server_takes() {
         ],
         "",
     );
-    let made = String::from_utf8(made.stdout).unwrap();
-    let said = user.types_with(&["login", &closed.url], &made).await;
-    assert!(said.contains("another key of this server"), "{said}");
-    let said = user
-        .types_with(&["login", &closed.url, "--profile", "ci"], &made)
+    let created = String::from_utf8(created.stdout).unwrap();
+    let output = user.types_with(&["login", &closed.url], &created).await;
+    assert!(output.contains("another key of this server"), "{output}");
+    let output = user
+        .types_with(&["login", &closed.url, "--profile", "ci"], &created)
         .await;
-    assert!(said.contains("is the profile ci now"), "{said}");
+    assert!(output.contains("is the profile ci now"), "{output}");
     types(
         &user,
         &["whoami"],
@@ -163,7 +166,7 @@ async fn logging_in_says_what_a_server_takes() {
         &["a key of the server: everything"],
     )
     .await;
-    // One that has ended may be.
+    // An expired key may be overwritten.
     types(
         &user,
         &["key", "rm", "1", "--profile", "default"],
@@ -171,10 +174,10 @@ async fn logging_in_says_what_a_server_takes() {
     )
     .await;
     types(&user, &["list"], &["does not open it"]).await;
-    let said = user
+    let output = user
         .types_with(&["login", &closed.url, "--profile", "ci"], &key)
         .await;
-    assert!(said.contains("is the profile ci now"), "{said}");
+    assert!(output.contains("is the profile ci now"), "{output}");
     types(&user, &["logout"], &["profile ci is dropped"]).await;
     types(
         &user,
@@ -185,9 +188,9 @@ async fn logging_in_says_what_a_server_takes() {
     types(&user, &["list", "--profile", "default"], &["no functions"]).await;
 }
 
-/// A server of JSON that is not iof is not an iof without functions.
+/// A server that answers JSON but is not iof is not taken for an empty iof.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_server_is_not_taken_for_one_of_iof() {
+async fn another_service_is_not_taken_for_iof() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -214,7 +217,7 @@ async fn another_server_is_not_taken_for_one_of_iof() {
         )
         .await;
     }
-    // Of TLS, each problem has its remedy.
+    // Each problem of TLS has its remedy.
     let plain = Server::start("").await;
     let user = User::new(&plain.url.replace("http://", "https://"));
     types(
@@ -229,16 +232,16 @@ async fn another_server_is_not_taken_for_one_of_iof() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profiles_are_listed_with_the_one_that_counts() {
+async fn profiles_are_listed_with_the_current_one() {
     let (one, two) = tokio::join!(
         Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")),
         Server::start("")
     );
     let user = User::new("");
-    let said = user.types(&["profile", "list"]).await;
+    let expected = user.types(&["profile", "list"]).await;
     assert!(
-        said.contains("no profiles; `iof login` makes one"),
-        "{said}"
+        expected.contains("no profiles; `iof login` makes one"),
+        "{expected}"
     );
     user.types_with(&["login", &one.url], &format!("{KEY}\n"))
         .await;
@@ -246,13 +249,13 @@ async fn profiles_are_listed_with_the_one_that_counts() {
         .await;
     let row = |name: &str, server: &str, key: &str| format!("\n{name}  {server}  {key}");
     for line in [&["profile", "list"][..], &["profiles", "ls"]] {
-        let said = user.types(line).await;
+        let expected = user.types(line).await;
         assert!(
-            said.contains(&(row("default", &one.url, "yes") + "\n"))
-                && said.contains(&(row("staging", &two.url, "no") + "   current\n")),
-            "{said}"
+            expected.contains(&(row("default", &one.url, "yes") + "\n"))
+                && expected.contains(&(row("staging", &two.url, "no") + "   current\n")),
+            "{expected}"
         );
-        assert!(!said.contains(KEY), "{said}");
+        assert!(!expected.contains(KEY), "{expected}");
     }
     let output = tokio::task::block_in_place(|| user.run(&["profile", "list", "--json"], ""));
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! The program at the command line: the input of authors and operators, and the output they read.
+//! The command line: the commands of authors and operators, and their output.
 
 mod author;
 mod backup;
@@ -29,7 +29,7 @@ use iof_tests::guests::wat;
 use iof_tests::user::User;
 use std::fs;
 
-/// A module that is called `hello`, whose `which` answers a number.
+/// A module named `hello` whose export `which` returns a number.
 fn module(user: &User, number: u32) {
     let module = wat(&format!(
         "(module (func (export \"which\") (result i32) (i32.const {number})))"
@@ -37,14 +37,14 @@ fn module(user: &User, number: u32) {
     fs::write(user.folder().join("hello.wasm"), module).unwrap();
 }
 
-/// Types a line and returns its output, which must have these words.
+/// Runs a command and returns its output, which must contain these words.
 async fn types(user: &User, line: &[&str], words: &[&str]) -> String {
-    let said = user.types(line).await;
+    let output = user.types(line).await;
     for word in words {
         assert!(
-            said.contains(word),
-            "{line:?}: {word:?} is missing in: {said}"
+            output.contains(word),
+            "{line:?}: {word:?} is missing in: {output}"
         );
     }
-    said
+    output
 }

@@ -1,4 +1,4 @@
-//! Commands that cannot be done as typed: what they say is wrong, and what to type.
+//! Invalid commands: their errors name the problem and the next step.
 
 use crate::v1::functions::numbered;
 use iof_tests::guests::guest;
@@ -6,9 +6,9 @@ use iof_tests::server::Server;
 use iof_tests::user::User;
 use std::fs;
 
-/// Each says what is wrong and what to type.
+/// Each error names the problem and the command to type.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_done_as_typed_says_the_next_step() {
+async fn an_invalid_command_names_the_next_step() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     fs::write(user.folder().join("typed.wasm"), guest("typed")).unwrap();
@@ -20,7 +20,7 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
         "a secret of mine\n".repeat(100),
     )
     .unwrap();
-    for (line, says) in [
+    for (line, expected) in [
         (
             &["call", "typed", "one", "two"][..],
             &[
@@ -60,7 +60,7 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
             &["restore", "nowhere", "--data", "new"],
             &["there is no backup at nowhere", "`iof backup` made"],
         ),
-        // Empty values, and what no function is called.
+        // Empty values, and invalid names of functions.
         (&["call", ""], &["a function has a number, or a name"]),
         (
             &["show", "a b"],
@@ -101,42 +101,42 @@ async fn what_cannot_be_done_as_typed_says_the_next_step() {
             &["typed has no variables"],
         ),
     ] {
-        let said = user.types(line).await;
-        assert!(!said.contains("line 1 column"), "{line:?}: {said}");
-        for words in says {
-            assert!(said.contains(words), "{line:?} {words}: {said}");
+        let output = user.types(line).await;
+        assert!(!output.contains("line 1 column"), "{line:?}: {output}");
+        for words in expected {
+            assert!(output.contains(words), "{line:?} {words}: {output}");
         }
         assert!(
-            said.contains("[exit status ") && !said.contains("secret of mine"),
-            "{line:?}: {said}"
+            output.contains("[exit status ") && !output.contains("secret of mine"),
+            "{line:?}: {output}"
         );
     }
 }
 
-/// A first version runs for all calls, and whoever asked for less is told.
+/// A first version runs for all calls, which is reported if the deploy requests less.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_version_says_that_it_runs_for_all_calls() {
+async fn a_first_version_is_reported_as_running_for_all_calls() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     fs::write(user.folder().join("hello.wasm"), numbered(1)).unwrap();
     for (name, option) in [("one", "--canary=10%"), ("two", "--idle")] {
-        let said = user
+        let output = user
             .types(&["deploy", "hello.wasm", "--name", name, option])
             .await;
         assert!(
-            said.contains("version 1, the first one, which runs for all calls"),
-            "{said}"
+            output.contains("version 1, the first one, which runs for all calls"),
+            "{output}"
         );
-        let said = user.types(&["deploy", "hello.wasm", "--name", name]).await;
-        assert!(!said.contains("the first one"), "{said}");
+        let output = user.types(&["deploy", "hello.wasm", "--name", name]).await;
+        assert!(!output.contains("the first one"), "{output}");
     }
 }
 
-/// A size is said as it is set.
+/// A size is printed in the form in which it is set.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_out_of_range_is_said_with_its_unit() {
+async fn a_limit_out_of_range_is_printed_with_its_unit() {
     let user = User::new("");
-    for (set, says) in [
+    for (set, expected) in [
         (
             "limits.memory=1",
             "limits.memory must be between 64.0 KiB and 4.0 GiB: got 1 B",
@@ -146,7 +146,7 @@ async fn a_limit_out_of_range_is_said_with_its_unit() {
             "server.concurrency must be between 1 and 10000: got 0",
         ),
     ] {
-        let said = user.types(&["serve", "--check", "--set", set]).await;
-        assert!(said.contains(says), "{set}: {said}");
+        let output = user.types(&["serve", "--check", "--set", set]).await;
+        assert!(output.contains(expected), "{set}: {output}");
     }
 }

@@ -1,4 +1,4 @@
-//! Every call that was answered is logged: refused ones are rows of the log, and push out none that ran.
+//! Every answered call is logged: refused calls are rows of the log, and displace none that ran.
 
 use super::module;
 use crate::v1::functions::{KEY, ask, create, numbered};
@@ -105,7 +105,7 @@ async fn a_refused_call_is_a_row_with_its_reason() {
         let rows = rows(&server, function, KEY).await;
         let row = rows.iter().find(|row| row["call"] == *call);
         let row = row.unwrap_or_else(|| panic!("no row of {call} ({fault}): {rows:?}"));
-        // Its own log tells of a private function what its caller must not learn.
+        // The log of a private function names the reason, which its caller must not learn.
         let logged = if function == "private" {
             "usage-key"
         } else {
@@ -119,7 +119,7 @@ async fn a_refused_call_is_a_row_with_its_reason() {
             "{row}"
         );
     }
-    // What ran and failed is one row, and not refused; it counts, and refused ones do not.
+    // A call that ran and failed is one row, not a refused one; it counts, unlike refused ones.
     let failed = server
         .answer(
             post("typed", "nobody")
@@ -139,12 +139,12 @@ async fn a_refused_call_is_a_row_with_its_reason() {
     assert_eq!(of_call.len(), 1, "{rows:?}");
     let ran = rows.iter().filter(|row| row["refused"].is_null()).count();
     assert_eq!(usage["invocations"].as_u64(), Some(ran as u64), "{rows:?}");
-    // Of a function that does not exist there is nothing to see.
+    // A function that does not exist has no log.
     let nobody = server.answer(post("nobody", "which")).await;
     assert_eq!(nobody.http, 404);
 }
 
-/// What keeps a function from being loaded is seen in its log as well; and so is what the API of 2020 refuses.
+/// The reason why a function cannot be loaded is in its log, and so are the refusals of the API of 2020.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_cannot_be_loaded_has_a_log() {
     let server = Server::start("[second_state]\nlog_rows = 10\n").await;
@@ -152,8 +152,8 @@ async fn a_function_that_cannot_be_loaded_has_a_log() {
     module(&user, 1);
     let declaration = "[[secrets]]\nvalue = \"Bearer {TOKEN}\"\nheader = \"authorization\"\nto = \"GET https://a.test\"\n";
     std::fs::write(user.folder().join("function.toml"), declaration).unwrap();
-    let said = user.types(&["deploy", "hello.wasm"]).await;
-    assert!(said.contains("TOKEN is not set"), "{said}");
+    let output = user.types(&["deploy", "hello.wasm"]).await;
+    assert!(output.contains("TOKEN is not set"), "{output}");
     let refused = user.types(&["call", "hello", "which"]).await;
     assert!(refused.contains("[secret-not-set"), "{refused}");
     let logs = user.types(&["logs", "hello"]).await;
@@ -178,12 +178,12 @@ async fn a_function_that_cannot_be_loaded_has_a_log() {
     assert_eq!(server.answer(request).await.text(), "[]");
 }
 
-/// A flood of an anonymous client pushes out refused rows, and no row of a call that ran.
+/// A flood of an anonymous client displaces refused rows, but no row of a call that ran.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_refused_calls_leaves_the_good_ones() {
     let server = Server::start("[server]\nrefused_rows = 5\n").await;
-    let made = create(&server, "?name=hello", numbered(1), "").await.json();
-    let key = made["admin_key"].as_str().unwrap();
+    let created = create(&server, "?name=hello", numbered(1), "").await.json();
+    let key = created["admin_key"].as_str().unwrap();
     let call = "/v1/functions/hello/call/which";
     assert_eq!(server.answer(server.request("POST", call)).await.http, 200);
     for _ in 0..300 {
@@ -194,7 +194,7 @@ async fn a_flood_of_refused_calls_leaves_the_good_ones() {
     let rows = rows(&server, "hello", key).await;
     let refused = rows.iter().filter(|row| row["refused"] == true).count();
     assert_eq!((rows.len(), refused), (7, 5), "{rows:?}");
-    // Numbers ascend over both kinds, so that a follower sees each once.
+    // Numbers ascend over both kinds, so a follower sees each row once.
     let ids: Vec<i64> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     let path = format!("/v1/functions/hello/logs?after={}&limit=2", ids[2]);
@@ -206,7 +206,7 @@ async fn a_flood_of_refused_calls_leaves_the_good_ones() {
         .map(|row| row["id"].as_i64().unwrap())
         .collect();
     assert_eq!(page, ids[3..5]);
-    // And they are there after a restart.
+    // The rows survive a restart.
     let mut server = server;
     assert!(server.stop().await.success());
     let server = server.restart().await;

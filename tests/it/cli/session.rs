@@ -1,6 +1,6 @@
-//! The commands of a user, in the order in which they are typed, and all their output.
+//! The commands of a user, in the order in which they are typed, with all their output.
 //!
-//! The words are in `tests/it/snapshots`; `cargo insta review` shows what is different and takes it over.
+//! The expected output is in `tests/it/snapshots`; `cargo insta review` shows differences and accepts them.
 
 use iof_tests::{
     guests::{path, wat},
@@ -96,9 +96,9 @@ async fn json_arguments_and_their_errors() {
         &["call", "typed", "nothing"],
         &["call", "typed"],
     ] {
-        let said = user.types(line).await;
-        // The list of what there is would change with every function that a test adds.
-        story += &said
+        let output = user.types(line).await;
+        // The list of exports would change with every function that a test adds.
+        story += &output
             .lines()
             .map(|line| format!("{}\n", line.chars().take(160).collect::<String>()))
             .collect::<String>();
@@ -196,12 +196,12 @@ async fn keys_and_profiles() {
     let story = story.replace(&url, "http://127.0.0.1:8080");
     assert!(!story.contains(KEY));
     insta::assert_snapshot!(story);
-    // Nobody else reads what is remembered.
+    // Only the user can read the stored profiles.
     use std::os::unix::fs::PermissionsExt;
     let file = user.folder().join(".config/iof/profiles.toml");
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // A key of somebody else opens nothing.
+    // A key of another user does not work.
     let stranger = User::new(&url);
     let refused = stranger.types(&["show", "numbered"]).await;
     assert!(
@@ -216,11 +216,11 @@ async fn a_key_of_scope_deploy_deploys_and_nothing_else() {
     let server = Server::start(format!("[auth]\nkeys = [\"{KEY}\"]\n")).await;
     let user = User::new(&server.url);
     numbered(&user, 1);
-    let made = user.run(
+    let created = user.run(
         &["key", "create", "ci", "--scope", "deploy", "--key", KEY],
         "",
     );
-    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let key = String::from_utf8(created.stdout).unwrap().trim().to_owned();
     let other = User::new(&server.url);
     numbered(&other, 2);
     for (who, version) in [(&user, "version 1"), (&other, "version 2")] {

@@ -1,5 +1,5 @@
-//! What is typed by whoever looks after functions: their secrets, what left because of them, calls again, models, the
-//! machine. The words are in `tests/it/snapshots`, as those of `story.rs`.
+//! The commands of an operator: secrets, outbound requests, replays, models, the machine. The expected output is in
+//! `tests/it/snapshots`, like that of `session.rs`.
 
 use iof_tests::{
     guests::{guest, path, root},
@@ -57,7 +57,7 @@ async fn what_left_and_calls_again() {
     };
     let failed = call("http://api.example.com/status/200").await;
     let refused = call("http://elsewhere.example.com/").await;
-    // The next version has its words mended.
+    // The next version has a corrected text.
     let (was, is) = (b"judge mode:strict", b"judge mode:gentle");
     let at = module.windows(was.len()).position(|window| window == was);
     let at = at.unwrap();
@@ -126,7 +126,7 @@ async fn models() {
     insta::assert_snapshot!(story);
 }
 
-/// Lines about the machine are there; what they say is the machine's.
+/// The lines about the machine are present; their content depends on the machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_machine() {
     let user = User::new("");
@@ -153,15 +153,15 @@ async fn the_machine() {
         &["doctor", "--config", "wrong.toml"],
         &["doctor", "--config", "missing.toml"],
     ] {
-        let said = user.types(line).await;
-        let kept = said
+        let output = user.types(line).await;
+        let kept = output
             .lines()
-            // Advice and the verdict are the machine's, too.
+            // Advice and the verdict depend on the machine as well.
             .filter(|line| !line.starts_with("[exit status 1]") && !line.starts_with("   "));
         story += &kept.map(machine).collect::<String>();
     }
     insta::assert_snapshot!(story);
-    let said = user.run(&["doctor", "--json"], "");
-    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
-    assert!(said != json!({}));
+    let output = user.run(&["doctor", "--json"], "");
+    let output: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output != json!({}));
 }

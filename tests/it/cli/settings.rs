@@ -1,4 +1,4 @@
-//! Settings, as an operator writes them for the first time.
+//! The settings, as an operator writes them for the first time.
 
 use iof_tests::server::{Server, program};
 use iof_tests::user::User;
@@ -25,7 +25,7 @@ fn text(output: &Output) -> String {
 }
 
 #[test]
-fn a_check_says_what_is_wrong_by_its_setting_and_starts_nothing() {
+fn a_check_names_the_wrong_setting_and_starts_nothing() {
     let user = User::new("");
     let folder = user.folder();
     for (file, words) in [
@@ -56,22 +56,22 @@ fn a_check_says_what_is_wrong_by_its_setting_and_starts_nothing() {
             &["serve", "--config", "iof.toml", "--check"][..],
             &["serve", "--config", "iof.toml"],
         ] {
-            let said = text(&iof(folder, line));
+            let output = text(&iof(folder, line));
             assert!(
-                said.contains(words) && said.contains("[Some(2)]"),
-                "{file}: {said}"
+                output.contains(words) && output.contains("[Some(2)]"),
+                "{file}: {output}"
             );
         }
     }
-    // Nothing is left of all that, and what is fine is said with where it is.
+    // The checks leave nothing behind, and valid settings are confirmed with their paths.
     fs::write(folder.join("iof.toml"), "listen = 9090\ndata = \"kept\"\n").unwrap();
-    let said = text(&iof(folder, &["serve", "--config", "iof.toml", "--check"]));
+    let output = text(&iof(folder, &["serve", "--config", "iof.toml", "--check"]));
     let data = folder.join("kept");
     assert!(
-        said.contains("the settings are fine: listen on http://127.0.0.1:9090")
-            && said.contains(&format!("data in {}\n", data.display()))
-            && said.contains("[Some(0)]"),
-        "{said}"
+        output.contains("the settings are fine: listen on http://127.0.0.1:9090")
+            && output.contains(&format!("data in {}\n", data.display()))
+            && output.contains("[Some(0)]"),
+        "{output}"
     );
     assert!(!data.exists() && !folder.join("iof-data").exists());
 }
@@ -87,18 +87,18 @@ fn files_are_relative_to_the_file_that_names_them() {
     )
     .unwrap();
     fs::write(etc.join("secrets.key"), "ab".repeat(32)).unwrap();
-    let said = text(&iof(
+    let output = text(&iof(
         user.folder(),
         &["serve", "--config", "etc/iof.toml", "--check"],
     ));
     assert!(
-        said.contains(&format!("data in {}\n", etc.join("d").display())),
-        "{said}"
+        output.contains(&format!("data in {}\n", etc.join("d").display())),
+        "{output}"
     );
 }
 
 #[test]
-fn settings_are_printed_with_what_they_decide() {
+fn settings_are_printed_with_their_meaning() {
     let user = User::new("");
     let output = iof(user.folder(), &["serve", "--print-config", "--commented"]);
     let commented = String::from_utf8(output.stdout).unwrap();
@@ -108,18 +108,18 @@ fn settings_are_printed_with_what_they_decide() {
     ] {
         assert!(commented.contains(line), "{line}: {commented}");
     }
-    // It is a file of settings.
+    // The output is a valid file of settings.
     fs::write(user.folder().join("iof.toml"), &commented).unwrap();
-    let said = text(&iof(
+    let printed = text(&iof(
         user.folder(),
         &["serve", "--config", "iof.toml", "--check"],
     ));
-    assert!(said.contains("the settings are fine"), "{said}");
+    assert!(printed.contains("the settings are fine"), "{printed}");
 }
 
 #[tokio::test]
 async fn the_form_of_the_log_is_a_setting() {
-    for (format, begins, wanted) in [
+    for (format, begins, expected) in [
         ("", "{", "\"message\":\"listening\""),
         ("log_format = \"json\"\n", "{", "\"message\":\"listening\""),
         (
@@ -130,9 +130,9 @@ async fn the_form_of_the_log_is_a_setting() {
     ] {
         let server = Server::start(format).await;
         let log = server.log();
-        assert!(log.contains(wanted), "{format}: {log}");
+        assert!(log.contains(expected), "{format}: {log}");
         assert!(log.lines().all(|line| line.starts_with(begins)), "{log}");
-        // Colours are for terminals.
+        // Colours are only for terminals.
         assert!(!log.contains('\u{1b}'), "{log}");
     }
     let user = User::new("");
@@ -157,7 +157,7 @@ async fn the_form_of_the_log_is_a_setting() {
 }
 
 #[tokio::test]
-async fn a_start_says_where_its_data_is() {
+async fn a_start_logs_the_path_of_its_data() {
     let server = Server::start("").await;
     let data = fs::canonicalize(server.data()).unwrap();
     assert!(
@@ -168,7 +168,7 @@ async fn a_start_says_where_its_data_is() {
 }
 
 #[tokio::test]
-async fn a_stop_says_what_it_waits_for() {
+async fn a_stop_logs_what_it_waits_for() {
     let mut server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
     let spin = iof_tests::guests::wat("(module (func (export \"spin\") (loop (br 0))))");
     let function = server.upload(spin).await;

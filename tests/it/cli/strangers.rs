@@ -1,4 +1,4 @@
-//! What a stranger at the command line found.
+//! Regression tests of findings of a stranger at the command line.
 
 use crate::v1::functions::{KEY, ask, create, numbered};
 use iof_tests::guests::path;
@@ -16,9 +16,9 @@ const SIGNING: &str =
     "[[signing]]\nsecret = \"HOOK_SECRET\"\nalgorithm = \"hmac-sha256\"\nuse = [\"sign\"]\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_to_set_a_secret_leads_to_the_same_server() {
+async fn the_hint_for_setting_a_secret_names_the_same_server() {
     let server = Server::start("").await;
-    // Of nowhere: what is typed names the server itself.
+    // The user has no default server: the command names it.
     let user = User::new("");
     fs::write(user.folder().join("hello.wasm"), numbered(1)).unwrap();
     fs::write(user.folder().join("function.toml"), SIGNING).unwrap();
@@ -31,10 +31,10 @@ async fn the_way_to_set_a_secret_leads_to_the_same_server() {
         &["call", "hello", "which", "--json"],
         &["logs", "hello"],
     ] {
-        let said = types(line).await;
+        let output = types(line).await;
         assert!(
-            said.contains(&set) || said.contains(&set.replace(" 1 ", " hello ")),
-            "{line:?}: {said}"
+            output.contains(&set) || output.contains(&set.replace(" 1 ", " hello ")),
+            "{line:?}: {output}"
         );
     }
 }
@@ -50,31 +50,31 @@ async fn a_call_shows_the_body_of_any_status() {
         let line = ["call", "typed", "respond", "-d", &data];
         user.types(&[&line[..], more].concat()).await
     };
-    let said = respond(json!({"status": 404, "body": "not there"}), &[]).await;
+    let output = respond(json!({"status": 404, "body": "not there"}), &[]).await;
     assert!(
-        said.contains("\nnot there\n")
-            && said.contains("! iof: the function answered 404 Not Found [call ID]")
-            && said.contains("[exit status 1]"),
-        "{said}"
+        output.contains("\nnot there\n")
+            && output.contains("! iof: the function answered 404 Not Found [call ID]")
+            && output.contains("[exit status 1]"),
+        "{output}"
     );
     let moved = json!({"status": 303, "body": "look there", "location": "/fn/other/x"});
-    let said = respond(moved.clone(), &[]).await;
+    let output = respond(moved.clone(), &[]).await;
     assert!(
-        said.contains("look there") && said.contains("303 See Other, to /fn/other/x"),
-        "{said}"
+        output.contains("look there") && output.contains("303 See Other, to /fn/other/x"),
+        "{output}"
     );
-    let said = respond(moved, &["--json"]).await;
+    let output = respond(moved, &["--json"]).await;
     assert!(
-        said.contains("\"status\":303")
-            && said.contains("\"location\":\"/fn/other/x\"")
-            && said.contains("look there")
-            && said.contains("[exit status 1]"),
-        "{said}"
+        output.contains("\"status\":303")
+            && output.contains("\"location\":\"/fn/other/x\"")
+            && output.contains("look there")
+            && output.contains("[exit status 1]"),
+        "{output}"
     );
-    let said = respond(json!({"status": 201, "body": "made"}), &[]).await;
+    let output = respond(json!({"status": 201, "body": "made"}), &[]).await;
     assert!(
-        said.contains("made") && !said.contains("exit status"),
-        "{said}"
+        output.contains("made") && !output.contains("exit status"),
+        "{output}"
     );
 }
 
@@ -151,17 +151,17 @@ async fn a_check_of_settings_tries_the_addresses() {
             &["tls.acme.contact: got \"a@b.c\\u{7}\"", "one mail address"],
         ),
     ] {
-        let said = user.types(&[&["serve", "--check"], line].concat()).await;
+        let output = user.types(&[&["serve", "--check"], line].concat()).await;
         for words in words {
-            assert!(said.contains(words), "{line:?}: {said}");
+            assert!(output.contains(words), "{line:?}: {output}");
         }
-        assert!(said.contains("[exit status 2]"), "{said}");
+        assert!(output.contains("[exit status 2]"), "{output}");
     }
     drop(holder);
-    let said = user.types(&["serve", "--check", "--listen", &taken]).await;
-    assert!(said.contains("the settings are fine"), "{said}");
+    let output = user.types(&["serve", "--check", "--listen", &taken]).await;
+    assert!(output.contains("the settings are fine"), "{output}");
 
-    // The server that has the data is the one that starts again.
+    // A running server with this data is the one to be restarted.
     let server = Server::start("").await;
     let address = server.url.trim_start_matches("http://").to_owned();
     let data = server.data();
@@ -173,31 +173,31 @@ async fn a_check_of_settings_tries_the_addresses() {
         "--data",
         data.to_str().unwrap(),
     ];
-    let said = user.types(&line).await;
+    let output = user.types(&line).await;
     assert!(
-        said.contains("the settings are fine")
-            && said.contains(&format!(
+        output.contains("the settings are fine")
+            && output.contains(&format!(
                 "is in use, as a server has this data now, process {}",
                 server.pid()
             )),
-        "{said}"
+        "{output}"
     );
-    let said = user
+    let output = user
         .types(&["serve", "--check", "--listen", &address])
         .await;
-    assert!(said.contains("Another program has it"), "{said}");
+    assert!(output.contains("Another program has it"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_is_json_where_that_is_asked_for() {
+async fn a_version_is_printed_as_json_on_request() {
     let user = User::new("");
     for line in [&["--version"][..], &["-V"], &["version"]] {
-        let said = user.types(line).await;
-        assert!(said.contains("\niof 0."), "{said}");
-        let said = user.types(&[line, &["--json"]].concat()).await;
+        let output = user.types(line).await;
+        assert!(output.contains("\niof 0."), "{output}");
+        let output = user.types(&[line, &["--json"]].concat()).await;
         assert!(
-            said.contains("\n{\"iof\":\"0.") && !said.contains("exit"),
-            "{said}"
+            output.contains("\n{\"iof\":\"0.") && !output.contains("exit"),
+            "{output}"
         );
     }
 }
@@ -212,9 +212,9 @@ async fn variables_wait_for_the_end_of_a_canary() {
     )
     .unwrap();
     let types = async |line: &[&str], words: &[&str]| {
-        let said = user.types(&[line, &["--key", KEY]].concat()).await;
+        let output = user.types(&[line, &["--key", KEY]].concat()).await;
         for word in words {
-            assert!(said.contains(word), "{word:?} is missing in: {said}");
+            assert!(output.contains(word), "{word:?} is missing in: {output}");
         }
     };
     fs::write(user.folder().join("hello.wasm"), numbered(1)).unwrap();
@@ -240,19 +240,19 @@ async fn variables_wait_for_the_end_of_a_canary() {
         "{}",
         refused.text()
     );
-    // The ways that it names.
+    // The commands that the error names.
     types(&["rollback", "hello", "--version", "1"], &["version 1 now"]).await;
     types(&set, &["version 3 now"]).await;
 }
 
-/// `--dev` without a profile leads to a key, and the key's refusal does not lead back to `--dev`.
+/// The error of `--dev` without a profile names a key, and the error of the key does not name `--dev` again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_profile_of_dev_does_not_lead_in_a_circle() {
+async fn the_errors_of_a_lost_dev_profile_do_not_form_a_circle() {
     let user = User::new("");
-    let said = user.types(&["logs", "hello", "--dev"]).await;
+    let output = user.types(&["logs", "hello", "--dev"]).await;
     assert!(
-        said.contains("`iof dev` starts one")
-            && said.contains("--key \"$(cat target/iof-dev/key)\""),
-        "{said}"
+        output.contains("`iof dev` starts one")
+            && output.contains("--key \"$(cat target/iof-dev/key)\""),
+        "{output}"
     );
 }

@@ -14,14 +14,14 @@ use serde_json::json;
 const ATTACK: &str =
     "\x1b[2J\x1b]0;PWNED\x07evil\u{9b}31m\u{202e}\r\n2026-01-01 00:00:00  main v1  ok forged\x7f";
 
-/// What no terminal obeys.
-fn assert_harmless(what: &str, bytes: &[u8]) {
+/// Asserts that a text contains no control sequences.
+fn assert_harmless(case: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for c in text.chars() {
         let hostile = c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');
-        assert!(!hostile, "{what}: {c:?} in {text:?}");
+        assert!(!hostile, "{case}: {c:?} in {text:?}");
     }
-    assert!(text.contains("evil"), "{what}: {text}");
+    assert!(text.contains("evil"), "{case}: {text}");
 }
 
 /// A module with an export of that name.
@@ -31,14 +31,14 @@ fn export(name: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_show_what_others_wrote_escaped() {
+async fn commands_escape_the_texts_of_others() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     let exporting = server.deploy(export(ATTACK), "").await;
     let key = exporting.admin_key.clone();
     let id = exporting.id.to_string();
     let name: String = ATTACK.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    // A call of it, and one of what is not there: both are in the log.
+    // A call of it and a call of a missing export: both are in the log.
     for of in [name.clone(), format!("{name}x")] {
         let request = server.request("POST", &format!("/api/run/{id}/{of}"));
         let request = request.header("Content-Type", "text/plain").body("x");
@@ -79,16 +79,16 @@ async fn commands_show_what_others_wrote_escaped() {
             tokio::time::sleep(std::time::Duration::from_millis(25)).await;
             output = user.run(line, "");
         }
-        let said = [output.stdout, output.stderr].concat();
-        if line[0] == "call" && said.is_empty() {
-            continue; // It returned nothing.
+        let printed = [output.stdout, output.stderr].concat();
+        if line[0] == "call" && printed.is_empty() {
+            continue; // The function returned nothing.
         }
-        assert_harmless(&line.join(" "), &said);
-        for line in String::from_utf8_lossy(&said).lines() {
+        assert_harmless(&line.join(" "), &printed);
+        for line in String::from_utf8_lossy(&printed).lines() {
             assert!(!line.starts_with("2026-01-01 00:00:00"), "{line}");
         }
         if line.contains(&"--json") {
-            let text = String::from_utf8(said).unwrap();
+            let text = String::from_utf8(printed).unwrap();
             let json = text.lines().map(serde_json::from_str::<serde_json::Value>);
             let json: Vec<_> = json.map(Result::unwrap).collect();
             let inside = format!("{json:?}");
@@ -97,9 +97,9 @@ async fn commands_show_what_others_wrote_escaped() {
     }
 }
 
-/// A file or a pipe gets the bytes of a result; a terminal gets what it can only show.
+/// A file or a pipe gets the bytes of a result; a terminal gets an escaped form.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_is_escaped_for_a_terminal_and_nowhere_else() {
+async fn a_result_is_escaped_only_for_a_terminal() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     let echo = server.upload(guest("hello")).await.id.to_string();
@@ -122,8 +122,8 @@ async fn a_result_is_escaped_for_a_terminal_and_nowhere_else() {
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();
-    let shown = String::from_utf8_lossy(&recorded.stdout).replace("\r\n", "\n");
-    assert_harmless("a result", shown.as_bytes());
+    let screen = String::from_utf8_lossy(&recorded.stdout).replace("\r\n", "\n");
+    assert_harmless("a result", screen.as_bytes());
 }
 
 /// The log for people: each event is one line, whatever is in its fields.
@@ -142,7 +142,7 @@ async fn the_log_of_a_server_is_escaped_on_a_terminal() {
     let command = server.upload(guest("command")).await;
     let request = json!({ "program": ATTACK, "args": [] }).to_string();
     server.run(command.id, "run_ssvm", request).await;
-    // The message of its fault names it.
+    // The message of the fault contains the name.
     let name: String = ATTACK.bytes().map(|byte| format!("%{byte:02x}")).collect();
     server.run(command.id, &name, "x").await;
     let mut log = String::new();
@@ -153,7 +153,7 @@ async fn the_log_of_a_server_is_escaped_on_a_terminal() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
-    // Its own colours, and nothing else.
+    // Only the server's own colours are left.
     assert!(log.matches("evil").count() > 1, "{log:?}");
     assert!(log.contains("\x1b["), "{log:?}");
     for line in log.lines() {

@@ -1,4 +1,4 @@
-//! `iof top`: the functions that are called, by how much.
+//! `iof top`: the functions that are called, by their use.
 
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-/// Calls of two functions that go on, one of which fails.
+/// Continuous calls of two functions, one of which fails.
 async fn load(server: &Server, hello: u64, traps: u64) {
     loop {
         for _ in 0..3 {
@@ -29,9 +29,9 @@ async fn busy() -> (Server, u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn top_shows_what_functions_do_now() {
+async fn top_shows_the_current_calls_of_functions() {
     let (server, hello, traps) = busy().await;
-    // What ended before is not in a table.
+    // Calls that ended before are not in the table.
     let idle = server.upload(guest("hello")).await.id;
     server.run(idle, "say", "x").await;
     let user = User::new(&server.url);
@@ -93,9 +93,9 @@ async fn top_shows_what_functions_do_now() {
     assert!(resting.unwrap()["p99"].is_null(), "{json}");
 }
 
-/// On a terminal the table is drawn again in its place, and no name moves the cursor.
+/// On a terminal the table is redrawn in place, and no name moves the cursor.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_is_drawn_anew() {
+async fn a_terminal_is_redrawn_in_place() {
     let (server, hello, traps) = busy().await;
     let folder = tempfile::tempdir().unwrap();
     let iof = iof_tests::server::program();
@@ -139,10 +139,10 @@ async fn a_terminal_is_drawn_anew() {
 async fn top_takes_a_key_for_all_functions() {
     let server = Server::start("[auth]\nkeys = [\"0123456789abcdef0123456789abcdef\"]\n").await;
     let user = User::new(&server.url);
-    let said = user.types(&["top", "--interval", "100ms"]).await;
-    assert!(said.contains("key"), "{said}");
+    let output = user.types(&["top", "--interval", "100ms"]).await;
+    assert!(output.contains("key"), "{output}");
     for (flag, value) in [("--interval", "1ms"), ("--count", "0"), ("--sort", "name")] {
-        let said = user.types(&["top", flag, value]).await;
-        assert!(said.contains(flag), "{said}");
+        let output = user.types(&["top", flag, value]).await;
+        assert!(output.contains(flag), "{output}");
     }
 }

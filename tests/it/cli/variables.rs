@@ -1,4 +1,4 @@
-//! Variables: of `function.toml`, of an environment, of a deploy, and changed without a build.
+//! Variables: from `function.toml`, from an environment, from a deploy, and changed without a build.
 
 use crate::v1::functions::{KEY, ask};
 use iof_tests::guests::wat;
@@ -39,9 +39,9 @@ async fn variables_reach_the_function_and_change_without_a_build() {
     fs::write(user.folder().join("hello.wasm"), environment()).unwrap();
     fs::write(user.folder().join("function.toml"), DECLARATION).unwrap();
     let types = async |line: &[&str], words: &[&str]| {
-        let said = user.types(line).await;
+        let output = user.types(line).await;
         for word in words {
-            assert!(said.contains(word), "{word:?} is missing in: {said}");
+            assert!(output.contains(word), "{word:?} is missing in: {output}");
         }
     };
     types(&["deploy", "hello.wasm"], &["version 1", "LEVEL = 1"]).await;
@@ -52,7 +52,7 @@ async fn variables_reach_the_function_and_change_without_a_build() {
     );
     assert!(
         first.contains("wasm_id=1\n"),
-        "what was there stays: {first}"
+        "existing variables stay: {first}"
     );
 
     let line = [
@@ -79,7 +79,7 @@ async fn variables_reach_the_function_and_change_without_a_build() {
         "{second}"
     );
 
-    // Without a build, and without the module.
+    // Changes need neither a build nor the module.
     fs::remove_file(user.folder().join("hello.wasm")).unwrap();
     types(
         &["variable", "set", "hello", "LEVEL=3", "NEW=a=b"],

@@ -72,7 +72,7 @@ fn settings_come_from_four_places() {
             ("IOF_LIMITS_GUEST_CPU", "2s"),
             ("IOF_LIMITS_COMMANDS", "2"),
             ("IOF_AUTH_KEYS", "a key that nobody may see"),
-            // Kubernetes sets these for a service named iof.
+            // Kubernetes sets these variables for a service named iof.
             ("IOF_SERVICE_HOST", "10.0.0.1"),
             ("IOF_PORT", "tcp://10.0.0.1:80"),
         ],
@@ -85,7 +85,7 @@ fn settings_come_from_four_places() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused_with_the_next_step() {
+async fn invalid_arguments_are_refused_with_the_next_step() {
     let home = tempfile::tempdir().unwrap();
     let never = home.path().join("never");
     let never = never.to_str().unwrap();
@@ -145,17 +145,17 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
         ),
     ] {
         let output = iof(&[&["serve", "--data", never][..], &args].concat(), &[]);
-        let said = text(&output.stderr);
+        let errors = text(&output.stderr);
         assert!(
             matches!(output.status.code(), Some(1 | 2)),
-            "{args:?}: {said}"
+            "{args:?}: {errors}"
         );
         assert!(
-            said.starts_with("iof: ") || said.starts_with("error: "),
-            "{said}"
+            errors.starts_with("iof: ") || errors.starts_with("error: "),
+            "{errors}"
         );
         for word in words {
-            assert!(said.contains(word), "{word:?} is not in {said:?}");
+            assert!(errors.contains(word), "{word:?} is not in {errors:?}");
         }
     }
     let server = Server::start("").await;
@@ -183,7 +183,7 @@ async fn what_cannot_be_meant_is_refused_with_the_next_step() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_not_a_failure() {
     let command = format!("{} serve --print-config | true", program().display());
     let output = Command::new("sh")
         .args(["-c", &command])

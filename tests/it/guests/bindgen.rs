@@ -1,11 +1,11 @@
-//! Strings, bytes and numbers, through every shape that wasm-bindgen has had.
+//! Strings, bytes and numbers, in every shape that wasm-bindgen has had.
 
 use iof_tests::{
     guests::{guest, wat},
     server::Server,
 };
 
-/// Straight out of rustc, and finished by the tool in each of its shapes.
+/// The output of rustc, and its shapes after the tool.
 const BUILDS: [&str; 5] = [
     "raw-bindgen",
     "raw-bindgen-web",
@@ -15,7 +15,7 @@ const BUILDS: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn every_build_of_todays_wasm_bindgen_works() {
+async fn every_build_of_current_wasm_bindgen_works() {
     let server = Server::start("").await;
     for build in BUILDS {
         let id = server.upload(guest(build)).await.id;
@@ -69,9 +69,9 @@ async fn every_build_of_todays_wasm_bindgen_works() {
     }
 }
 
-/// Only a module that describes itself tells signed from unsigned, and a boolean from a number.
+/// Only a module that describes itself distinguishes signed from unsigned numbers, and booleans from numbers.
 #[tokio::test]
-async fn a_module_that_describes_itself_is_believed() {
+async fn the_descriptions_of_a_module_are_used() {
     let server = Server::start("").await;
     let id = server.upload(guest("raw-bindgen")).await.id;
     for (export, body, result) in [
@@ -85,7 +85,7 @@ async fn a_module_that_describes_itself_is_believed() {
             "{export}"
         );
     }
-    // Plain text that is JSON passes through JavaScript's numbers, as in 2020; with a charset it stays as it is.
+    // Plain text that is JSON passes through JavaScript's numbers, as in 2020; with a charset it is unchanged.
     for (export, number) in [
         ("same_u64", "18446744073709551615"),
         ("same_i64", "-9223372036854775808"),
@@ -166,7 +166,7 @@ async fn every_pointer_of_a_guest_is_checked() {
 }
 
 #[tokio::test]
-async fn a_module_without_an_allocator_serves_numbers_alone() {
+async fn a_module_without_an_allocator_takes_only_numbers() {
     let server = Server::start("").await;
     let id = server
         .upload(wat(r#"(module (memory (export "memory") 1)
@@ -181,7 +181,7 @@ async fn a_module_without_an_allocator_serves_numbers_alone() {
 }
 
 #[tokio::test]
-async fn javascript_glue_is_missed_only_when_it_is_called() {
+async fn javascript_glue_faults_only_when_it_is_called() {
     let server = Server::start("").await;
     let id = server
         .upload(wat(
@@ -200,7 +200,7 @@ async fn javascript_glue_is_missed_only_when_it_is_called() {
     );
 }
 
-/// What start-up leaves is there in every call; what a call leaves is gone in the next.
+/// The memory after start-up is the beginning of every call; the changes of a call are not in the next.
 #[tokio::test]
 async fn priming_keeps_start_up_and_nothing_else() {
     let server = Server::start("").await;
@@ -215,7 +215,7 @@ async fn priming_keeps_start_up_and_nothing_else() {
                    (i32.add (global.get $n) (i32.load (i32.const 0)))))"#
         ))
     };
-    // The second one asks for something from outside while it starts: it starts anew in every call.
+    // The second module calls an import while it starts, so it starts anew in every call.
     for initialize in ["", "(drop (call $random (i32.const 16) (i32.const 4)))"] {
         let id = server.upload(module(initialize)).await.id;
         for _ in 0..3 {

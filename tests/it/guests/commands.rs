@@ -1,5 +1,4 @@
-//! The eleven functions of `ssvm_process` and of `wasmedge_process`, each, through the crates of their time and
-//! directly.
+//! The eleven functions of `ssvm_process` and of `wasmedge_process`, through the crates of their time and directly.
 
 use iof_tests::{
     guests::{guest, wat},
@@ -76,9 +75,9 @@ async fn without_the_grant_nothing_runs() {
     assert!(upstream.seen().is_empty());
 }
 
-/// Names are appended piece by piece, four megabytes of stdin pass, and the state is new after every run.
+/// Names are appended piece by piece, four megabytes of stdin pass, and the state is reset after every run.
 #[tokio::test]
-async fn pieces_add_up_and_are_forgotten_after_a_run() {
+async fn pieces_add_up_and_are_reset_after_a_run() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let f = |name: &str| format!("ssvm_process_{name}");
@@ -134,17 +133,17 @@ async fn pieces_add_up_and_are_forgotten_after_a_run() {
     assert_eq!(
         answer.text(),
         "-1",
-        "an empty name is no command: {answer:?}"
+        "an empty name is not a command: {answer:?}"
     );
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].headers["content-length"], "4000000");
 }
 
-/// More than any pipe holds, both ways: where SSVM wrote all of stdin before it read, two full pipes waited for each
-/// other.
+/// More than a pipe holds, in both directions: SSVM wrote all of stdin before it read, so two full pipes waited for
+/// each other.
 #[tokio::test]
-async fn four_megabytes_go_in_and_come_out() {
+async fn four_megabytes_pass_in_both_directions() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let id = server.upload(guest("command")).await.id;
@@ -155,9 +154,13 @@ async fn four_megabytes_go_in_and_come_out() {
         }))
         .await;
         assert_eq!(output["status"], 0, "{}", output["stderr"]);
-        assert!(output["stdout"] == body.as_str(), "changed on the way");
+        assert!(
+            output["stdout"] == body.as_str(),
+            "the body was changed on the way"
+        );
     }
-    // An upstream that answers before it has read everything, and hangs up: a failed command and nothing worse.
+    // An upstream that answers before it has read everything, and closes the connection: the command fails, and no
+    // more.
     let early = run(&server, id, "run_ssvm", json!({
         "program": "http_proxy", "args": ["post", "http://api.example.com/status/413"], "stdin": body,
     }))

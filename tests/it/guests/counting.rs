@@ -1,4 +1,4 @@
-//! Counting in the storage: concurrent calls change values that depend on the current ones.
+//! Counters in the storage: concurrent calls make changes that depend on the current values.
 
 use futures::StreamExt;
 use iof_tests::{
@@ -24,9 +24,9 @@ async fn typed(declaration: &str) -> (Server, Uploaded) {
     (server, function)
 }
 
-/// Each of 400 calls, all at once, is counted.
+/// Each of 400 concurrent calls is counted.
 #[tokio::test]
-async fn four_hundred_parallel_calls_are_four_hundred() {
+async fn four_hundred_parallel_calls_count_to_four_hundred() {
     let (server, function) = typed(STORAGE).await;
     for export in ["sum", "sum_by_update"] {
         let key = export.replace('_', "/");
@@ -46,9 +46,9 @@ async fn four_hundred_parallel_calls_are_four_hundred() {
     }
 }
 
-/// Amounts that move both ways between three accounts add up to what they did before.
+/// The sum of three accounts stays the same while amounts move between them.
 #[tokio::test]
-async fn what_moves_is_neither_lost_nor_made() {
+async fn transfers_keep_the_sum() {
     let (server, function) = typed(STORAGE).await;
     let accounts = ["a", "b", "c"];
     for account in accounts {
@@ -72,16 +72,16 @@ async fn what_moves_is_neither_lost_nor_made() {
     }
     let mut sum = 0;
     for account in accounts {
-        let left = call(&server, &function, "sum", json!({"key": account, "by": 0})).await;
-        let left = left.json().as_i64().unwrap();
-        assert!(left >= 0);
-        sum += left;
+        let balance = call(&server, &function, "sum", json!({"key": account, "by": 0})).await;
+        let balance = balance.json().as_i64().unwrap();
+        assert!(balance >= 0);
+        sum += balance;
     }
     assert_eq!(sum, 300);
 }
 
 #[tokio::test]
-async fn what_was_counted_survives_a_kill() {
+async fn counters_survive_a_kill() {
     let (mut server, function) = typed(STORAGE).await;
     for _ in 0..20 {
         call(&server, &function, "sum", json!({"key": "k", "by": 3})).await;
@@ -93,7 +93,7 @@ async fn what_was_counted_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_named() {
+async fn a_value_that_is_not_a_number_is_named() {
     let (server, function) = typed(STORAGE).await;
     let keep = json!({"key": "text", "text": "not a number", "milliseconds": 600_000});
     assert_eq!(call(&server, &function, "keep_for", keep).await.http, 204);
@@ -117,7 +117,7 @@ async fn what_cannot_be_counted_is_named() {
 }
 
 #[tokio::test]
-async fn a_value_ends_with_its_time() {
+async fn a_value_expires() {
     let (server, function) = typed(STORAGE).await;
     let text = || call(&server, &function, "text_of", json!({"key": "k"}));
     let keep = |milliseconds: u64| {
@@ -176,9 +176,9 @@ async fn batches_are_within_the_limits_of_storage() {
     assert_eq!(listed.json(), json!([150, 1]));
 }
 
-/// A recorded call counts again as it did, offline, and stores nothing.
+/// A replayed call counts as the recorded one did, offline, and stores nothing.
 #[tokio::test]
-async fn a_replay_counts_as_the_call_did() {
+async fn a_replay_counts_like_the_recorded_call() {
     let (server, function) = typed("storage = true\nrecord = \"always\"\n").await;
     for (export, arguments) in [
         ("sum", json!({"key": "a", "by": 5})),

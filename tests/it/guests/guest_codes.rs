@@ -1,11 +1,11 @@
-//! Codes that functions choose: in a separate name space, so that none of them looks like the server's.
+//! Codes that functions choose, which are in a separate name space, so that none looks like a code of the server.
 
 use crate::second_state::walk::FAILED;
 use iof_tests::{guests::wat, server::Server};
 use serde_json::json;
 use std::time::Duration;
 
-/// Codes that the server decides by, or that its clients might.
+/// Codes by which the server decides, or its clients might.
 const CODES: [&str; 24] = [
     "usage-key",
     "admin-key",
@@ -33,7 +33,7 @@ const CODES: [&str; 24] = [
     "not-recorded",
 ];
 
-/// `f` fails with this code.
+/// A module whose `f` fails with this code.
 fn failing(code: &str) -> Vec<u8> {
     wat(&format!(
         r#"(module (import "iof" "fail" (func $fail (param i32 i32 i32 i32)))
@@ -45,7 +45,7 @@ fn failing(code: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_code_of_a_function_is_no_code_of_the_server() {
+async fn a_code_of_a_function_is_not_a_code_of_the_server() {
     let server = Server::start("").await;
     for code in CODES {
         let function = server.deploy(failing(code), "jobs = true").await;
@@ -91,9 +91,9 @@ async fn a_code_of_a_function_is_no_code_of_the_server() {
             .unwrap()
             .to_owned();
         let outcome = loop {
-            let shown = server.get(&format!("/v1/jobs/{job}")).await.json();
-            if shown["state"] == "done" {
-                break shown;
+            let job_state = server.get(&format!("/v1/jobs/{job}")).await.json();
+            if job_state["state"] == "done" {
+                break job_state;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };

@@ -1,5 +1,5 @@
-//! docs/IMPORTS.md, walked: every import with bad pointers, absurd lengths and closed descriptors. What a guest does wrong
-//! is its fault and never the server's, and the operator's log is not the guest's to write warnings into.
+//! Every import of docs/IMPORTS.md with bad pointers, absurd lengths and closed descriptors. An error of a guest is a
+//! fault of the guest and never of the server, and causes no warnings in the operator's log.
 
 use iof_tests::{
     guests::{root, wat},
@@ -30,7 +30,7 @@ fn imports() -> Vec<(String, String, Vec<String>, Option<String>)> {
     .collect()
 }
 
-/// Arguments, by their place: of a descriptor, and of all others.
+/// The values of arguments: those of a descriptor, and those of all others.
 const ARGUMENTS: [(i64, i64); 9] = [
     (0, 0),
     (-1, -1),
@@ -75,7 +75,7 @@ fn module(memory: &str) -> (Vec<u8>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn no_import_makes_the_host_fail_or_complain() {
+async fn no_import_makes_the_host_fail_or_warn() {
     let server = Server::start("[limits]\nwall_time = \"1s\"\n").await;
     let mut faults = std::collections::BTreeMap::<String, u32>::new();
     for memory in [r#"(memory (export "memory") 1)"#, "(memory 1)"] {
@@ -105,8 +105,8 @@ async fn no_import_makes_the_host_fail_or_complain() {
     assert!(complaints.is_empty(), "{complaints:#?}");
 }
 
-/// A length beyond the memory is a bad pointer, whatever limit its bytes would count for; a descriptor that is not open is
-/// answered as such, and reaches none.
+/// A length beyond the memory is a bad pointer, whatever limit its bytes would exceed; a descriptor that is not open is
+/// answered as such before any limit.
 #[tokio::test]
 async fn a_bad_pointer_comes_before_a_limit() {
     let server = Server::start("").await;

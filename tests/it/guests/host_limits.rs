@@ -1,4 +1,4 @@
-//! The resources that a guest may take of the host: depth of its tree, open files, a slot in the pool, and its exits.
+//! The host's resources that a guest may use: the depth of its tree, open files, a slot in the pool; and its exits.
 
 use iof_tests::{guests::wat, server::Server};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use std::time::Duration;
 const OPEN: &str = r#"(import "wasi_snapshot_preview1" "path_open"
     (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))"#;
 
-/// `chain` makes directories, each in the last one, until it has made as many as it is told.
+/// A module whose `chain` makes so many directories, each in the previous one.
 pub(crate) fn chain() -> Vec<u8> {
     wat(&format!(
         r#"(module {OPEN}
@@ -30,7 +30,7 @@ pub(crate) fn chain() -> Vec<u8> {
     ))
 }
 
-/// Whether nothing is below the directories of processes.
+/// Waits until the directories of processes are empty.
 fn is_empty(scratch: &Path) -> bool {
     let mut below = std::fs::read_dir(scratch).unwrap().flatten();
     below.all(|of| std::fs::read_dir(of.path()).is_ok_and(|mut all| all.next().is_none()))
@@ -79,24 +79,24 @@ async fn scratch_tree_deep_is_limited() {
     emptied(&server).await;
 }
 
-/// Whatever lies there: a tree, a closed directory, a file, a link to elsewhere.
+/// Leftovers of any kind: a tree, a directory without permissions, a file, a link to elsewhere.
 #[tokio::test]
-async fn scratch_that_an_earlier_process_left_keeps_no_server_from_starting() {
+async fn scratch_left_by_an_earlier_process_does_not_prevent_a_start() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let mut server = Server::start("").await;
     let id = server.upload(chain()).await.id;
     server.kill().await;
     let scratch = server.data().join("scratch");
-    let kept = server.data().join("kept");
-    std::fs::create_dir_all(kept.join("inside")).unwrap();
+    let outside = server.data().join("kept");
+    std::fs::create_dir_all(outside.join("inside")).unwrap();
     let mut deep = scratch.join("left");
     for _ in 0..300 {
         deep.push("a-directory");
     }
     std::fs::create_dir_all(&deep).unwrap();
     std::fs::write(deep.join("file"), "x").unwrap();
-    symlink(&kept, deep.join("link")).unwrap();
-    symlink(&kept, scratch.join("link")).unwrap();
+    symlink(&outside, deep.join("link")).unwrap();
+    symlink(&outside, scratch.join("link")).unwrap();
     std::fs::write(scratch.join("file"), "x").unwrap();
     let closed = scratch.join("closed");
     std::fs::create_dir_all(closed.join("a/b")).unwrap();
@@ -110,10 +110,10 @@ async fn scratch_that_an_earlier_process_left_keeps_no_server_from_starting() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 1);
-    assert!(kept.join("inside").exists(), "a link was followed");
+    assert!(outside.join("inside").exists(), "a link was followed");
 }
 
-/// `open` opens one file as often as it is told, and says how often it could; `again` closes it each time.
+/// A module whose `open` opens one file so many times and returns how often it succeeded; `again` closes it each time.
 pub(crate) fn opener() -> Vec<u8> {
     let body = |name: &str, close: &str| {
         format!(
@@ -145,13 +145,13 @@ async fn descriptors_of_a_call_are_limited() {
     let answer = server.run(id, "open", "101").await;
     assert_eq!((answer.fault(), answer.status()), ("files", 507));
     assert!(answer.header("iof-message").contains("limits.files = 100"));
-    // One that closes what it opens opens as many as it likes.
+    // A call that closes its files may open any number.
     assert_eq!(server.run(id, "again", "5000").await.text(), "5000");
     assert!(server.log().contains("descriptors"), "{}", server.log());
 }
 
 #[tokio::test]
-async fn descriptors_of_all_calls_are_limited_and_come_back() {
+async fn descriptors_of_all_calls_are_limited_and_released() {
     let server = Server::start("[server]\nopen_files = 50\n").await;
     let id = server.upload(opener()).await.id;
     for _ in 0..3 {
@@ -167,7 +167,7 @@ async fn descriptors_of_all_calls_are_limited_and_come_back() {
 }
 
 #[tokio::test]
-async fn pool_limits_are_judged_at_upload() {
+async fn pool_limits_are_checked_at_upload() {
     let server = Server::start("").await;
     let f = r#"(func (export "f") (result i32) i32.const 1)"#;
     let globals = "(global (mut i64) (i64.const 0))".repeat(70_000);
@@ -202,7 +202,7 @@ async fn pool_limits_are_judged_at_upload() {
         if code == "memory" {
             assert!(answer.text().contains("limits.memory = 128"), "{answer:?}");
         }
-        // An update that cannot be called replaces nothing.
+        // An update that cannot be called does not replace the module.
         let answer = server.try_deploy_version(&good, module.clone(), "").await;
         assert_eq!(answer.fault(), code, "{answer:?}");
         assert_eq!(server.run(good.id, "f", "").await.text(), "1");
@@ -210,7 +210,7 @@ async fn pool_limits_are_judged_at_upload() {
         let answer = server.try_upload(module).await;
         assert_eq!(answer.fault(), code, "{answer:?}");
     }
-    // What a version declares counts, too.
+    // The limits that a version declares count as well.
     let module = wat(&format!("(module (memory 4) {f})"));
     let answer = server
         .try_deploy(module.clone(), "[limits]\nmemory = \"100KiB\"\n")
@@ -226,7 +226,7 @@ async fn pool_limits_are_judged_at_upload() {
 }
 
 #[tokio::test]
-async fn pool_limits_of_now_hold_for_what_was_uploaded_before() {
+async fn current_pool_limits_apply_to_earlier_uploads() {
     let mut server = Server::start("").await;
     let f = r#"(func (export "f") (result i32) i32.const 1)"#;
     let large = server
@@ -279,9 +279,9 @@ async fn exit_status_is_the_guests_and_machine_readable() {
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }
 
-/// A program that printed before it failed: what it printed is not lost.
+/// The output of a program before its failure is not lost.
 #[tokio::test]
-async fn exit_status_of_a_program_comes_with_what_it_printed() {
+async fn exit_status_of_a_program_comes_with_its_output() {
     let server = Server::start("").await;
     let program = |end: &str| {
         wat(&format!(
@@ -305,7 +305,7 @@ async fn exit_status_of_a_program_comes_with_what_it_printed() {
         assert_eq!(body["fault"], fault, "{answer:?}");
         assert_eq!(body["exit_status"], status);
         assert_eq!(body["stdout"], "so far.\n");
-        // The same of a job.
+        // The same for a job.
         let request = server
             .request("POST", &path)
             .header("prefer", "respond-async");

@@ -3,7 +3,7 @@
 use iof_tests::guests::wat;
 use iof_tests::server::Server;
 
-/// One export that needs an import, one that does not.
+/// A module with an export that needs an import, and one that does not.
 fn module(import: &str) -> Vec<u8> {
     wat(&format!(
         "(module (import {import}) (func (export \"with\") call 0) (func (export \"without\") (result i32) i32.const 7))"
@@ -42,7 +42,7 @@ async fn an_extension_faults_when_it_is_called() {
 }
 
 #[tokio::test]
-async fn others_are_refused_with_what_would_serve_them() {
+async fn other_imports_are_refused_with_a_remedy() {
     let server = Server::start("").await;
     for (import, hint) in [
         ("\"env\" \"abort\" (func)", "AssemblyScript"),
@@ -52,7 +52,7 @@ async fn others_are_refused_with_what_would_serve_them() {
             "\"wasi_snapshot_preview1\" \"sock_open\" (func)",
             "http_proxy",
         ),
-        // The name is known, the type is not.
+        // The name is known, but not with this type.
         ("\"wasi_snapshot_preview1\" \"fd_write\" (func)", "type"),
         (
             "\"ssvm_native\" \"ssvm_storage_createUUID\" (func (result i32))",
@@ -88,7 +88,7 @@ fn module_of(import: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_setting_lets_them_in_and_they_fault_when_called() {
+async fn a_setting_admits_them_and_they_fault_when_called() {
     let mut server = Server::start("").await;
     let wrong_type = "\"ssvm_native\" \"ssvm_storage_endStoreTx\" (func (param i32))";
     let tests = [
@@ -111,12 +111,12 @@ async fn a_setting_lets_them_in_and_they_fault_when_called() {
         let called = lenient.run(id, "with", "").await;
         assert_eq!((called.status(), called.fault()), (502, "missing-import"));
     }
-    // What is no function has no call that could fault.
+    // An import that is not a function cannot fault in a call.
     let memory = module_of("\"env\" \"memory\" (memory 1)");
     assert_eq!(lenient.try_upload(memory).await.http.as_u16(), 422);
 }
 
-/// Libraries of before 2021 have constructors that nobody calls, and see no environment without them.
+/// Libraries from before 2021 have constructors that no other code calls, and no environment without them.
 #[tokio::test]
 async fn constructors_that_nothing_calls_are_run() {
     let server = Server::start("").await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const GRANTED: &str = "[defaults]\ncommands = [\"infer\", \"mobilenet_v2\", \"thumbnail\"]\n";
 
-/// `iof models` on a server's data.
+/// Runs `iof models` on a server's data.
 async fn models(server: &Server, args: &[&str]) -> Output {
     tokio::process::Command::new(program())
         .arg("models")
@@ -24,10 +24,10 @@ async fn models(server: &Server, args: &[&str]) -> Output {
 
 async fn done(server: &Server, args: &[&str]) -> String {
     let output = models(server, args).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let problem = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {said}{problem}");
-    said
+    assert!(output.status.success(), "{args:?}: {printed}{problem}");
+    printed
 }
 
 /// Adds the example's model, as its README does.
@@ -50,7 +50,7 @@ pub(crate) async fn add_digits(server: &Server) -> String {
     done(server, &args).await
 }
 
-/// What the picture of the tests shows, by an independent runtime.
+/// The class of the tests' picture, by an independent runtime.
 pub(crate) async fn expected() -> String {
     let folder = root().join("crates/infer/tests/models");
     let references = tokio::fs::read(folder.join("references.json"))
@@ -70,7 +70,7 @@ async fn picture() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_picture_is_recognised_by_a_function_that_may_and_by_no_other() {
+async fn a_picture_is_recognised_only_by_a_function_with_the_grant() {
     let server = Server::start(GRANTED).await;
     let function = server.upload(guest("pictures")).await;
     let before = server
@@ -82,11 +82,11 @@ async fn a_picture_is_recognised_by_a_function_that_may_and_by_no_other() {
         before.text()
     );
 
-    // The server runs: it notices.
-    let said = add_digits(&server).await;
+    // The server is running, and notices the change.
+    let output = add_digits(&server).await;
     assert!(
-        said.contains("input     image:f32:") && said.contains("labels    10"),
-        "{said}"
+        output.contains("input     image:f32:") && output.contains("labels    10"),
+        "{output}"
     );
     tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     let answer = server
@@ -107,7 +107,7 @@ async fn a_picture_is_recognised_by_a_function_that_may_and_by_no_other() {
     let bare = server.deploy(guest("pictures"), "").await;
     let denied = server.run_bytes(bare.id, "classify", picture().await).await;
     assert!(denied.text().starts_with("error -1: "), "{}", denied.text());
-    // As shipped, nobody has it.
+    // By default no function has the command.
     let plain = Server::start("").await;
     let function = plain.upload(guest("pictures")).await;
     let denied = plain
@@ -128,16 +128,16 @@ async fn models_are_listed_shown_and_removed() {
     add_digits(&server).await;
     let list = done(&server, &["list"]).await;
     assert!(list.starts_with("NAME    SIZE\ndigits  15.3 KiB"), "{list}");
-    let shown: Value =
+    let description: Value =
         serde_json::from_str(&done(&server, &["show", "digits", "--json"]).await).unwrap();
     assert_eq!(
-        (&shown["name"], &shown["labels"]),
+        (&description["name"], &description["labels"]),
         (&json!("digits"), &json!(10)),
-        "{shown}"
+        "{description}"
     );
     let model = root().join("examples/pictures/model/digits.onnx");
     let model = model.to_str().unwrap();
-    for (args, said) in [
+    for (args, expected) in [
         (&["add", "digits", model][..], "--replace"),
         (&["add", "Digits", model], "Digits"),
         (&["add", "other", "/etc/hostname"], "neither ONNX"),
@@ -148,7 +148,7 @@ async fn models_are_listed_shown_and_removed() {
         let output = models(&server, args).await;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
-            !output.status.success() && stderr.contains(said),
+            !output.status.success() && stderr.contains(expected),
             "{args:?}: {stderr}"
         );
     }

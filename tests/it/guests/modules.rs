@@ -1,5 +1,5 @@
-//! Modules of every toolchain and era, each called for an answer that is known: types of wasm-bindgen, numbers without a
-//! text in sight, programs, what is refused by its name, and real programs from registries.
+//! Modules of every toolchain since 2020, each called for a known answer: types of wasm-bindgen, numbers without texts,
+//! programs, refused modules, and real programs from registries.
 
 mod described;
 mod heap;
@@ -12,7 +12,7 @@ mod toolchains;
 use iof_tests::call::{Answer, Uploaded};
 use iof_tests::server::Server;
 
-/// A call on `/v1` of a plain text.
+/// A call on `/v1` with a plain text.
 async fn v1(server: &Server, function: &Uploaded, export: &str, body: &str) -> Answer {
     let path = format!("/v1/functions/{}/call/{export}", function.id);
     let request = server

@@ -8,16 +8,16 @@ use iof_tests::guests::guest;
 use iof_tests::server::Server;
 use serde_json::{Value, json};
 
-/// A command that runs a script of ours; `more` is what else its declaration says.
+/// A command that runs a script; `more` is the rest of its declaration.
 pub(crate) fn script(name: &str, script: &str, more: &str) -> String {
-    // Braces of its own are no patterns.
+    // Braces of the script are not patterns.
     let script = script.replace('{', "{{").replace('}', "}}");
     format!(
         "[commands.{name}]\nprogram = \"/bin/bash\"\nargs = [\"-c\", '''{script}''', \"{name}\", \"{{.*}}...\"]\n{more}\n"
     )
 }
 
-/// A server with these commands, all of them granted to whatever is uploaded.
+/// A server with these commands, all of them granted to every upload.
 pub(super) async fn server(names: &[&str], declared: &str) -> (Server, Uploaded) {
     let commands = format!("{names:?}");
     let config =
@@ -61,7 +61,7 @@ async fn a_declared_program_runs_and_an_undeclared_one_does_not() {
     );
     let other = of(&server, &function, "/usr/bin/tr", &["a", "b"]).await;
     assert_eq!(other["status"], -1, "{other}");
-    // The denied twin: declared, and not granted to this version.
+    // The denied case: the command is declared, but not granted to this version.
     let bare = server.deploy(guest("command"), "").await;
     let denied = run(&server, &bare, request).await;
     assert_eq!(denied["status"], -1, "{denied}");
@@ -69,13 +69,13 @@ async fn a_declared_program_runs_and_an_undeclared_one_does_not() {
 }
 
 #[tokio::test]
-async fn arguments_look_as_declared_or_the_program_is_not_started() {
+async fn arguments_must_match_the_declaration() {
     let declared = "[commands.say]\nprogram = \"/bin/echo\"\nargs = [\"-n\", \"size={[0-9]{1,3}}\", \"{[^-].*}...\"]\n";
     let (server, function) = server(&["say"], declared).await;
-    for (args, status, said) in [
+    for (args, status, expected) in [
         (&["12", "a b", "c"][..], 0, "size=12 a b c"),
         (&["12"], 0, "size=12"),
-        (&[], 2, "it takes 1 or more arguments, and got 0"),
+        (&[], 2, "the number of arguments is not 1 or more: got 0"),
         (
             &["1234"],
             2,
@@ -90,12 +90,12 @@ async fn arguments_look_as_declared_or_the_program_is_not_started() {
         let output = of(&server, &function, "say", args).await;
         assert_eq!(output["status"], status, "{args:?}: {output}");
         let text = format!("{}{}", output["stdout"], output["stderr"]);
-        assert!(text.contains(said), "{args:?}: {output}");
+        assert!(text.contains(expected), "{args:?}: {output}");
     }
 }
 
 #[tokio::test]
-async fn the_environment_is_the_declared_one() {
+async fn the_environment_is_only_the_declared_one() {
     let more = "env = { FIXED = \"host\" }\npass_env = [\"CHOSEN\", \"FIXED\"]";
     let (server, function) = server(&["env"], &script("env", "env", more)).await;
     let output = run(
@@ -113,7 +113,7 @@ async fn the_environment_is_the_declared_one() {
     ] {
         assert_eq!(lines.contains(&line), there, "{line}: {lines:?}");
     }
-    // Nothing of the server's own.
+    // Nothing of the server's own environment is visible.
     assert!(
         !lines.iter().any(|line| line.starts_with("IOF_")),
         "{lines:?}"
@@ -122,7 +122,7 @@ async fn the_environment_is_the_declared_one() {
 
 /// Each limit that ends a run, as the function and the operator see it.
 #[tokio::test]
-async fn what_ends_a_run_is_named() {
+async fn the_limit_that_ends_a_run_is_named() {
     const CASES: [(&str, &str, &str, &str, i64); 7] = [
         (
             "time",
@@ -165,7 +165,7 @@ async fn what_ends_a_run_is_named() {
         let stderr = output["stderr"].as_str().unwrap();
         let rows = server.read_as(&function, "/v1/egress?limit=1").await;
         let row = &rows["sent"][0];
-        // One process that may not have more memory says so itself.
+        // A process that gets no more memory reports that itself.
         let named = format!("(limit commands.{name}.{name})");
         if name == "memory" && !stderr.contains(&named) {
             assert!(
@@ -187,7 +187,7 @@ async fn what_ends_a_run_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_outside_is_out_of_reach() {
+async fn a_program_cannot_reach_the_host() {
     let declared = script("try", r#"eval "$1""#, "processes = 20");
     let (server, function) = server(&["try"], &declared).await;
     let data = server.data();
@@ -228,7 +228,7 @@ async fn what_is_outside_is_out_of_reach() {
     assert_eq!(server.get("/healthz").await.http, 200);
 }
 
-/// A hundred runs that leave what they can, and a server that is killed in the middle of more.
+/// A hundred runs that leave processes and files behind, and a server that is killed in the middle of more.
 #[tokio::test]
 async fn nothing_is_left_behind() {
     let mark = format!("8{:05}", std::process::id() % 100_000);
@@ -263,7 +263,7 @@ async fn nothing_is_left_behind() {
     }
 }
 
-/// Processes of this mark on the machine.
+/// The number of processes on the machine with this mark.
 async fn sleepers(mark: &str) -> usize {
     let found = tokio::process::Command::new("pgrep")
         .args(["-fc", &format!("^sleep {mark}$")])
@@ -292,8 +292,8 @@ async fn more_than_the_queue_holds_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_declaration_that_cannot_be_meant_is_named() {
-    for (declared, wanted) in [
+async fn an_invalid_declaration_is_named() {
+    for (declared, expected) in [
         (
             "[commands.x]\nprogram = \"convert\"",
             &["commands.x", "absolute"][..],
@@ -332,13 +332,13 @@ async fn a_declaration_that_cannot_be_meant_is_named() {
         ("jail = \"maybe\"", &["jail", "required", "available"]),
     ] {
         let refused = Server::builder().config(declared).refused().await;
-        for part in wanted {
+        for part in expected {
             assert!(refused.log.contains(part), "{declared}: {}", refused.log);
         }
     }
 }
 
-/// A server as it starts in a container that allows no further namespaces; `prepare` is done as root of its own.
+/// A server in a container that allows no further namespaces; `prepare` runs there as root.
 async fn contained(prepare: &str) -> Option<(Server, tempfile::TempDir)> {
     let may = std::process::Command::new("unshare")
         .args(["-rm", "true"])
@@ -366,7 +366,7 @@ async fn contained(prepare: &str) -> Option<(Server, tempfile::TempDir)> {
 }
 
 #[tokio::test]
-async fn without_further_namespaces_programs_run_in_what_there_is_of_a_jail() {
+async fn without_further_namespaces_programs_run_in_the_available_jail() {
     let none =
         "for of in user pid net mnt ipc; do echo 0 > /proc/sys/user/max_${of}_namespaces; done";
     for prepare in ["echo 0 > /proc/sys/user/max_user_namespaces", none] {
@@ -387,8 +387,8 @@ async fn without_further_namespaces_programs_run_in_what_there_is_of_a_jail() {
 }
 
 #[tokio::test]
-async fn without_any_jail_functions_are_served_and_their_programs_are_not_there() {
-    // A warden is started by its path in /proc.
+async fn without_a_jail_functions_are_served_but_programs_are_not() {
+    // A warden cannot start, because its path is in /proc.
     let Some((server, _folder)) = contained("mount -t tmpfs none /proc").await else {
         return;
     };

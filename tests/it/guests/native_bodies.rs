@@ -1,4 +1,4 @@
-//! The bodies that native programs send to the proxy, and how much of them the server holds.
+//! The bodies that native programs send to the proxy, and the memory that the server holds for them.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::guests::native::{of, run, script};
 
-/// A program that opens many connections and sends large bodies: rules are asked before a byte of one is kept, and what
-/// is allowed shares one budget.
+/// A program that opens many connections and sends large bodies: rules are checked before a byte of a body is kept, and
+/// allowed bodies share one budget.
 #[tokio::test]
 async fn bodies_of_a_program_are_checked_first_and_bounded_together() {
     const MANY: &str = r#"p=${http_proxy#http://}; p=${p%/}; n=0
@@ -46,13 +46,13 @@ while [ $n -lt 12 ]; do n=$((n + 1)); (
     };
     let size = "3000000";
     let all = ["http://api.example.com/mirror", size, size, "0"];
-    let (answered, output) = statuses(&all).await;
-    assert_eq!(answered, ["200"], "{output}");
+    let (codes, output) = statuses(&all).await;
+    assert_eq!(codes, ["200"], "{output}");
     let before = resident();
     let denied = ["http://other.example.com/mirror", size, size, "0"];
-    let (answered, output) = statuses(&denied).await;
-    assert_eq!(answered, ["403"], "{output}");
-    // What never ends holds the run's own budget, and no more.
+    let (codes, output) = statuses(&denied).await;
+    assert_eq!(codes, ["403"], "{output}");
+    // Endless bodies hold the run's own budget, and no more.
     let cut = async {
         let all = json!({ "program": "many", "args": ["http://api.example.com/mirror", "3900000", "3800000", "9"],
             "timeout": 1500 });
@@ -69,6 +69,6 @@ while [ $n -lt 12 ]; do n=$((n + 1)); (
     let (_, most) = tokio::join!(cut, watch);
     assert!(most < before + 20, "{before} MiB became {most} MiB");
     let large = ["http://api.example.com/mirror", "5000000", "5000000", "0"];
-    let (answered, output) = statuses(&large).await;
-    assert_eq!(answered, ["413"], "{output}");
+    let (codes, output) = statuses(&large).await;
+    assert_eq!(codes, ["413"], "{output}");
 }

@@ -1,16 +1,16 @@
-//! Native programs on the way out: through the proxy of their as their function may.
+//! The network of native programs: requests through the proxy, by the rules of their function.
 
 use super::native::{of, script};
 use iof_tests::guests::guest;
 use iof_tests::server::Server;
 use iof_tests::upstream::Upstream;
 
-/// A request through the proxy that the environment names, with nothing but bash.
+/// A bash script that sends a request through the proxy that the environment names.
 const FETCH: &str = r#"p=${http_proxy#http://}; p=${p%/}; exec 3<>/dev/tcp/${p%:*}/${p#*:}
 printf '%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' "$1" "$2" >&3; cat <&3"#;
 
 #[tokio::test]
-async fn a_program_reaches_what_its_function_may() {
+async fn a_program_has_the_rules_of_its_function() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let declared = script("fetch", FETCH, "network = \"egress\"") + &pin;
@@ -52,9 +52,9 @@ async fn a_program_reaches_what_its_function_may() {
     );
 }
 
-/// The tunnel: bytes go both ways to what a rule allows whole, and nowhere else.
+/// A tunnel carries bytes both ways, only to an origin that a rule allows completely.
 #[tokio::test]
-async fn a_tunnel_leads_where_a_rule_allows_everything() {
+async fn a_tunnel_needs_a_rule_for_the_whole_origin() {
     const TUNNEL: &str = r#"p=${http_proxy#http://}; p=${p%/}; exec 3<>/dev/tcp/${p%:*}/${p#*:}
 printf 'CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n' "$1" "$1" >&3
 read -r -u 3 line; echo "$line"; while read -r -u 3 line && [ "$line" != $'\r' ]; do :; done

@@ -1,4 +1,5 @@
-//! Programs with `main`, as rustc makes them for `wasm32-wasip1`, and as components: stdin and arguments in, stdout out.
+//! Programs with `main`, built by rustc for `wasm32-wasip1` and wrapped as components: stdin and arguments in, stdout
+//! out.
 
 use crate::second_state::modules::form;
 use iof_tests::{
@@ -43,7 +44,7 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
 
     let answer = server.run(program.id, "main", "a text").await;
     assert_eq!(answer.text(), "A TEXT");
-    // An array on stdin is no array of arguments.
+    // An array on stdin is not an array of arguments.
     let answer = server.run(program.id, "main", r#"["a",["words"]]"#).await;
     assert_eq!(answer.text(), r#"["A",["WORDS"]]"#);
 
@@ -54,7 +55,7 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     let answer = words(&server, &program, &["words", "two words", "", "ü"]).await;
     assert_eq!(answer.text(), "two words||ü");
 
-    // Bytes that are no text, both ways.
+    // Bytes that are not text, in both directions.
     let path = format!("/v1/functions/{}/call/main", program.id);
     let request = server
         .request("POST", &path)
@@ -69,7 +70,7 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     let request = request.header("Content-Type", kind).body(body);
     assert_eq!(server.answer(request).await.body, [0, 255, 7]);
 
-    // Its surroundings are those of every function, but for the arguments.
+    // Its environment is that of every function, except for the arguments.
     assert_eq!(
         words(&server, &program, &["variables"]).await.text(),
         "wasm_id storage_key"
@@ -80,11 +81,11 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     }
 }
 
-both!(a_status_is_a_fault_and_stderr_is_the_log);
+both!(a_status_is_a_fault_and_stderr_goes_to_the_log);
 
-async fn a_status_is_a_fault_and_stderr_is_the_log(program: Vec<u8>) {
+async fn a_status_is_a_fault_and_stderr_goes_to_the_log(program: Vec<u8>) {
     let server = Server::start("").await;
-    // A component of WASI 0.2 ends well or not.
+    // A component of WASI 0.2 only reports success or failure.
     let status = if program.starts_with(b"\0asm\x01") {
         3
     } else {
@@ -122,7 +123,7 @@ async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
     )
     .await;
     let program = server.deploy(program, "").await;
-    for (asked, fault) in [
+    for (requested, fault) in [
         (&["flood", "65536"][..], ""),
         (&["flood", "69632"], "output"),
         (&["complain", "8192"], ""),
@@ -139,8 +140,8 @@ async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
         (&["directories", "5"], ""),
         (&["directories", "20"], "scratch-directories"),
     ] {
-        let answer = words(&server, &program, asked).await;
-        assert_eq!(answer.fault(), fault, "{asked:?}");
+        let answer = words(&server, &program, requested).await;
+        assert_eq!(answer.fault(), fault, "{requested:?}");
     }
 }
 

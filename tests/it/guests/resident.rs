@@ -1,4 +1,4 @@
-//! Resident workers: those of the documentation, and all the ways in which one can misbehave.
+//! Resident workers: those of the documentation, and those that misbehave in every way.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ async fn server(folder: &Path, script: &str, more: &str, resident: &str) -> (Ser
     (server, function)
 }
 
-/// Not below /tmp, which every program has of its own.
+/// A folder that is not below /tmp, because every program has its own /tmp.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/var/tmp").unwrap()
 }
@@ -86,7 +86,7 @@ async fn the_python_worker_of_the_documentation_works() {
     }
 }
 
-/// Says how many runs it had.
+/// A worker that answers with the number of its runs.
 const COUNTING: &str = r#"echo ready
 n=0; while read -r args size; do
   for ((i = 0; i < args; i++)); do read -r arg; done; head -c "$size" > /dev/null
@@ -94,7 +94,7 @@ n=0; while read -r args size; do
 done"#;
 
 #[tokio::test]
-async fn a_worker_stays_for_its_runs_and_is_one_functions_own() {
+async fn a_worker_serves_several_runs_of_one_function() {
     let folder = folder();
     let (server, function) = server(folder.path(), COUNTING, "", "runs = 3").await;
     let other = server.upload(guest("command")).await;
@@ -112,7 +112,7 @@ async fn a_worker_stays_for_its_runs_and_is_one_functions_own() {
 }
 
 #[tokio::test]
-async fn functions_share_workers_if_the_operator_says_so() {
+async fn functions_share_workers_by_a_setting() {
     let folder = folder();
     let (server, function) = server(folder.path(), COUNTING, "", "shared = true").await;
     let other = server.upload(guest("command")).await;
@@ -122,9 +122,9 @@ async fn functions_share_workers_if_the_operator_says_so() {
     }
 }
 
-/// More functions than places: the worker that waited longest makes room.
+/// With more functions than permits, the worker that was idle for longest makes room.
 #[tokio::test]
-async fn an_idle_worker_makes_room_for_another_functions() {
+async fn an_idle_worker_makes_room_for_that_of_another_function() {
     let folder = folder();
     let (server, first) = server(folder.path(), COUNTING, "concurrency = 1", "").await;
     let second = server.upload(guest("command")).await;
@@ -136,7 +136,7 @@ async fn an_idle_worker_makes_room_for_another_functions() {
 
 #[tokio::test]
 async fn a_worker_that_misbehaves_is_replaced_and_named() {
-    // What it does with a run that has the argument.
+    // The behaviour of the worker for each argument.
     let script = r#"echo ready
 n=0; while read -r args size; do
   arg=; for ((i = 0; i < args; i++)); do read -r arg; done; head -c "$size" > /dev/null; n=$((n + 1))
@@ -161,27 +161,31 @@ done"#;
         "memory = \"20MiB\"",
     )
     .await;
-    for (arg, status, said) in [
+    for (arg, status, expected) in [
         ("exit", 125, "its worker ended, with status 7"),
         ("half", 125, "in the middle of an answer"),
-        ("nonsense", 125, "\"hello there\", and not status and sizes"),
+        (
+            "nonsense",
+            125,
+            "a status and two sizes: got \"hello there\"",
+        ),
         ("endless", 125, "not a line"),
         ("more", 125, "more than it announced"),
         ("large", -119, "(limit commands.work.stdout)"),
-        ("negative", 125, "not status and sizes"),
+        ("negative", 125, "did not write a status and two sizes"),
         ("hang", 110, "(limit commands.work.time)"),
-        ("a\nb", 2, "argument 1 has a line break"),
+        ("a\nb", 2, "argument 1 contains a line break"),
     ] {
         let began = Instant::now();
         let output = work(&server, &function, &[arg], "in").await;
         assert_eq!(output["status"], status, "{arg}: {output}");
         let stderr = output["stderr"].as_str().unwrap();
-        assert!(stderr.contains(said), "{arg}: {output}");
+        assert!(stderr.contains(expected), "{arg}: {output}");
         assert!(began.elapsed() < Duration::from_secs(6), "{arg}");
         if arg == "exit" {
             assert!(stderr.starts_with("last words\n"), "{output}");
         }
-        // The next one is as good as new, or the same one if nothing was wrong with it.
+        // The next run gets a new worker, or the same one if that did nothing wrong.
         let next = work(&server, &function, &[], "").await;
         assert_eq!(next["stdout"], "1", "after {arg}: {next}");
         if arg != "a\nb" {
@@ -189,16 +193,16 @@ done"#;
             assert_eq!(next["status"], 125);
         }
     }
-    // Memory is looked at once a second.
+    // Memory is checked once a second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(work(&server, &function, &["grow"], "").await["status"], 0);
     let next = work(&server, &function, &[], "").await;
     assert_eq!(next["stdout"], "1", "it had grown too large: {next}");
 }
 
-/// A start that takes longer than a call goes on without it.
+/// A start that takes longer than a call continues without it.
 #[tokio::test]
-async fn a_start_outlives_the_call_that_wanted_it() {
+async fn a_start_outlives_its_call() {
     let folder = folder();
     let script = format!("sleep 1.2; {COUNTING}");
     let (server, function) = server(
@@ -216,21 +220,21 @@ async fn a_start_outlives_the_call_that_wanted_it() {
 }
 
 #[tokio::test]
-async fn a_worker_that_does_not_start_says_why() {
+async fn a_worker_that_does_not_start_is_reported_with_the_reason() {
     let folder = folder();
-    for (script, said) in [
+    for (script, expected) in [
         (
             "echo no model >&2; exit 3",
             "its worker ended, with status 3",
         ),
-        ("echo hello; sleep 60", "said \"hello\" at its start"),
+        ("echo hello; sleep 60", "was not \"ready\": got \"hello\""),
         ("sleep 60", "(limit resident.start)"),
     ] {
         let (server, function) = server(folder.path(), script, "", "start = \"1s\"").await;
         let output = work(&server, &function, &[], "").await;
         assert_eq!(output["status"], 125, "{output}");
         assert!(
-            output["stderr"].as_str().unwrap().contains(said),
+            output["stderr"].as_str().unwrap().contains(expected),
             "{script}: {output}"
         );
     }

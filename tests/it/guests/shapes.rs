@@ -1,4 +1,4 @@
-//! Modules as compilers shaped them since 2020: every kind of function in every shape, written out as text.
+//! Modules in the shapes of compilers since 2020: every kind of function in every shape, as text.
 //!
 //! | shape | allocator | result of a text | 64 bits |
 //! |---|---|---|---|
@@ -57,7 +57,7 @@ const STACK_POINTER: &str = r#"
     (func (export "__wbindgen_add_to_stack_pointer") (param i32) (result i32)
       (global.set $stack (i32.add (global.get $stack) (local.get 0))) (global.get $stack))"#;
 
-/// What all shapes have inside. Imports of glue are there and never called; `_initialize` is called once.
+/// The common part of all shapes. Imports of glue exist and are never called; `_initialize` is called once.
 const INSIDE: &str = r#"
     (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
     (import "./era_bg.js" "__wbindgen_object_drop_ref" (func (param i32)))
@@ -149,7 +149,7 @@ async fn every_function_works_in_every_shape() {
             ("same", "22", "22"),
             ("same", "", ""),
             ("join", "[\"ab\", \"cd\"]", "abcd"),
-            // What is missing is an empty text.
+            // A missing argument is an empty text.
             ("join", "ab", "ab"),
             ("join", "", ""),
             ("hello", "", "ready!"),
@@ -214,9 +214,9 @@ async fn every_function_works_in_every_shape() {
     }
 }
 
-/// A module that the wasm-bindgen tool never saw says its types, in the codes of its time.
+/// A module that did not pass through the wasm-bindgen tool describes its types, in the codes of its time.
 #[tokio::test]
-async fn descriptors_of_2020_place_numbers_of_64_bits() {
+async fn descriptors_of_2020_decide_numbers_of_64_bits() {
     let server = Server::start("").await;
     let describe = |codes: &[u32]| -> String {
         codes
@@ -253,7 +253,7 @@ async fn descriptors_of_2020_place_numbers_of_64_bits() {
         let answer = server.answer(exact(export, body)).await;
         assert_eq!(answer.text(), result, "{export}({body}): {answer:?}");
     }
-    // A header that says otherwise is not believed.
+    // A stated signature that contradicts the description is refused.
     let answer = server.run_as(id, "same", "(i64) -> i64", "1").await;
     assert_eq!(answer.fault(), "arguments");
     assert!(
@@ -262,9 +262,9 @@ async fn descriptors_of_2020_place_numbers_of_64_bits() {
     );
 }
 
-/// What the tool of 2020 itself made, with its shims: see `tests/fixtures/README.md`.
+/// A module of the tool of 2020 itself, with its shims: see `tests/fixtures/README.md`.
 #[tokio::test]
-async fn a_module_of_the_tool_of_2020_works_as_it_is() {
+async fn a_module_of_the_tool_of_2020_works_unchanged() {
     let server = Server::start("").await;
     let module = include_bytes!("../../fixtures/wasm-bindgen-0.2.61.wasm");
     let id = server.upload(module.to_vec()).await.id;
@@ -302,18 +302,18 @@ async fn a_module_of_the_tool_of_2020_works_as_it_is() {
     }
 }
 
-/// Without either, a number of 64 bits in halves is not guessed.
+/// Without a description or a stated signature, a number of 64 bits in halves is not guessed.
 #[tokio::test]
-async fn what_is_not_said_is_not_guessed() {
+async fn unstated_types_are_not_guessed() {
     let server = Server::start("").await;
     let id = server.upload(module(SHAPES[0])).await.id;
     let answer = server.run(id, "sum", "[1, 2]").await;
     assert_ne!(answer.text(), "3", "{answer:?}");
 }
 
-/// The functions that the tests of the 2020 service called, with its results to the letter.
+/// The functions that the tests of the 2020 service called, with exactly its results.
 #[tokio::test]
-async fn the_functions_of_its_tests_answer_as_they_did() {
+async fn the_functions_of_the_tests_of_2020_answer_as_then() {
     let server = Server::start("").await;
     let id = server.upload(guest("second-state")).await.id;
     for (export, body, result) in [

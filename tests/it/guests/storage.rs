@@ -3,7 +3,7 @@
 use iof_tests::guests::wat;
 use iof_tests::server::Server;
 
-/// Exports that do one thing each; a key is a text of 32 characters, `n` a number.
+/// The exports of a guest, each with one operation; a key is a text of 32 characters, `n` a number.
 const GUEST: &str = r#"(module
   (import "ssvm_native" "ssvm_storage_createUUID" (func $uuid (param i32)))
   (import "ssvm_native" "ssvm_storage_beginStoreTx" (func $begin_store (param i32)))
@@ -139,7 +139,7 @@ async fn a_new_key_is_32_digits_and_a_zero() {
 }
 
 #[tokio::test]
-async fn what_was_not_ended_was_not_stored() {
+async fn a_store_that_was_not_ended_is_not_stored() {
     let server = Server::start("").await;
     let id = server.upload(guest()).await.id;
     let one = format!("[\"{}\", 1]", key('a'));
@@ -150,9 +150,9 @@ async fn what_was_not_ended_was_not_stored() {
     assert_eq!(call(&server, id, "get", &key('a')).await, "1");
 }
 
-/// The denied twin: a key leads nowhere from another function.
+/// The denied case: a key does not work in another function.
 #[tokio::test]
-async fn a_function_sees_its_own_values_alone() {
+async fn a_function_sees_only_its_own_values() {
     let server = Server::start("").await;
     let mine = server.upload(guest()).await.id;
     let other = server.upload(guest()).await;
@@ -160,18 +160,18 @@ async fn a_function_sees_its_own_values_alone() {
     call(&server, mine, "put", &value).await;
     let stolen = call(&server, other.id, "get", &key('a')).await;
     assert!(stolen.starts_with("storage-missing"), "{stolen}");
-    // And what it stores under the same key is its own.
+    // Its own values under the same key are separate.
     call(&server, other.id, "put", &format!("[\"{}\", 6]", key('a'))).await;
     assert_eq!(call(&server, mine, "get", &key('a')).await, "5");
-    let gone = server
+    let missing = server
         .request("DELETE", &format!("/api/executables/{}", other.id))
         .header("SSVM_Admin_Key", &other.admin_key);
-    assert_eq!(server.answer(gone).await.status(), 200);
+    assert_eq!(server.answer(missing).await.status(), 200);
     assert_eq!(call(&server, mine, "get", &key('a')).await, "5");
 }
 
 #[tokio::test]
-async fn what_is_out_of_order_or_out_of_memory_is_a_fault() {
+async fn calls_out_of_order_or_out_of_memory_are_faults() {
     let server = Server::start("").await;
     let id = server.upload(guest()).await.id;
     let value = format!("[\"{}\", 1]", key('a'));
@@ -187,8 +187,8 @@ async fn what_is_out_of_order_or_out_of_memory_is_a_fault() {
         ("far_load", String::new(), "bad-pointer"),
         ("far_uuid", String::new(), "bad-pointer"),
     ] {
-        let said = call(&server, id, export, &args).await;
-        assert!(said.starts_with(fault), "{export}: {said}");
+        let output = call(&server, id, export, &args).await;
+        assert!(output.starts_with(fault), "{export}: {output}");
     }
     assert_eq!(call(&server, id, "get", &key('a')).await, "1");
 }

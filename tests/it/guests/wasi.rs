@@ -1,4 +1,4 @@
-//! The environment that a guest sees: as in 2020 where that was sound, and sealed where it was not.
+//! The environment of a guest: that of 2020 where it was safe, and closed where it was not.
 
 use iof_tests::{
     guests::{guest, wat},
@@ -7,7 +7,7 @@ use iof_tests::{
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[tokio::test]
-async fn arguments_and_environment_are_those_of_2020() {
+async fn arguments_and_environment_match_2020() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
     assert_eq!(
@@ -48,17 +48,17 @@ async fn the_root_is_a_scratch_directory_of_one_call() {
         let answer = server.run(id, "read_file", outside).await.text();
         assert!(answer.starts_with("error"), "{outside}: {answer}");
     }
-    // One directory, the process's own, with nothing in it.
+    // Only the directory of the process, which is empty.
     let scratch = server.data().join("scratch");
     let own: Vec<_> = std::fs::read_dir(scratch).unwrap().flatten().collect();
     assert_eq!(own.len(), 1);
-    let left = std::fs::read_dir(own[0].path()).unwrap().count();
-    assert_eq!(left, 0, "nothing is left on the host");
+    let entries = std::fs::read_dir(own[0].path()).unwrap().count();
+    assert_eq!(entries, 0, "nothing is left on the host");
 }
 
-/// Whichever function of a path a module imports, and no other one.
+/// A module that imports only one function that takes a path.
 #[tokio::test]
-async fn the_root_is_there_for_every_function_of_a_path() {
+async fn the_root_exists_for_every_function_with_a_path() {
     let server = Server::start("").await;
     let module = wat(r#"(module
              (import "wasi_snapshot_preview1" "path_create_directory" (func $make (param i32 i32 i32) (result i32)))
@@ -71,14 +71,14 @@ async fn the_root_is_there_for_every_function_of_a_path() {
                  (call $make (i32.const 3) (i32.const 0) (i32.const 6))
                  (call $remove (i32.const 3) (i32.const 0) (i32.const 6)))))"#);
     let id = server.upload(module).await.id;
-    // The directory of each call is a fresh one.
+    // Each call has a new directory.
     for export in ["make", "make", "both"] {
         assert_eq!(server.run(id, export, "").await.text(), "0", "{export}");
     }
 }
 
 #[tokio::test]
-async fn what_is_printed_is_the_calls_log() {
+async fn output_is_the_log_of_the_call() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
     let answer = server.run(id, "print_both", "a line").await;
@@ -94,7 +94,7 @@ async fn what_is_printed_is_the_calls_log() {
 }
 
 #[tokio::test]
-async fn failures_say_what_the_guest_said() {
+async fn failures_contain_the_output_of_the_guest() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
     let panicked = server.run(id, "panics", "the kettle is cold").await;
@@ -114,7 +114,7 @@ async fn failures_say_what_the_guest_said() {
 }
 
 #[tokio::test]
-async fn every_call_has_a_fresh_instance_real_time_and_real_chance() {
+async fn every_call_has_a_fresh_instance_real_time_and_real_randomness() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;
     for _ in 0..3 {
@@ -139,7 +139,7 @@ async fn every_call_has_a_fresh_instance_real_time_and_real_chance() {
 }
 
 #[tokio::test]
-async fn randomness_is_written_where_it_fits_and_nowhere_else() {
+async fn randomness_is_written_only_within_the_memory() {
     let server = Server::start("").await;
     let module = wat(r#"(module
         (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
@@ -162,9 +162,9 @@ async fn randomness_is_written_where_it_fits_and_nowhere_else() {
     }
 }
 
-/// A module asks for the environment without asking for anything else of WASI, and may name any place for it.
+/// A module that imports only the functions of the environment, and passes any address to them.
 #[tokio::test]
-async fn the_environment_is_written_where_it_fits_and_nowhere_else() {
+async fn the_environment_is_written_only_within_the_memory() {
     let server = Server::start("").await;
     let module = wat(r#"(module
         (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))

@@ -1,4 +1,4 @@
-//! The successor's ABI: a module of the crate `wasmedge-bindgen`, every type in and out, and hostile ones by hand.
+//! The ABI of the successor: a module of the crate `wasmedge-bindgen` with every type, and hostile modules by hand.
 
 use iof_tests::{
     guests::{guest, wat},
@@ -6,12 +6,12 @@ use iof_tests::{
 };
 
 #[tokio::test]
-async fn a_module_of_the_successor_works_as_it_is() {
+async fn a_module_of_the_successor_works_unchanged() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasmedge-bindgen")).await.id;
     for (export, body, result) in [
         ("say", "wörld", "hello wörld"),
-        // One text stays one text; an array is all of the arguments.
+        // A text is one argument; an array is all arguments.
         ("say", "22", "hello 22"),
         ("say", "[\"22\"]", "hello 22"),
         ("zero", "", "nothing needed"),
@@ -44,7 +44,7 @@ async fn a_module_of_the_successor_works_as_it_is() {
         ("same_i32", "[-2147483648]", "-2147483648"),
         ("same_i64", "[-9007199254740991]", "-9007199254740991"),
         ("same_f64", "[-0.1]", "-0.1"),
-        // An export of another type is called as its type says.
+        // An export with another core type is called by that type.
         ("add", "[1, -3]", "-2"),
     ] {
         let answer = server.run(id, export, body).await;
@@ -108,7 +108,7 @@ async fn stated_types_reach_the_successor_exactly() {
         ("same_f32", "(f32) -> f32", "1.5", "1.5"),
         ("same_f64", "(f64) -> f64", "25.0", "25"),
         ("negate", "(bool) -> bool", "false", "true"),
-        // An array is the argument, or the list of arguments that has it.
+        // An array is the argument, or the list that contains it.
         ("same_i8s", "([i8]) -> [i8]", "[-1,2]", "[-1,2]"),
         ("same_u16s", "([u16]) -> [u16]", "[[1,65535]]", "[1,65535]"),
         ("same_i16s", "([i16]) -> [i16]", "[]", "[]"),
@@ -170,7 +170,7 @@ async fn stated_types_reach_the_successor_exactly() {
 }
 
 #[tokio::test]
-async fn what_such_a_module_returns_is_limited() {
+async fn results_of_such_a_module_are_limited() {
     let server = Server::start("[limits]\noutput = \"1KiB\"").await;
     let id = server.upload(guest("wasmedge-bindgen")).await.id;
     let whole = server.run(id, "bytes", "[1024]").await;
@@ -180,9 +180,9 @@ async fn what_such_a_module_returns_is_limited() {
 }
 
 #[tokio::test]
-async fn every_word_of_such_a_module_is_checked() {
+async fn every_result_word_of_such_a_module_is_checked() {
     let server = Server::start("").await;
-    // The answer lies at 16, its table at 32.
+    // The answer is at 16, its table at 32.
     let module =
         |allocate: &str, answer: &str, flag: u8, pointer: u32, length: u32, entry: [u32; 3]| {
             let bytes = |words: &[u32]| -> String {
@@ -225,12 +225,12 @@ async fn every_word_of_such_a_module_is_checked() {
     ] {
         let id = server.upload(module).await.id;
         let answer = server.run(id, "f", "hello").await;
-        // An error's text is cut where it is too long to show.
+        // The text of an error is truncated.
         assert_eq!(answer.fault(), fault, "{answer:?}");
     }
 }
 
-/// Its allocator's names alone do not make a module one of the successor.
+/// The names of its allocator do not by themselves make a module one of the successor.
 #[tokio::test]
 async fn other_modules_keep_their_abi() {
     let server = Server::start("").await;

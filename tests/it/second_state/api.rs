@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const DECLARED: &str =
     "commands = [\"http_proxy\"]\noutbound = [\"POST https://f.example.com/api\"]\n";
 
-/// A module whose one function returns its argument, in the shape of 2020.
+/// A module in the shape of 2020 whose only function returns its argument.
 const ECHO: &str = r#"(module
   (memory (export "memory") 1)
   (global $top (mut i32) (i32.const 1024))
@@ -24,7 +24,7 @@ const ECHO: &str = r#"(module
     (i32.store offset=4 (local.get 0) (local.get 2))))"#;
 
 #[tokio::test]
-async fn an_upload_answers_what_clients_parse() {
+async fn an_upload_returns_the_answer_that_clients_parse() {
     let server = Server::start("").await;
     let module = wat(ECHO);
     let answer = server.try_upload(module.clone()).await;
@@ -71,8 +71,8 @@ async fn switched_off_its_paths_do_not_exist() {
             .request(method, path)
             .header("Origin", "https://pages.example");
         let answer = server.answer(request).await;
-        let told = (answer.http.as_u16(), answer.fault());
-        assert_eq!(told, (404, "no-such-route"), "{method} {path}");
+        let outcome = (answer.http.as_u16(), answer.fault());
+        assert_eq!(outcome, (404, "no-such-route"), "{method} {path}");
         assert_eq!(
             answer.json()["error"],
             format!("There is nothing at {path}.")
@@ -100,7 +100,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_body_becomes_the_argument_as_it_did() {
+async fn a_body_becomes_the_argument_as_in_2020() {
     let server = Server::start("").await;
     let id = server.upload(wat(ECHO)).await.id;
     for (content_type, sent, passed) in [
@@ -150,7 +150,7 @@ async fn a_body_becomes_the_argument_as_it_did() {
         .header("Content-Type", "application/json")
         .body("1");
     assert_eq!(server.answer(scalar).await.http.as_u16(), 400);
-    // Four megabytes are everyday.
+    // Bodies of four megabytes are common.
     let large = "x".repeat(4 << 20);
     let grows = server.upload(guest("hello")).await.id;
     assert_eq!(
@@ -160,7 +160,7 @@ async fn a_body_becomes_the_argument_as_it_did() {
 }
 
 #[tokio::test]
-async fn failures_have_the_bodies_of_2020_and_the_truth_in_headers() {
+async fn failures_have_the_bodies_of_2020_and_true_statuses_in_headers() {
     let server = Server::start("").await;
     let uploaded = server.upload(wat(ECHO)).await;
     let failed = "{\"return_value\":\"Error executing this function, please check function name, input parameters, return parameter for correctness\"}";
@@ -290,14 +290,14 @@ async fn functions_are_read_listed_and_deleted() {
     assert_eq!(
         server.upload(wat(ECHO)).await.id,
         3,
-        "a number is never given twice"
+        "a number is never used twice"
     );
 }
 
 #[tokio::test]
 async fn browsers_of_any_origin_may_call() {
     let server = Server::start("").await;
-    let asked = server
+    let preflight = server
         .request("OPTIONS", "/api/run/1/say")
         .header("Origin", "https://example.com")
         .header("Access-Control-Request-Method", "POST")
@@ -305,7 +305,7 @@ async fn browsers_of_any_origin_may_call() {
             "Access-Control-Request-Headers",
             "ssvm_usage_key,content-type",
         );
-    let answer = server.answer(asked).await;
+    let answer = server.answer(preflight).await;
     assert_eq!(answer.http.as_u16(), 204);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     assert_eq!(
@@ -370,7 +370,7 @@ async fn with_keys_configured_uploads_need_one() {
 }
 
 #[tokio::test]
-async fn health_is_told() {
+async fn health_is_reported() {
     let server = Server::start("").await;
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
     assert_eq!(server.get("/readyz").await.text(), "ready\n");

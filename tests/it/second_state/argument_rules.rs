@@ -1,4 +1,4 @@
-//! The conversion of a body to the one argument: the rules that second_state.rs does not cover.
+//! The conversion of a body to the argument: the rules that `api.rs` does not cover.
 
 use crate::second_state::modules;
 use iof_tests::{
@@ -30,15 +30,15 @@ async fn assert_passed(cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// `{}` cancels a callback, so these bodies go nowhere: what is seen is what is left of them.
+/// `{}` cancels a callback, so the answer is the argument that remains of these bodies.
 #[tokio::test]
-async fn the_keys_of_a_callback_are_taken_out_of_bodies() {
+async fn the_keys_of_a_callback_are_removed_from_bodies() {
     assert_passed(&[
         (JSON, r#"{"SSVM_Callback":{},"a":1}"#, r#"{"a":1}"#),
         (JSON, r#"{"a":1,"SSVM_Callback":{}}"#, r#"{"a":1}"#),
         (JSON, r#"{"SSVM_Callback":{}}"#, "{}"),
         (TEXT, r#"{ "a": 1.0, "SSVM_Callback": {} }"#, r#"{"a":1}"#),
-        // Only at the top, only as a key, only spelt like this.
+        // Only at the top level, as a key, with exactly this spelling.
         (
             JSON,
             r#"{"a":{"SSVM_Callback":{},"SSVM_Fetch":"x"}}"#,
@@ -51,7 +51,7 @@ async fn the_keys_of_a_callback_are_taken_out_of_bodies() {
         ),
         (JSON, r#"{"ssvm_callback":1}"#, r#"{"ssvm_callback":1}"#),
         (TEXT, r#""SSVM_Fetch""#, r#""SSVM_Fetch""#),
-        // Verbatim is verbatim: nothing is read, nothing is taken.
+        // A verbatim body is not parsed, and nothing is removed.
         (
             "text/plain; charset=UTF-8",
             r#"{ "SSVM_Callback": {"hostname":"x"}, "SSVM_Fetch": "https://x" }"#,
@@ -66,9 +66,9 @@ async fn the_keys_of_a_callback_are_taken_out_of_bodies() {
     .await;
 }
 
-/// Node's own output for each.
+/// Each expected value is Node's own output.
 #[tokio::test]
-async fn numbers_and_keys_are_written_as_javascript_writes_them() {
+async fn numbers_and_keys_are_written_as_in_javascript() {
     let mut cases = vec![];
     for (sent, passed) in [
         ("22", "22"),
@@ -95,7 +95,7 @@ async fn numbers_and_keys_are_written_as_javascript_writes_them() {
         ),
         (r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#),
         (r#"{"__proto__":1,"":2}"#, r#"{"__proto__":1,"":2}"#),
-        // Nearly JSON is text.
+        // Text that is almost JSON is text.
         ("{a:1}", "{a:1}"),
         ("[1,]", "[1,]"),
         ("01", "01"),
@@ -109,13 +109,13 @@ async fn numbers_and_keys_are_written_as_javascript_writes_them() {
 }
 
 #[tokio::test]
-async fn nesting_without_end_is_only_text() {
+async fn endless_nesting_is_only_text() {
     let (server, id) = echo().await;
     let deep = "[".repeat(50_000) + &"]".repeat(50_000);
     let joey = Joey::http(&server);
     let answer = joey.run(id, "echo", TEXT, &deep).await;
     assert_eq!((answer.text().len(), answer.fault()), (100_000, ""));
-    // As JSON it has a limit of its own.
+    // As JSON it has a separate limit.
     let answer = joey.run(id, "echo", JSON, &deep).await;
     let truth = (answer.http.as_u16(), answer.fault());
     assert_eq!(truth, (413, "json-depth"), "{:?}", answer.headers);
@@ -140,7 +140,7 @@ async fn a_form_becomes_an_object_of_texts() {
             slash,
         ),
         (form, "text=hi&x=1", r#"{"text":"hi","x":"1"}"#),
-        // A form's numbers stay texts, and its keys follow JavaScript's order too.
+        // Numbers in a form stay texts, and its keys follow JavaScript's order, too.
         (form, "b=1.0&2=x&1=y", r#"{"1":"y","2":"x","b":"1.0"}"#),
         (form, "a=1&a=2", r#"{"a":["1","2"]}"#),
         (form, "text=", r#"{"text":""}"#),
@@ -149,9 +149,9 @@ async fn a_form_becomes_an_object_of_texts() {
     .await;
 }
 
-/// curl's own default, and what jQuery and axios add, are three ways.
+/// The content types of curl, jQuery and axios are three different texts.
 #[tokio::test]
-async fn the_content_type_is_compared_to_the_letter() {
+async fn the_content_type_is_compared_exactly() {
     assert_passed(&[
         (TEXT, "25.0", "25"),
         ("text/plain;charset=UTF-8", "25.0", "25.0"),
@@ -165,18 +165,18 @@ async fn the_content_type_is_compared_to_the_letter() {
     ])
     .await;
     let (server, id) = echo().await;
-    // Node sends no type unless it is told one: no argument.
+    // Node sends no type by default: no argument.
     let node = Joey::http(&server).like(Manner::Node);
     let bare = node.call("POST", format!("/api/run/{id}/say")).body("Tim");
     assert_eq!(bare.send().await.text(), "hello ");
-    // curl says form: the text is a field's name.
+    // curl sends the type of a form: the text is the name of a field.
     let curl = Joey::http(&server);
     let bare = curl.call("POST", format!("/api/run/{id}/say")).body("Tim");
     assert_eq!(bare.send().await.text(), r#"hello {"Tim":""}"#);
 }
 
 #[tokio::test]
-async fn json_that_is_none_is_400_as_it_was() {
+async fn invalid_json_is_400_as_in_2020() {
     let (server, id) = echo().await;
     let joey = Joey::http(&server);
     for body in ["1", "null", "true", "\"Tim\"", "{", "Tim", "[1,]"] {
@@ -193,7 +193,7 @@ async fn json_that_is_none_is_400_as_it_was() {
 }
 
 #[tokio::test]
-async fn text_of_any_language_arrives_and_leaves_whole() {
+async fn text_of_any_language_round_trips() {
     let (server, id) = echo().await;
     for text in ["é", "漢字", "😀", "\u{2028}", "\r\n\t", "a\0b"] {
         for manner in [Manner::Curl, Manner::Node] {

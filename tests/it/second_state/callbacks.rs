@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const TEXT: &str = "text/plain";
 const OCTETS: &str = "application/octet-stream";
 
-/// A server that may call `hook.example.com`, which is `hook`, and `closed.example.com`, where nobody listens.
+/// A server that may call `hook.example.com`, which is `hook`, and `closed.example.com`, where nothing listens.
 struct Story {
     hook: Upstream,
     server: Server,
@@ -99,13 +99,13 @@ fn to(path: &str) -> Value {
     })
 }
 
-/// A failure on the way out: no caller of 2020 ever got an answer to that.
+/// A failure of the callback, which callers of 2020 never got an answer to.
 fn assert_broken(answer: &Answer, code: &str) {
     let truth = (answer.http.as_u16(), answer.status(), answer.fault());
     assert_eq!(truth, (502, 502, code), "{answer:?} {}", answer.text());
-    let said = answer.json();
-    assert_eq!(said["fault"], code, "{said}");
-    assert!(!said["error"].as_str().unwrap().is_empty());
+    let body = answer.json();
+    assert_eq!(body["fault"], code, "{body}");
+    assert!(!body["error"].as_str().unwrap().is_empty());
 }
 
 fn assert_not_understood(answer: &Answer) {
@@ -125,7 +125,7 @@ async fn the_answer_of_the_callback_is_the_answer() {
     let (joey, id) = (story.joey(), story.function.id);
     let answer = story.run("say", to("/mirror?header"), "Tim").await;
     assert_eq!((answer.text().as_str(), answer.fault()), ("hello Tim", ""));
-    // The whole of it comes from there, and from nowhere else.
+    // The whole answer comes from the callback.
     let answer = story.run("say", to("/status/200"), "Tim").await;
     assert_eq!(answer.text(), "status 200");
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
@@ -151,7 +151,7 @@ async fn the_answer_of_the_callback_is_the_answer() {
 }
 
 #[tokio::test]
-async fn the_header_comes_before_the_body_and_both_before_what_is_stored() {
+async fn the_header_precedes_the_body_and_both_precede_the_stored_callback() {
     let story = Story::begin().await;
     let (joey, id) = (story.joey(), story.function.id);
     story.store(&to("/mirror?stored")).await;
@@ -162,7 +162,7 @@ async fn the_header_comes_before_the_body_and_both_before_what_is_stored() {
 }
 
 #[tokio::test]
-async fn an_empty_object_cancels_what_is_stored() {
+async fn an_empty_object_cancels_the_stored_callback() {
     let story = Story::begin().await;
     let (joey, id) = (story.joey(), story.function.id);
     story.store(&to("/status/500")).await;
@@ -180,7 +180,7 @@ async fn an_empty_object_cancels_what_is_stored() {
 
 /// The original counted characters, and sent bytes as an object of numbers.
 #[tokio::test]
-async fn the_body_is_the_result_to_the_byte() {
+async fn the_body_is_exactly_the_result() {
     let story = Story::begin().await;
     let text = "héllo ✓ 漢字 😀";
     let answer = story.run("echo", to("/echo"), text).await.json();
@@ -219,7 +219,7 @@ async fn method_port_path_and_headers_are_those_of_the_object() {
 }
 
 #[tokio::test]
-async fn auth_is_sent_and_what_is_not_served_is_refused_by_name() {
+async fn auth_is_sent_and_unsupported_options_are_refused_by_name() {
     let story = Story::begin().await;
     let with = |name: &str, value: Value| {
         let mut callback = to("/echo");
@@ -249,7 +249,7 @@ async fn auth_is_sent_and_what_is_not_served_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_status_of_the_callback_is_no_failure() {
+async fn any_status_of_the_callback_is_success() {
     let story = Story::begin().await;
     for status in [404, 500] {
         let answer = story
@@ -263,7 +263,7 @@ async fn a_status_of_the_callback_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_function_that_fails_calls_nobody() {
+async fn a_failed_function_makes_no_callback() {
     let story = Story::begin().await;
     let answer = story.run("trap", to("/mirror"), "Tim").await;
     assert_eq!((answer.http.as_u16(), answer.fault()), (200, "trap"));
@@ -272,7 +272,7 @@ async fn a_function_that_fails_calls_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_no_callback_is_refused_before_anything_runs() {
+async fn an_invalid_callback_is_refused_before_anything_runs() {
     let story = Story::begin().await;
     let (joey, id) = (story.joey(), story.function.id);
     let mut nameless = to("/mirror");
@@ -311,7 +311,7 @@ async fn what_is_no_callback_is_refused_before_anything_runs() {
 }
 
 #[tokio::test]
-async fn a_callback_that_nobody_takes_is_told_at_once() {
+async fn a_callback_that_is_not_accepted_is_reported_at_once() {
     let story = Story::begin().await;
     let mut callback = to("/mirror");
     callback["hostname"] = "closed.example.com".into();
@@ -341,9 +341,9 @@ async fn a_callback_leaves_only_where_a_rule_allows_it() {
     assert_eq!(story.paths(), Vec::<String>::new());
 }
 
-/// As shipped everything public is allowed, and nothing inside.
+/// By default all public addresses are allowed, and no internal ones.
 #[tokio::test]
-async fn nothing_inside_is_called_back_as_shipped() {
+async fn internal_addresses_are_not_called_back_by_default() {
     let server = Server::start("").await;
     let (joey, id) = (
         Joey::http(&server),

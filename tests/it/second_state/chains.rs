@@ -1,4 +1,4 @@
-//! Functions that call functions: a callback or fetch to the server's own `public_url` stays inside.
+//! Functions that call functions: a callback or fetch to the server's own `public_url` is not sent out.
 
 use crate::second_state::modules;
 use iof_tests::{
@@ -9,7 +9,8 @@ use iof_tests::{
 };
 use serde_json::{Value, json};
 
-/// Names below `.invalid` lead nowhere (RFC 6761), and no rule allows this port: what answers is inside.
+/// Names below `.invalid` do not resolve (RFC 6761), and no rule allows this port, so only the server itself can
+/// answer.
 const PUBLIC: &str = "public_url = \"https://functions.example.invalid:8081\"\n";
 const TEXT: &str = "text/plain";
 
@@ -61,9 +62,9 @@ async fn invocations(joey: &Joey, function: &Uploaded) -> u64 {
         .unwrap()
 }
 
-/// The original's own two tests.
+/// Two tests of the original service.
 #[tokio::test]
-async fn a_function_says_hello_to_what_it_said() {
+async fn a_function_greets_its_own_greeting() {
     let server = Server::start(PUBLIC).await;
     let joey = Joey::http(&server);
     let id = server.upload(modules::hello()).await.id;
@@ -78,7 +79,8 @@ async fn a_function_says_hello_to_what_it_said() {
     assert_eq!(answer.text(), "hello hello {}");
 }
 
-/// `25.0` of the first function is `25` for the second, which reads nothing else: the same rules as from outside.
+/// The result `25.0` of the first function is `25` for the second, which accepts nothing else: the same rules as from
+/// outside.
 #[tokio::test]
 async fn an_average_becomes_fahrenheit() {
     let server = Server::start(PUBLIC).await;
@@ -97,7 +99,7 @@ async fn an_average_becomes_fahrenheit() {
         let answer = with_header(&joey, average.id, "fixed", &run_of(id, function)).await;
         assert_eq!(answer.text(), "{\"result\":77.0}", "{function}: {answer:?}");
     }
-    // Verbatim, it is another text.
+    // Verbatim, the text is different.
     let verbatim = json!({ "Content-Type": "text/plain; charset=UTF-8" });
     let callback = to(&format!("/api/run/{}/only", text.id), verbatim);
     let answer = with_header(&joey, average.id, "fixed", &callback).await;
@@ -108,7 +110,7 @@ async fn an_average_becomes_fahrenheit() {
 }
 
 #[tokio::test]
-async fn a_chain_is_as_long_as_its_functions_say() {
+async fn a_chain_has_the_length_that_its_functions_choose() {
     let server = Server::start(PUBLIC).await;
     let joey = Joey::http(&server);
     let mut functions = vec![];
@@ -126,7 +128,7 @@ async fn a_chain_is_as_long_as_its_functions_say() {
 }
 
 #[tokio::test]
-async fn a_loop_ends_with_its_depth() {
+async fn a_loop_ends_at_the_limit_of_depth() {
     for (config, depth) in [
         (String::new(), 8),
         ("[second_state]\ncallback_depth = 2\n".into(), 2),
@@ -146,12 +148,12 @@ async fn a_loop_ends_with_its_depth() {
                 .header("iof-message")
                 .contains("second_state.callback_depth")
         );
-        let ran = invocations(&joey, &function).await;
+        let runs = invocations(&joey, &function).await;
         assert!(
-            (depth..=depth + 1).contains(&ran),
-            "{ran} runs at depth {depth}"
+            (depth..=depth + 1).contains(&runs),
+            "{runs} runs at depth {depth}"
         );
-        // Two that call each other are a loop too.
+        // Two functions that call each other are a loop, too.
         let other = server.upload(modules::hello()).await;
         store(&joey, &function, &run_of(other.id, "say")).await;
         store(&joey, &other, &run_of(function.id, "say")).await;
@@ -160,7 +162,7 @@ async fn a_loop_ends_with_its_depth() {
     }
 }
 
-/// A full server must not wait for itself: every link of a chain has a place, or says that there is none.
+/// A full server must not wait for itself: every call of a chain has a permit, or is refused.
 #[tokio::test]
 async fn chains_in_a_small_server_end() {
     let small = "[server]\nconcurrency = 2\nqueue = 4\nqueue_wait = \"300ms\"\n";
@@ -184,7 +186,7 @@ async fn chains_in_a_small_server_end() {
 }
 
 #[tokio::test]
-async fn the_callee_asks_for_its_key() {
+async fn the_callee_requires_its_key() {
     let server = Server::start(PUBLIC).await;
     let joey = Joey::http(&server);
     let caller = server.upload(modules::hello()).await;
@@ -204,7 +206,7 @@ async fn the_callee_asks_for_its_key() {
     for headers in [
         json!({ "Content-Type": TEXT }),
         json!({ "Content-Type": TEXT, "SSVM_Usage_Key": "00000000-0000-0000-0000-000000000000" }),
-        // The caller's own key is not the callee's.
+        // The key of the caller is not that of the callee.
         json!({ "Content-Type": TEXT, "SSVM_Usage_Key": callee.admin_key }),
     ] {
         let answer = with_header(&joey, caller.id, "say", &to(&path, headers)).await;
@@ -217,7 +219,7 @@ async fn the_callee_asks_for_its_key() {
         let answer = with_header(&joey, caller.id, "say", &to(&path, headers)).await;
         assert_eq!(answer.text(), "hello hello Tim", "{answer:?}");
     }
-    // What the outer request carries is for the outer function alone.
+    // The key of the outer request is only for the outer function.
     let call = joey
         .call("POST", format!("/api/run/{}/say", caller.id))
         .header("Content-Type", TEXT)
@@ -227,7 +229,7 @@ async fn the_callee_asks_for_its_key() {
     assert!(!answer.text().contains("hello hello"), "{answer:?}");
 }
 
-/// Nothing else of the server is reached that way, whatever the path looks like.
+/// No other route of the server is reached that way, whatever the path is.
 #[tokio::test]
 async fn only_run_routes_are_reached() {
     let server = Server::start(PUBLIC).await;
@@ -270,7 +272,7 @@ async fn only_run_routes_are_reached() {
     assert_eq!(listed, json!([{ "wasm_id": id }]));
 }
 
-/// Scheme, name and port are the server's, or it is another server.
+/// A URL is the server's own only if scheme, name and port match.
 #[tokio::test]
 async fn another_port_or_name_is_another_server() {
     let server = Server::start(PUBLIC).await;

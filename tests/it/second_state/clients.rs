@@ -1,4 +1,4 @@
-//! The client of 2020 itself: it sends what those clients sent, and reads every kind of answer.
+//! The harness's client of 2020 itself: it sends the bytes of those clients, and reads every kind of answer.
 
 use iof_tests::{
     joey::{Joey, Manner},

@@ -36,7 +36,7 @@ async fn post(joey: &Joey, value: impl AsRef<[u8]>) -> String {
 }
 
 #[tokio::test]
-async fn a_value_is_kept_changed_and_deleted() {
+async fn a_value_is_stored_changed_and_deleted() {
     let server = Server::start("").await;
     for manner in [Manner::Curl, Manner::Node] {
         let joey = Joey::http(&server).like(manner);
@@ -50,23 +50,23 @@ async fn a_value_is_kept_changed_and_deleted() {
         );
         let call = joey.call("DELETE", format!("/api/ephemeral_storage/{key}"));
         assert_eq!(call.clone().send().await.json(), json!({ "key": key }));
-        let gone = read(&joey, &key).await;
+        let deleted = read(&joey, &key).await;
         assert_eq!(
-            (gone.text().as_str(), gone.status()),
+            (deleted.text().as_str(), deleted.status()),
             ("{\"error\":\"Key not found\"}", 404)
         );
-        assert_ne!(gone.fault(), "");
-        // Twice is as good as once.
+        assert_ne!(deleted.fault(), "");
+        // A second deletion does nothing.
         assert_eq!(call.send().await.json(), json!({ "key": key }));
     }
 }
 
-/// A value is JSON as JavaScript reads and writes it.
+/// A value is JSON as JavaScript parses and prints it.
 #[tokio::test]
-async fn a_value_is_what_was_meant() {
+async fn a_value_is_read_as_javascript_reads_it() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
-    for (sent, kept) in [
+    for (sent, stored) in [
         ("{ \"b\" : 1.0, \"a\" : [ 1e3 ] }", "{\"b\":1,\"a\":[1000]}"),
         ("[]", "[]"),
         ("{}", "{}"),
@@ -75,7 +75,7 @@ async fn a_value_is_what_was_meant() {
         let key = post(&joey, sent).await;
         assert_eq!(
             read(&joey, &key).await.text(),
-            format!("{{\"value\":{kept}}}")
+            format!("{{\"value\":{stored}}}")
         );
     }
     for sent in ["1", "\"text\"", "{broken"] {
@@ -86,14 +86,14 @@ async fn a_value_is_what_was_meant() {
             "{sent}"
         );
     }
-    // The type may carry its charset: it is not compared to the letter here.
+    // The type may have a charset: it is not compared exactly here.
     let call = joey.call("POST", "/api/ephemeral_storage");
     let call = call.header("Content-Type", "application/json; charset=utf-8");
     assert!(call.body("{}").send().await.json()["key"].is_string());
 }
 
 #[tokio::test]
-async fn a_put_creates_under_a_name_of_ones_own() {
+async fn a_put_creates_under_a_chosen_name() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     assert_eq!(
@@ -108,9 +108,9 @@ async fn a_put_creates_under_a_name_of_ones_own() {
     );
 }
 
-/// The original kept the names of its compiled files in the same place.
+/// The original stored the names of its compiled files in the same storage.
 #[tokio::test]
-async fn nothing_else_is_in_there() {
+async fn the_storage_contains_nothing_else() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let id = server
@@ -132,7 +132,7 @@ async fn nothing_else_is_in_there() {
 }
 
 #[tokio::test]
-async fn a_value_ends_with_its_time_and_a_put_renews_it() {
+async fn a_value_expires_and_a_put_renews_it() {
     let server = Server::start("[second_state]\nephemeral_time = \"2s\"\n").await;
     let joey = Joey::http(&server);
     let (short, long) = (
@@ -144,11 +144,8 @@ async fn a_value_ends_with_its_time_and_a_put_renews_it() {
     assert_eq!(write(&joey, "PUT", &long, "{\"a\":2}").await.status(), 200);
     let renewed = Instant::now();
     while read(&joey, &short).await.status() == 200 {
-        // Reading does not renew.
-        assert!(
-            start.elapsed() < Duration::from_secs(6),
-            "it is still there"
-        );
+        // A read does not renew the time.
+        assert!(start.elapsed() < Duration::from_secs(6), "it still exists");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(
@@ -156,14 +153,14 @@ async fn a_value_ends_with_its_time_and_a_put_renews_it() {
         "{:?}",
         start.elapsed()
     );
-    let kept = read(&joey, &long).await;
+    let stored = read(&joey, &long).await;
     if renewed.elapsed() < Duration::from_millis(1800) {
-        assert_eq!(kept.text(), "{\"value\":{\"a\":2}}");
+        assert_eq!(stored.text(), "{\"value\":{\"a\":2}}");
     }
 }
 
 #[tokio::test]
-async fn values_have_their_sizes() {
+async fn values_are_limited_in_size() {
     let server = Server::start(
         "[second_state]\nephemeral_time = \"2s\"\nephemeral_value = \"1KiB\"\nephemeral_total = \"3KiB\"\n",
     )
@@ -184,28 +181,28 @@ async fn values_have_their_sizes() {
         );
     }
     let fits = json!({ "a": "x".repeat(900) }).to_string();
-    let mut kept = 0;
+    let mut stored = 0;
     let full = loop {
-        let answer = write(&joey, "PUT", &format!("n{kept}"), &fits).await;
+        let answer = write(&joey, "PUT", &format!("n{stored}"), &fits).await;
         if answer.fault() != "" {
             break answer;
         }
-        kept += 1;
-        assert!(kept <= 3, "3 KiB hold no more than three of these");
+        stored += 1;
+        assert!(stored <= 3, "3 KiB hold no more than three of these");
     };
     assert_eq!(
         (full.status(), full.fault()),
         (507, "ephemeral-total"),
         "{full:?}"
     );
-    assert!(kept >= 2, "{kept} values in 3 KiB");
-    // What is there stays, can be replaced by as much, and makes room when it goes.
+    assert!(stored >= 2, "{stored} values in 3 KiB");
+    // Existing values stay, can be replaced by others of the same size, and make room when deleted.
     assert_eq!(write(&joey, "PUT", "n0", &fits).await.fault(), "");
     joey.call("DELETE", "/api/ephemeral_storage/n0")
         .send()
         .await;
     assert_eq!(write(&joey, "PUT", "again", &fits).await.fault(), "");
-    // So does what has ended.
+    // Expired values make room, too.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(write(&joey, "PUT", "later", &fits).await.fault(), "");
 }
@@ -227,9 +224,9 @@ async fn values_outlive_a_restart_for_the_rest_of_their_time() {
     assert_eq!(read(&joey, &key).await.status(), 404);
 }
 
-/// On a server with keys all of it takes one: whoever has none neither fills nor reads, overwrites or deletes it.
+/// On a server with keys every operation needs one: a client without a key cannot fill, read, overwrite or delete.
 #[tokio::test]
-async fn with_keys_it_takes_one() {
+async fn with_keys_every_operation_needs_one() {
     let server = Server::start("[auth]\nkeys = [\"a key of the server's\"]\n").await;
     let joey = Joey::http(&server);
     let with = |method: &str, path: &str, key: &str| {
@@ -268,7 +265,7 @@ async fn with_keys_it_takes_one() {
     assert_eq!(with("POST", "", key).send().await.fault(), "");
 }
 
-/// Without keys, one address does not fill it for all.
+/// Without keys, one address cannot fill the storage for all.
 #[tokio::test]
 async fn without_keys_an_address_has_a_share() {
     let server =
@@ -296,10 +293,10 @@ async fn without_keys_an_address_has_a_share() {
     assert_eq!(
         write(&one, "PUT", "b", &value).await.fault(),
         "",
-        "as much in its place"
+        "a value of the same size fits"
     );
     assert_eq!(write(&other, "PUT", "c", &value).await.fault(), "");
-    // What another writes over is the other's from then on.
+    // A value that another address overwrites belongs to that address from then on.
     assert_eq!(write(&other, "PUT", "a", &value).await.fault(), "");
     assert_eq!(
         write(&other, "PUT", "d", &value).await.fault(),

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 pub(super) const JSON: &str = "application/json";
 
-/// A server that may fetch from `data.example.com`, which is `data`, and `closed.example.com`, where nobody listens.
+/// A server that may fetch from `data.example.com`, which is `data`, and `closed.example.com`, where nothing listens.
 pub(super) struct Story {
     data: Upstream,
     server: Server,
@@ -103,7 +103,7 @@ pub(super) fn options(path: &str, body: Value) -> Value {
     })
 }
 
-/// A failure on the way: the original left its caller waiting for ever.
+/// A failure of the fetch, for which the original let its caller wait forever.
 pub(super) fn assert_broken(answer: &Answer, code: &str) {
     let truth = (answer.http.as_u16(), answer.status(), answer.fault());
     assert_eq!(truth, (502, 502, code), "{answer:?} {}", answer.text());
@@ -111,7 +111,7 @@ pub(super) fn assert_broken(answer: &Answer, code: &str) {
 }
 
 #[tokio::test]
-async fn what_a_url_answers_becomes_the_argument() {
+async fn the_response_of_a_url_becomes_the_argument() {
     let story = Story::begin().await;
     let (joey, id) = (story.joey(), story.function.id);
     let answer = story.header("say", url("/status/200")).await;
@@ -164,7 +164,7 @@ async fn the_header_comes_before_the_body() {
 }
 
 #[tokio::test]
-async fn a_request_object_is_sent_as_it_says() {
+async fn a_request_object_is_sent_as_described() {
     let story = Story::begin().await;
     let (joey, id) = (story.joey(), story.function.id);
     let fetch = options("/echo?q=1", json!({ "a": [1, "é"] }));
@@ -181,7 +181,7 @@ async fn a_request_object_is_sent_as_it_says() {
         assert_eq!(echo["body"], "{\"a\":[1,\"é\"]}");
         assert_eq!(echo["headers"]["content-length"], "14");
     }
-    // A text is JSON too: it arrives in its quotes.
+    // A text is JSON, too: it arrives in quotes.
     let echo = story
         .header("echo", options("/echo", "Tim".into()))
         .await
@@ -193,19 +193,19 @@ async fn a_request_object_is_sent_as_it_says() {
 }
 
 #[tokio::test]
-async fn images_and_other_bytes_stay_as_they_are() {
+async fn images_and_other_bytes_are_unchanged() {
     let story = Story::begin().await;
     let answer = story.header("echo/bytes", url("/image")).await;
     assert!(answer.body == IMAGE, "{:?}", answer.body);
     assert_eq!(answer.header("content-type"), "application/octet-stream");
-    // The original decoded every other type as text, which broke it.
+    // The original decoded every other type as text, which damaged it.
     let answer = story.header("echo/bytes", url("/binary")).await;
     assert!(answer.body == binary(), "{:?}", answer.body);
     assert_eq!(story.paths().len(), 2, "an image is not fetched twice");
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_an_argument_too() {
+async fn a_missing_page_is_an_argument_too() {
     let story = Story::begin().await;
     for status in [404, 500] {
         let answer = story.header("say", url(&format!("/status/{status}"))).await;
@@ -219,7 +219,7 @@ async fn a_page_that_is_not_there_is_an_argument_too() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_at_once() {
+async fn a_refused_connection_is_reported_at_once() {
     let story = Story::begin().await;
     let start = Instant::now();
     let answer = story.header("say", "https://closed.example.com/x").await;
@@ -233,7 +233,7 @@ async fn nobody_there_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_breaks_off_or_takes_too_long_is_told() {
+async fn aborted_and_slow_responses_are_reported() {
     let limits =
         "first_byte_timeout = \"400ms\"\nidle_timeout = \"400ms\"\nmax_response = \"100KiB\"";
     let story = Story::with(limits).await;
@@ -254,7 +254,7 @@ async fn what_breaks_off_or_takes_too_long_is_told() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_http_server_is_told() {
+async fn a_response_that_is_not_http_is_reported() {
     let rude = Rude::start("no HTTP at all\r\n\r\n").await;
     let server = Server::start(format!(
         "[[egress.pin]]\nhost = \"rude.example.com\"\nport = 80\nto = \"{}\"\n",
@@ -270,7 +270,7 @@ async fn an_answer_without_an_http_server_is_told() {
 }
 
 #[tokio::test]
-async fn a_fetch_and_a_callback_go_together() {
+async fn a_fetch_and_a_callback_can_be_combined() {
     let story = Story::begin().await;
     let joey = story.joey();
     let callback = options("/mirror", Value::Null);
@@ -280,9 +280,9 @@ async fn a_fetch_and_a_callback_go_together() {
     assert_eq!(story.paths(), ["/status/200", "/mirror"]);
 }
 
-/// A `public_url` that resolves nowhere: what answers is inside.
+/// A `public_url` that does not resolve, so only the server itself can answer.
 #[tokio::test]
-async fn a_fetch_from_our_own_functions_stays_inside() {
+async fn a_fetch_from_own_functions_is_not_sent_out() {
     let server = Server::start("public_url = \"https://functions.example.invalid:8081\"\n").await;
     let joey = Joey::http(&server);
     let id = server.upload(modules::hello()).await.id;
@@ -296,7 +296,7 @@ async fn a_fetch_from_our_own_functions_stays_inside() {
         ("hello hello \"Tim\"", ""),
         "{answer:?}"
     );
-    // Nothing but functions is there to fetch.
+    // Only functions can be fetched.
     for path in ["/api/executables", "/healthz", "/"] {
         let url = format!("https://functions.example.invalid:8081{path}");
         let answer = call(&joey, id, "say", &url).send().await;

@@ -6,7 +6,7 @@ use iof_tests::{joey::Joey, server::Server};
 use serde_json::json;
 
 #[tokio::test]
-async fn what_no_rule_allows_is_not_fetched() {
+async fn a_url_without_a_rule_is_not_fetched() {
     let story = Story::begin().await;
     for fetch in [
         "https://other.example.com/",
@@ -18,7 +18,7 @@ async fn what_no_rule_allows_is_not_fetched() {
         let answer = story.joey().run(story.function.id, "say", JSON, body).await;
         assert_broken(&answer, "egress-denied");
     }
-    // Not by a detour either.
+    // A redirect does not bypass the rule.
     let detour = url("/redirect/302?https%3A%2F%2Fother.example.com%2Fstatus%2F200");
     assert_broken(&story.header("say", detour).await, "egress-denied");
     story.assert_never_ran().await;
@@ -33,7 +33,7 @@ async fn what_no_rule_allows_is_not_fetched() {
 }
 
 #[tokio::test]
-async fn nothing_inside_is_fetched_as_shipped() {
+async fn internal_addresses_are_not_fetched_by_default() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let id = server.upload(modules::hello()).await.id;
@@ -50,7 +50,7 @@ async fn nothing_inside_is_fetched_as_shipped() {
             assert_broken(&answer, "egress-address");
         }
     }
-    // Its own listener is no upstream.
+    // The server's own listener is not an upstream.
     let own = format!("{}/api/executables", server.url);
     let answer = call(&joey, id, "say", &own).send().await;
     assert!(answer.fault().starts_with("egress-"), "{answer:?}");
@@ -58,7 +58,7 @@ async fn nothing_inside_is_fetched_as_shipped() {
 }
 
 #[tokio::test]
-async fn what_is_no_fetch_is_refused() {
+async fn an_invalid_fetch_is_refused() {
     let story = Story::begin().await;
     let joey = story.joey();
     let mut nameless = options("/echo", json!({}));
@@ -97,7 +97,7 @@ async fn what_is_no_fetch_is_refused() {
     assert_eq!(story.paths(), Vec::<String>::new());
 }
 
-/// The usage key is asked before anything leaves in its name.
+/// The usage key is checked before any request is sent.
 #[tokio::test]
 async fn without_the_key_nothing_is_fetched() {
     let story = Story::begin().await;

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 const CALLBACK: &str = r#"{"hostname":"hook.example.com","path":"/","method":"POST","port":443,"headers":{"Content-Type":"application/json","authorization":"Bearer SG.secret"}}"#;
 
-async fn put(server: &Server, function: &Uploaded, what: &str, kind: &str, body: &str) {
+async fn put(server: &Server, function: &Uploaded, resource: &str, kind: &str, body: &str) {
     let request = server
-        .request("PUT", &format!("/api/{what}/{}", function.id))
+        .request("PUT", &format!("/api/{resource}/{}", function.id))
         .header("SSVM_Admin_Key", &function.admin_key)
         .header("Content-Type", kind)
         .body(body.to_owned());
@@ -36,10 +36,10 @@ async fn a_stored_callback_shows_its_headers_to_its_owner() {
     .await;
     assert_eq!(mine["wasm_callback_object"], CALLBACK);
     for key in [("SSVM_Admin_Key", "wrong"), ("x", "y")] {
-        let shown = read(&server, function.id, key).await;
-        let shown = shown["wasm_callback_object"].as_str().unwrap();
+        let answer = read(&server, function.id, key).await;
+        let answer = answer["wasm_callback_object"].as_str().unwrap();
         assert_eq!(
-            shown,
+            answer,
             CALLBACK
                 .replace("application/json", "(hidden)")
                 .replace("Bearer SG.secret", "(hidden)")
@@ -64,7 +64,7 @@ async fn the_state_of_a_private_function_is_for_its_callers() {
     };
     put(&server, &function, "state", "text/plain", "a token").await;
     let usage_key = key("SSVM_Usage_Key");
-    for (name, value, shown) in [
+    for (name, value, answer) in [
         (
             "SSVM_Admin_Key",
             function.admin_key.as_str(),
@@ -75,13 +75,13 @@ async fn the_state_of_a_private_function_is_for_its_callers() {
         ("x", "y", Value::Null),
     ] {
         let read = read(&server, function.id, (name, value)).await;
-        assert_eq!(read["wasm_state"], shown, "{name}: {value}");
+        assert_eq!(read["wasm_state"], answer, "{name}: {value}");
     }
-    // Nothing that the server prints has it either.
+    // The server's own log does not contain it either.
     assert!(!server.log().contains("a token"));
 }
 
-/// A callback of a caller is on record, but what its headers say is not.
+/// A callback of a caller is recorded, but the values of its headers are not.
 #[tokio::test]
 async fn the_log_has_no_headers_of_callbacks() {
     let server = Server::start("").await;

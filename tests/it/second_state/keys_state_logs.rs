@@ -1,4 +1,4 @@
-//! The data that a function's owner sees and sets: keys, state, logs and usage, all of which survive `kill -9`.
+//! The data of a function's owner: keys, state, logs and usage, all of which survive `kill -9`.
 
 use crate::second_state::modules;
 use iof_tests::{
@@ -27,13 +27,13 @@ pub(super) async fn set_state(joey: &Joey, function: &Uploaded, state: impl AsRe
     call.body(state).send().await
 }
 
-/// Makes the function private, and answers its key.
+/// Makes the function private, and returns its key.
 pub(super) async fn refresh(joey: &Joey, function: &Uploaded) -> String {
     let answer = owned(joey, function, "PUT", "/api/keys/{id}/usage_key").await;
     answer.json()["SSVM_Usage_Key"].as_str().unwrap().to_owned()
 }
 
-/// The four numbers, as an owner asks for them.
+/// The four numbers of the usage, as its owner reads them.
 pub(super) async fn usage(joey: &Joey, function: &Uploaded) -> Value {
     let names = [
         "total_gas_consumed",
@@ -70,7 +70,7 @@ async fn a_usage_key_is_made_renewed_and_zeroed() {
     let function = server.upload(modules::hello()).await;
     let id = function.id;
     assert_eq!(run(&joey, id, "say", None).await.text(), "hello Tim");
-    // A public function takes zeros for a key, as clients that always send one do.
+    // A public function accepts zeros for a key, which some clients always send.
     assert_eq!(run(&joey, id, "say", Some(NIL)).await.text(), "hello Tim");
     let first = refresh(&joey, &function).await;
     let second = refresh(&joey, &function).await;
@@ -88,9 +88,9 @@ async fn a_usage_key_is_made_renewed_and_zeroed() {
     assert_eq!(run(&joey, id, "say", None).await.text(), "hello Tim");
 }
 
-/// The usage counter is what the module itself moves: it stays where it was.
+/// The module does not run, so the usage counter does not change.
 #[tokio::test]
-async fn without_its_key_a_module_never_runs() {
+async fn without_the_key_a_private_module_never_runs() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::hello()).await;
@@ -141,7 +141,7 @@ async fn without_its_key_a_module_never_runs() {
 }
 
 #[tokio::test]
-async fn the_state_is_the_second_of_the_programs_arguments() {
+async fn the_state_is_the_second_argument_of_the_program() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::state()).await;
@@ -163,7 +163,7 @@ async fn the_state_is_the_second_of_the_programs_arguments() {
         );
         assert_eq!(state().await, text);
     }
-    // Another function has its own.
+    // Another function has a state of its own.
     let other = server.upload(modules::state()).await;
     assert_eq!(run(&joey, other.id, "state", None).await.text(), "{}");
     let compiled = server.upload(guest("second-state")).await;
@@ -178,7 +178,7 @@ async fn the_state_is_the_second_of_the_programs_arguments() {
 }
 
 #[tokio::test]
-async fn a_state_has_its_size() {
+async fn a_state_is_limited_in_size() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::state()).await;
@@ -194,8 +194,8 @@ async fn a_state_has_its_size() {
         answer.header("iof-message").contains("second_state.state"),
         "{answer:?}"
     );
-    let kept = joey.get(format!("/api/state/{}", function.id)).await;
-    assert_eq!(kept.body.len(), 1 << 20);
+    let state = joey.get(format!("/api/state/{}", function.id)).await;
+    assert_eq!(state.body.len(), 1 << 20);
     let small = Server::start("[second_state]\nstate = \"4B\"\n").await;
     let joey = Joey::http(&small);
     let function = small.upload(modules::state()).await;
@@ -237,7 +237,7 @@ async fn everything_outlives_kill_9() {
     assert_eq!(increment(&joey).await, "1001");
     let key = refresh(&joey, &function).await;
 
-    // The last of them was answered this instant.
+    // The last call was answered just before the kill.
     server.kill().await;
     let server = server.restart().await;
     let joey = Joey::http(&server);
@@ -255,16 +255,16 @@ async fn everything_outlives_kill_9() {
         run(&joey, function.id, "state", None).await.fault(),
         "usage-key"
     );
-    let kept = owned(
+    let state = owned(
         &joey,
         &function,
         "GET",
         "/api/executables/{id}?filterBy=%5B%22wasm_callback_object%22%5D",
     )
     .await;
-    let kept: Value =
-        serde_json::from_str(kept.json()["wasm_callback_object"].as_str().unwrap()).unwrap();
-    assert_eq!(kept, callback);
+    let state: Value =
+        serde_json::from_str(state.json()["wasm_callback_object"].as_str().unwrap()).unwrap();
+    assert_eq!(state, callback);
     let cancelled = joey
         .call("POST", format!("/api/run/{}/state", function.id))
         .header("SSVM_Usage_Key", &*key)

@@ -27,7 +27,7 @@ async fn the_log_begins_with_the_first_call() {
             r#"{{"log_id":1,"wasm_executable_id":1,"wasm_executable_state":"\"{{}}\"","execution_timestamp":"{at}","execution_object":"{{\"original_wasm_executables_id\":\"1\",\"data_payload\":\"Tim\"}}"}}"#
         )
     );
-    // As JavaScript writes a time.
+    // A time in JavaScript's form.
     let shape: String = at
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
@@ -59,7 +59,7 @@ async fn the_log_begins_with_the_first_call() {
 }
 
 #[tokio::test]
-async fn a_log_is_read_by_its_owner_alone() {
+async fn a_log_is_read_only_by_its_owner() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::hello()).await;
@@ -81,7 +81,7 @@ async fn a_log_is_read_by_its_owner_alone() {
     }
 }
 
-/// Reading sees every call that was answered before, however many come at once.
+/// A read sees every call that was answered before, however many calls run at once.
 #[tokio::test]
 async fn no_answered_call_is_missing_in_the_log() {
     let server = Server::start("").await;
@@ -116,7 +116,7 @@ async fn usage_is_counted_for_its_owner() {
     let usage = usage(&joey, &function).await;
     assert_eq!(usage["total_invocations"], 3, "{usage}");
     assert!(usage["total_gas_consumed"].as_u64().unwrap() > 0, "{usage}");
-    // Numbers in texts, by the second of the call, as the original wrote them.
+    // Numbers as texts, by the second of the call, as in the original.
     assert!(
         usage["latest_execution_time_in_nanoseconds"]
             .as_str()
@@ -135,7 +135,7 @@ async fn usage_is_counted_for_its_owner() {
             );
         }
     }
-    // One function's use is not another's.
+    // The usage of one function is separate from that of others.
     let other = server.upload(modules::hello()).await;
     assert_eq!(invocations(&joey, &other).await, 0);
 }

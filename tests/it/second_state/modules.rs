@@ -1,12 +1,12 @@
-//! Modules in the shape of 2020, as text: the tests of its API do not wait for a compiler of guests.
+//! Modules in the shape of 2020, as text, so that the tests of its API need no compiled guests.
 //!
 //! A function takes the address of its result, then pointer and length of each text, which the host got from
 //! `__wbindgen_malloc`.
 
 use iof_tests::guests::wat;
 
-/// The heap and what the functions need; imports come before, functions after. Everything below 64 KiB is free for
-/// fixed data.
+/// The heap and the helpers of the functions, between imports and functions. The memory below 64 KiB is free for fixed
+/// data.
 const HEAP: &str = r#"
   (memory (export "memory") 2)
   (global $top (mut i32) (i32.const 65536))
@@ -29,7 +29,8 @@ fn module(imports: &str, functions: &str) -> Vec<u8> {
     wat(&format!("(module {imports} {HEAP} {functions})"))
 }
 
-/// `say` puts `hello ` before its argument, `echo` returns it, `three` joins three with bars, `trap` traps.
+/// A module whose `say` puts `hello ` before its argument, `echo` returns it, `three` joins three with bars, `trap`
+/// traps.
 pub(crate) fn hello() -> Vec<u8> {
     module(
         "",
@@ -62,7 +63,7 @@ pub(crate) fn hello() -> Vec<u8> {
     )
 }
 
-/// `fixed` returns this text, whatever comes.
+/// A module whose `fixed` returns this text for any argument.
 pub(crate) fn fixed(text: &str) -> Vec<u8> {
     let data: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     let length = text.len();
@@ -76,19 +77,19 @@ pub(crate) fn fixed(text: &str) -> Vec<u8> {
     )
 }
 
-/// `only` returns `answer` if its argument is `wanted` to the byte, and traps otherwise.
-pub(crate) fn only(wanted: &str, answer: &str) -> Vec<u8> {
+/// A module whose `only` returns `answer` if its argument is exactly `expected`, and traps otherwise.
+pub(crate) fn only(expected: &str, answer: &str) -> Vec<u8> {
     let escape =
         |text: &str| -> String { text.bytes().map(|byte| format!("\\{byte:02x}")).collect() };
-    let (wanted_data, answer_data) = (escape(wanted), escape(answer));
-    let (wanted_length, answer_length) = (wanted.len(), answer.len());
+    let (expected_data, answer_data) = (escape(expected), escape(answer));
+    let (expected_length, answer_length) = (expected.len(), answer.len());
     module(
         "",
         &format!(
-            r#"(data (i32.const 1024) "{wanted_data}") (data (i32.const 8192) "{answer_data}")
+            r#"(data (i32.const 1024) "{expected_data}") (data (i32.const 8192) "{answer_data}")
   (func (export "only") (param $ret i32) (param $at i32) (param $length i32)
     (local $i i32)
-    (if (i32.ne (local.get $length) (i32.const {wanted_length})) (then unreachable))
+    (if (i32.ne (local.get $length) (i32.const {expected_length})) (then unreachable))
     (loop $next
       (if (i32.lt_u (local.get $i) (local.get $length)) (then
         (if (i32.ne (i32.load8_u (i32.add (local.get $at) (local.get $i)))
@@ -100,7 +101,7 @@ pub(crate) fn only(wanted: &str, answer: &str) -> Vec<u8> {
     )
 }
 
-/// `state` returns the second of the program's arguments, where functions of 2020 find their state.
+/// A module whose `state` returns the second argument of the program, which is the state for functions of 2020.
 pub(crate) fn state() -> Vec<u8> {
     module(
         r#"(import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
@@ -118,7 +119,7 @@ pub(crate) fn state() -> Vec<u8> {
     )
 }
 
-/// `version` returns this number as text of six digits; `slow` does so after that many milliseconds.
+/// A module whose `version` returns this number as a text of six digits; `slow` does so after that many milliseconds.
 pub(crate) fn version(number: u32, milliseconds: u32) -> Vec<u8> {
     let nanoseconds = u64::from(milliseconds) * 1_000_000;
     module(
@@ -145,7 +146,7 @@ pub(crate) fn legacy_sha256(module: &[u8]) -> String {
     format!("0x{hex}")
 }
 
-/// `0,97,115,109`, as the original kept a module.
+/// A module in the form in which the original stored it: `0,97,115,109`.
 pub(crate) fn decimal(module: &[u8]) -> String {
     let numbers: Vec<String> = module.iter().map(u8::to_string).collect();
     numbers.join(",")

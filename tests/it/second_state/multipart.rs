@@ -43,7 +43,7 @@ pub(super) fn assert_refused(answer: &Answer, status: u16, fault: &str) {
     assert_eq!(answer.json()["fault"], fault);
 }
 
-/// What the original's own test expects, from a module that a compiler made.
+/// The result that a test of the original expects, from a compiled module.
 #[tokio::test]
 async fn three_texts_become_three_arguments() {
     let server = Server::start("").await;
@@ -66,23 +66,23 @@ async fn three_texts_become_three_arguments() {
 }
 
 #[tokio::test]
-async fn the_number_behind_the_name_is_the_place() {
+async fn the_number_after_the_name_is_the_index() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let cases: [(&[&str], &str); 12] = [
         (&["input_1", "input_2", "input_3"], "a|b|c"),
         (&["input_3", "input_1", "input_2"], "b|c|a"),
         (&["x_2", "yy_y_3", "_1"], "c|a|b"),
-        // There are no gaps, and what is missing at the end is empty.
+        // There are no gaps, and missing arguments at the end are empty.
         (&["input_1", "input_3"], "a|b|"),
         (&["input_3"], "a||"),
         (&["input_1", "input_2"], "a|b|"),
-        // What is not a number comes behind those, as texts are sorted.
+        // Names without a number come after those, in the order of texts.
         (&["x", "y", "z"], "a|b|c"),
         (&["input_c", "input_a", "input_b"], "b|c|a"),
         (&["x", "input_1", "y"], "b|a|c"),
         (&["input_2", "x", "y_z"], "a|b|c"),
-        // Of two for one place, the later one.
+        // Of two parts for one argument, the later one applies.
         (&["input_1", "other_1", "input_2"], "b|c|"),
         (&["input_1", "other_1", "input_1"], "b||"),
     ];
@@ -106,12 +106,12 @@ async fn the_number_behind_the_name_is_the_place() {
     );
 }
 
-/// A header, a body, and the argument or the refusal.
+/// Parts: a header, a body, and the argument or the refusal.
 type Head<'a> = (&'a str, &'a str, Result<&'a str, (u16, &'a str)>);
 
-/// A part says itself how it is to be read, and what it says is done or refused by name.
+/// The headers of a part decide how it is read, or are refused by name.
 #[tokio::test]
-async fn the_head_of_a_part_is_heeded() {
+async fn the_headers_of_a_part_are_respected() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let cases: [Head; 9] = [
@@ -165,7 +165,7 @@ async fn the_head_of_a_part_is_heeded() {
 }
 
 #[tokio::test]
-async fn texts_stay_as_they_are() {
+async fn texts_are_unchanged() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     for text in [
@@ -188,9 +188,9 @@ async fn texts_stay_as_they_are() {
     }
 }
 
-/// Any file that was no image ended the original.
+/// Any file other than an image crashed the original.
 #[tokio::test]
-async fn files_are_bytes_whatever_they_are() {
+async fn files_are_passed_as_bytes() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let text = b"just text".to_vec();
@@ -222,7 +222,7 @@ async fn files_are_bytes_whatever_they_are() {
         answer.body == [&b"before|"[..], &IMAGE, b"|after"].concat(),
         "{answer:?}"
     );
-    // A large one is everyday.
+    // Large files are common.
     let large = vec![0xfe; 5 << 20];
     let answer = post(
         &joey,
@@ -261,7 +261,7 @@ async fn a_part_can_be_fetched() {
         ("fetch_2", None, b"https://data.example.com/status/404"),
     ];
     let answer = post(&joey, function.id, "three", &parts).await;
-    // What the object answers is quoted once more than what the URL answers.
+    // The response of a request object is quoted once more than that of a URL.
     assert_eq!(answer.text(), r#"one|status 404|"{\"a\":1}""#, "{answer:?}");
     let image: [Part; 1] = [("fetch_1", None, b"https://data.example.com/image")];
     let answer = post(&joey, function.id, "echo/bytes", &image).await;
@@ -282,9 +282,9 @@ async fn a_part_can_be_fetched() {
     }
 }
 
-/// A small request must not make the server hold what many large ones could not.
+/// A small request must not make the server hold more than large ones may.
 #[tokio::test]
-async fn what_parts_fetch_is_bounded_like_a_body() {
+async fn fetches_of_parts_are_limited_like_a_body() {
     let (_data, server, function, _folder) = outbound().await;
     let joey = Joey::http(&server);
     let url = b"https://data.example.com/size/15000000".to_vec();
@@ -320,7 +320,7 @@ async fn a_part_can_be_the_callback() {
         let answer = post(&joey, function.id, "three", &parts).await;
         assert_eq!(answer.json()["body"], "one|three|", "{name} {answer:?}");
     }
-    // It comes before what is stored, and an empty one cancels that.
+    // It takes precedence over the stored callback, and an empty one cancels that.
     let mut stored = callback.clone();
     stored["path"] = "/status/201".into();
     let put = joey

@@ -1,4 +1,4 @@
-//! Multipart bodies that are malformed or hostile: refused soon, by name.
+//! Malformed and hostile multipart bodies, which are refused quickly and by name.
 
 use super::multipart::{Part, assert_refused, hello, post, send};
 use crate::second_state::modules::form;
@@ -6,7 +6,7 @@ use iof_tests::{joey::Joey, upstream::binary};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_body_that_is_none_is_refused() {
+async fn a_malformed_body_is_refused() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let id = function.id;
@@ -23,7 +23,7 @@ async fn a_body_that_is_none_is_refused() {
             "multipart",
         );
     }
-    // Cut anywhere, it is not taken for the whole.
+    // A body that is cut anywhere is refused.
     for cut in (1..body.len() - 4).step_by(37) {
         assert_refused(
             &send(&joey, id, "three", &kind, &body[..cut]).await,
@@ -37,9 +37,9 @@ async fn a_body_that_is_none_is_refused() {
     );
 }
 
-/// What is hostile has a clear answer soon, and the server is well after it.
+/// A hostile body gets a clear answer quickly, and the server works afterwards.
 #[tokio::test]
-async fn hostile_bodies_are_refused_in_no_time() {
+async fn hostile_bodies_are_refused_quickly() {
     let (server, function) = hello("").await;
     let joey = Joey::http(&server);
     let id = function.id;
@@ -67,7 +67,8 @@ async fn hostile_bodies_are_refused_in_no_time() {
         let clear = matches!(answer.fault(), "multipart" | "multipart-parts");
         assert!(clear && answer.http.as_u16() >= 400, "{answer:?}");
     }
-    // Numbers that no list of arguments has, or has twice: refused, or read as a name, but never reserved for.
+    // Numbers beyond any list of arguments, or repeated: refused or read as names, but memory is never reserved for
+    // them.
     for names in [
         &["input_4294967296"][..],
         &["input_4294967295", "input_1"],

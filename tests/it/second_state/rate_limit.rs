@@ -1,4 +1,4 @@
-//! `second_state.rate_limit`: requests of one address in a minute, with the headers and the words of 2020.
+//! `second_state.rate_limit`: requests of one address in a minute, with the headers and the texts of 2020.
 
 use iof_tests::{call::Answer, joey::Joey, server::Server};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ fn number(answer: &Answer, name: &str) -> u64 {
         .unwrap_or_else(|_| panic!("{name} is {value:?} in {answer:?}"))
 }
 
-/// Asks so often that the last one is refused, all within one window.
+/// Sends so many requests that the last one is refused, all within one window.
 async fn drain(joey: &Joey, limit: u64) -> Vec<Answer> {
     for _ in 0..3 {
         let mut answers = vec![];
@@ -23,7 +23,7 @@ async fn drain(joey: &Joey, limit: u64) -> Vec<Answer> {
             .iter()
             .map(|answer| number(answer, "x-ratelimit-reset"))
             .collect();
-        // A new minute may begin in the middle; then once more.
+        // A new minute may begin in the middle; the requests are then repeated.
         if resets.iter().all(|reset| reset.abs_diff(resets[0]) <= 1) {
             return answers;
         }
@@ -59,7 +59,7 @@ async fn one_more_than_the_limit_is_refused() {
     assert_eq!(refused.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(refused.header("x-content-type-options"), "nosniff");
     assert!(number(refused, "retry-after") <= 60);
-    // What a monitor asks is not counted, and not refused.
+    // The probes of a monitor are neither counted nor refused.
     for _ in 0..10 {
         assert_eq!(joey.get("/healthz").await.http.as_u16(), 200);
     }
@@ -91,7 +91,7 @@ async fn every_route_of_the_api_counts() {
 }
 
 #[tokio::test]
-async fn each_address_has_its_own() {
+async fn each_address_has_its_own_limit() {
     let server = Server::start("[second_state]\nrate_limit = 3\n").await;
     let joey = Joey::http(&server);
     assert_eq!(drain(&joey, 3).await[3].http.as_u16(), 429);
@@ -104,7 +104,7 @@ async fn each_address_has_its_own() {
         ),
         (200, 2)
     );
-    // Nobody is somebody else because he says so.
+    // A forwarded address of an untrusted sender is ignored.
     let claims = joey
         .call("GET", "/api/executables")
         .header("X-Forwarded-For", "192.0.2.1");
@@ -112,7 +112,7 @@ async fn each_address_has_its_own() {
 }
 
 #[tokio::test]
-async fn at_once_as_many_pass_as_one_after_the_other() {
+async fn concurrent_requests_have_the_same_limit() {
     let server = Server::start("[second_state]\nrate_limit = 20\n").await;
     let joey = Joey::http(&server);
     let mut passed = 0;
@@ -135,7 +135,7 @@ async fn at_once_as_many_pass_as_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn as_shipped_nothing_is_counted() {
+async fn by_default_nothing_is_limited() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     for _ in 0..150 {

@@ -1,4 +1,4 @@
-//! Crates as the articles of 2020 wrote them: copied, built by `iof build` without an edit, uploaded, called.
+//! Crates from the articles of 2020: copied, built by `iof build` without an edit, uploaded, called.
 
 use iof_tests::{
     call::Uploaded,
@@ -11,9 +11,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// One crate, in a folder of its own as an author has it, built.
+/// Builds one crate in a separate folder, as an author would.
 fn build(name: &str) -> Vec<u8> {
-    // Elsewhere: below a workspace, cargo would want it to be a member.
+    // Outside of the repository: below a workspace, cargo would require it to be a member.
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(name);
     copy(
@@ -21,7 +21,7 @@ fn build(name: &str) -> Vec<u8> {
         &folder,
     );
     let manifest = fs::read(folder.join("Cargo.toml")).unwrap();
-    // The articles had no lock; this one is for days on which the registry has something new.
+    // The articles had no lock file; this one makes the build independent of new releases.
     fs::copy(
         guests::root().join("tests/guests/era-2020/Cargo.lock"),
         folder.join("Cargo.lock"),
@@ -38,18 +38,18 @@ fn build(name: &str) -> Vec<u8> {
         .current_dir(&folder)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
     let built: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         fs::read(folder.join("Cargo.toml")).unwrap(),
         manifest,
-        "not an edit"
+        "the crate was edited"
     );
     assert_eq!(
         fs::read(folder.join("Cargo.lock")).unwrap(),
         lock,
-        "not an edit"
+        "the crate was edited"
     );
     fs::read(folder.join(built["module"].as_str().unwrap())).unwrap()
 }
@@ -136,7 +136,7 @@ async fn crates_of_2020_build_and_run_as_they_are() {
         "{}",
         wrong.header("iof-message")
     );
-    // By /v1 they have names and types as any other.
+    // In /v1 they have names and types like any other.
     let path = format!("/v1/functions/{}/call/same_u16", types.id);
     let named = server
         .answer(server.request("POST", &path).json(&json!({"value": 65535})))

@@ -1,4 +1,4 @@
-//! `PUT /api/update_wasm_binary`: a new module under the old number, in the middle of everything.
+//! `PUT /api/update_wasm_binary`: a new module under the same number, while calls run.
 
 use crate::second_state::modules;
 use iof_tests::{
@@ -45,7 +45,7 @@ async fn the_next_call_runs_the_new_module() {
         assert_eq!(done["wasm_sha256"], modules::legacy_sha256(&module));
         assert_eq!(version(&joey, function.id, "version").await, number);
     }
-    // Back to one that was there before.
+    // Back to an earlier module.
     assert_eq!(
         update(&joey, &function, modules::version(1, 0))
             .await
@@ -53,7 +53,7 @@ async fn the_next_call_runs_the_new_module() {
         200
     );
     assert_eq!(version(&joey, function.id, "version").await, 1);
-    // An answered update outlives everything.
+    // An acknowledged update survives a kill.
     assert_eq!(
         update(&joey, &function, modules::version(9, 0))
             .await
@@ -69,7 +69,7 @@ async fn the_next_call_runs_the_new_module() {
 }
 
 #[tokio::test]
-async fn calls_under_way_finish_on_the_old_module() {
+async fn calls_in_progress_finish_on_the_old_module() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::version(1, 1500)).await;
@@ -90,7 +90,7 @@ async fn calls_under_way_finish_on_the_old_module() {
 }
 
 #[tokio::test]
-async fn what_is_refused_changes_nothing() {
+async fn a_refused_update_changes_nothing() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::version(1, 0)).await;
@@ -166,10 +166,10 @@ async fn state_keys_and_description_stay() {
     assert_eq!(read.text(), "{\"wasm_description\":\"Hello\"}");
 }
 
-/// Fifty clients call while the module is replaced twelve times: each answer is of a module that was there during
+/// Fifty clients call while the module is replaced twelve times: each answer is that of a module that was active during
 /// the call, and none is an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_never_see_a_swap() {
+async fn clients_never_notice_an_update() {
     const LAST: u32 = 12;
     let server = Server::start("").await;
     let joey = Joey::http(&server);
@@ -206,9 +206,9 @@ async fn clients_never_see_a_swap() {
     assert_eq!(version(joey, id, "version").await, LAST);
 }
 
-/// Two updates at once: one of them is the module afterwards, and the digest says which.
+/// After two concurrent updates, one of them is the module, as the digest shows.
 #[tokio::test]
-async fn of_two_updates_at_once_one_is_last() {
+async fn one_of_two_concurrent_updates_is_the_last() {
     let server = Server::start("").await;
     let joey = Joey::http(&server);
     let function = server.upload(modules::version(1, 0)).await;
@@ -236,9 +236,9 @@ async fn of_two_updates_at_once_one_is_last() {
     );
 }
 
-/// A call that begins after a change was answered sees it, also when others load the function at that very moment.
+/// A call that begins after a change was acknowledged sees it, even if others load the function at that moment.
 #[tokio::test]
-async fn what_was_changed_is_seen_at_once_by_every_call() {
+async fn a_change_is_visible_at_once_to_every_call() {
     let server = Arc::new(Server::start("").await);
     let function = server.upload(modules::state()).await;
     let path = format!("/api/run/{}/state", function.id);

@@ -1,6 +1,7 @@
-//! Every route of the 2020 API with every answer that it has, as the clients of 2020 ask and to the byte.
+//! Every route of the 2020 API with all of its answers, to the byte, for requests of the clients of 2020.
 //!
-//! One walk, taken over HTTP and HTTPS, as curl and as Node, with true status lines, and by fifty clients at once.
+//! One walk through the routes, over HTTP and HTTPS, as curl and as Node, with true status lines, and by fifty clients
+//! at once.
 
 use crate::second_state::modules;
 use crate::second_state::walk_functions::{deletes, multipart, reads, runs, updates, uploads};
@@ -19,7 +20,7 @@ pub(crate) const OCTETS: &str = "application/octet-stream";
 /// A number that no function has.
 pub(crate) const NOBODY: u64 = 999_999;
 
-/// How an answer looks.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Look {
     /// JSON or text as Express sent it from a string, under 200.
@@ -28,7 +29,7 @@ pub(crate) enum Look {
     Octets,
     /// The two answers that were real JSON, under 200.
     Json,
-    /// Where the original hung or crashed: a true status line and `{"error":…,"fault":…}`.
+    /// An answer where the original hung or crashed: a true status line and `{"error":…,"fault":…}`.
     True,
 }
 
@@ -36,69 +37,69 @@ pub(crate) struct Walk<'a> {
     pub(crate) joey: &'a Joey,
     /// `second_state.status = "real"`.
     pub(crate) real: bool,
-    /// Nobody else is on the server.
+    /// True if no other client uses the server.
     pub(crate) alone: bool,
-    /// What this walker writes, and nobody else does.
+    /// A text that only this walker writes.
     pub(crate) name: String,
 }
 
 impl Walk<'_> {
-    /// The answer is exactly this; `status` is the true one.
+    /// Checks that the answer is exactly this; `status` is the true one.
     pub(crate) fn check(
         &self,
-        what: &str,
+        case: &str,
         answer: &Answer,
         truth: (u16, &str),
         look: Look,
         body: impl AsRef<[u8]>,
     ) {
         let (status, fault) = truth;
-        let what = format!("{} {what}: {answer:?} {}", self.name, answer.text());
+        let case = format!("{} {case}: {answer:?} {}", self.name, answer.text());
         let line = if self.real || look == Look::True {
             status
         } else {
             200
         };
-        assert_eq!(answer.http.as_u16(), line, "{what}");
-        assert_eq!((answer.status(), answer.fault()), (status, fault), "{what}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
+        assert_eq!(answer.http.as_u16(), line, "{case}");
+        assert_eq!((answer.status(), answer.fault()), (status, fault), "{case}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{case}");
         let content_type = match look {
             Look::Html => "text/html; charset=utf-8",
             Look::Octets => OCTETS,
             Look::Json | Look::True => "application/json; charset=utf-8",
         };
-        assert_eq!(answer.header("content-type"), content_type, "{what}");
+        assert_eq!(answer.header("content-type"), content_type, "{case}");
         if look == Look::True {
-            let said = answer.json();
-            let error = said["error"].as_str().unwrap_or_default();
-            assert!(!error.is_empty(), "{what}");
-            assert_eq!(said, json!({ "error": error, "fault": fault }), "{what}");
+            let json = answer.json();
+            let error = json["error"].as_str().unwrap_or_default();
+            assert!(!error.is_empty(), "{case}");
+            assert_eq!(json, json!({ "error": error, "fault": fault }), "{case}");
         } else {
             let body = body.as_ref();
             assert!(
                 answer.body == body,
-                "{what}\nis not\n{}",
+                "{case}\nis not\n{}",
                 String::from_utf8_lossy(body)
             );
         }
     }
 
-    pub(crate) async fn ok(&self, call: Call<'_>, what: &str, body: impl AsRef<[u8]>) {
-        self.check(what, &call.send().await, (200, ""), Look::Html, body);
+    pub(crate) async fn ok(&self, call: Call<'_>, case: &str, body: impl AsRef<[u8]>) {
+        self.check(case, &call.send().await, (200, ""), Look::Html, body);
     }
 
     pub(crate) async fn no(
         &self,
         call: Call<'_>,
-        what: &str,
+        case: &str,
         truth: (u16, &str),
         body: impl AsRef<[u8]>,
     ) {
-        self.check(what, &call.send().await, truth, Look::Html, body);
+        self.check(case, &call.send().await, truth, Look::Html, body);
     }
 
-    pub(crate) async fn hung(&self, call: Call<'_>, what: &str, truth: (u16, &str)) {
-        self.check(what, &call.send().await, truth, Look::True, "");
+    pub(crate) async fn hung(&self, call: Call<'_>, case: &str, truth: (u16, &str)) {
+        self.check(case, &call.send().await, truth, Look::True, "");
     }
 
     pub(crate) fn call(&self, method: &str, path: String) -> Call<'_> {
@@ -136,7 +137,7 @@ pub(crate) fn is_uuid(text: &str) -> bool {
         })
 }
 
-/// All of it; leaves nothing behind.
+/// Walks through all routes, and leaves nothing behind.
 async fn walk(joey: &Joey, real: bool, alone: bool, name: &str) {
     let walk = Walk {
         joey,
@@ -177,7 +178,7 @@ async fn walk(joey: &Joey, real: bool, alone: bool, name: &str) {
     deletes(&walk, &private).await;
 }
 
-/// What is no route, and what browsers ask first.
+/// Unknown routes, and the preflights of browsers.
 async fn elsewhere(walk: &Walk<'_>) {
     for (method, path) in [
         ("GET", "/api/nope"),
@@ -220,15 +221,15 @@ async fn every_route_answers_as_in_2020_over_https() {
 }
 
 #[tokio::test]
-async fn with_real_statuses_the_line_says_what_the_header_says() {
+async fn with_real_statuses_the_status_line_matches_the_header() {
     let server = Server::start("[second_state]\nstatus = \"real\"\n").await;
     walk(&Joey::http(&server), true, true, "a walker").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_clients_at_once_see_their_own_functions_alone() {
+async fn fifty_concurrent_clients_see_only_their_own_functions() {
     let server = Server::builder().tls().start().await;
-    // Compiled once, so that fifty do not wait for fifty compiles of the same.
+    // Compiled once, so that fifty clients do not wait for fifty compiles of the same module.
     server.upload(modules::hello()).await;
     let walks = (0..50).map(|n| {
         let joey = match n % 2 {
@@ -245,9 +246,9 @@ async fn fifty_clients_at_once_see_their_own_functions_alone() {
     futures::future::join_all(walks).await;
 }
 
-/// The original's own test asks like this. RFC 3986 has no bare quote in a query; Node sends it as it is written.
+/// A test of the original sends this. RFC 3986 does not allow a bare quote in a query; Node sends it as written.
 #[tokio::test]
-async fn a_filter_is_taken_with_the_bare_quotes_that_clients_send() {
+async fn a_filter_is_accepted_with_the_bare_quotes_of_clients() {
     let server = Server::start("").await;
     for manner in [Manner::Curl, Manner::Node] {
         let joey = Joey::http(&server).like(manner);

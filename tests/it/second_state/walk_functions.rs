@@ -17,32 +17,32 @@ pub(crate) async fn uploads(walk: &Walk<'_>, module: &[u8]) -> Uploaded {
     let original = format!(
         r#"{{"wasm_id":{id},"wasm_sha256":"{sha256}","SSVM_Usage_Key":"{NIL}","SSVM_Admin_Key":"{key}""#
     );
-    // What is ours comes behind.
+    // Our own fields come last.
     let rest = answer.text().strip_prefix(&original).map(str::to_owned);
     let rest = rest.unwrap_or_else(|| panic!("{} does not begin as {original}", answer.text()));
     assert!(rest == "}" || rest.starts_with(",\"iof_"), "{rest}");
     walk.check("an upload", &answer, (200, ""), Look::Html, answer.text());
     for yes in ["true", "True"] {
-        let made = walk
+        let created = walk
             .upload(module)
             .header("SSVM_Create_Usage_Key", yes)
             .send()
             .await
             .json();
         assert!(
-            is_uuid(made["SSVM_Usage_Key"].as_str().unwrap()),
-            "{yes}: {made}"
+            is_uuid(created["SSVM_Usage_Key"].as_str().unwrap()),
+            "{yes}: {created}"
         );
-        drop_it(walk, &made).await;
+        drop_it(walk, &created).await;
     }
-    let made = walk
+    let created = walk
         .upload(module)
         .header("SSVM_Create_Usage_Key", "TRUE")
         .send()
         .await
         .json();
-    assert_eq!(made["SSVM_Usage_Key"], NIL, "neither of the two words");
-    drop_it(walk, &made).await;
+    assert_eq!(created["SSVM_Usage_Key"], NIL, "neither of the two words");
+    drop_it(walk, &created).await;
 
     walk.no(walk.upload(b""), "nothing", (400, "not-wasm"), BLANK)
         .await;
@@ -60,18 +60,21 @@ pub(crate) async fn uploads(walk: &Walk<'_>, module: &[u8]) -> Uploaded {
     }
 }
 
-async fn drop_it(walk: &Walk<'_>, made: &Value) {
-    let call = walk.call("DELETE", format!("/api/executables/{}", made["wasm_id"]));
-    call.header("SSVM_Admin_Key", made["SSVM_Admin_Key"].as_str().unwrap())
-        .send()
-        .await;
+async fn drop_it(walk: &Walk<'_>, created: &Value) {
+    let call = walk.call("DELETE", format!("/api/executables/{}", created["wasm_id"]));
+    call.header(
+        "SSVM_Admin_Key",
+        created["SSVM_Admin_Key"].as_str().unwrap(),
+    )
+    .send()
+    .await;
 }
 
 pub(crate) async fn reads(walk: &Walk<'_>, public: &Uploaded, module: &[u8]) {
     let id = public.id;
     let listed = walk.joey.get("/api/executables").await;
     if walk.alone {
-        // The private one and those that are gone again have taken numbers too.
+        // The private function and the deleted ones have taken numbers, too.
         let expected = format!(r#"[{{"wasm_id":{id}}},{{"wasm_id":{}}}]"#, id + 4);
         walk.check("the list", &listed, (200, ""), Look::Html, expected);
     } else {
@@ -112,7 +115,7 @@ pub(crate) async fn reads(walk: &Walk<'_>, public: &Uploaded, module: &[u8]) {
         ("total_gas_consumed", Some("0")),
         ("total_invocations", Some("0")),
         ("full_usage_report", Some("{}")),
-        // Without a call the original had no answer to this one.
+        // Without a call the original never answered this.
         ("latest_execution_time_in_nanoseconds", None),
     ] {
         let call = walk.filter("executables", id, &format!("[\"{filter}\"]"));
@@ -140,8 +143,8 @@ pub(crate) async fn reads(walk: &Walk<'_>, public: &Uploaded, module: &[u8]) {
     )
     .await;
     let nobody = walk.call("GET", format!("/api/executables/{NOBODY}"));
-    let gone = error(&format!("wasm_id of {NOBODY} does not exist"));
-    walk.no(nobody, "nobody", (404, "no-such-function"), gone)
+    let missing = error(&format!("wasm_id of {NOBODY} does not exist"));
+    walk.no(nobody, "nobody", (404, "no-such-function"), missing)
         .await;
 }
 
@@ -185,12 +188,12 @@ pub(crate) async fn runs(walk: &Walk<'_>, public: &Uploaded, private: &Uploaded)
         .body("1");
     walk.hung(scalar, "a scalar", (400, "json")).await;
     for path in ["say", "say/bytes"] {
-        let gone = format!("{NOBODY} does not exist");
+        let missing = format!("{NOBODY} does not exist");
         walk.no(
             run(NOBODY, path).body("x"),
             path,
             (404, "no-such-function"),
-            gone,
+            missing,
         )
         .await;
     }
@@ -238,16 +241,16 @@ pub(crate) async fn multipart(walk: &Walk<'_>, public: &Uploaded, private: &Uplo
         Look::Octets,
         &joined,
     );
-    // One text is what this one takes.
+    // This export takes one text.
     let misfit = post(public.id, "trap");
     walk.no(misfit, "multipart misfit", (400, "arguments"), FAILED)
         .await;
-    let gone = format!("{NOBODY} does not exist");
+    let missing = format!("{NOBODY} does not exist");
     walk.no(
         post(NOBODY, "three"),
         "multipart nobody",
         (404, "no-such-function"),
-        gone,
+        missing,
     )
     .await;
     let wrong = error(&format!(
@@ -314,10 +317,15 @@ pub(crate) async fn updates(walk: &Walk<'_>, public: &Uploaded) {
         BLANK,
     )
     .await;
-    let gone = error(&format!("wasm_id of {NOBODY} does not exist"));
+    let missing = error(&format!("wasm_id of {NOBODY} does not exist"));
     let call = put(NOBODY, key, OCTETS, &module);
-    walk.no(call, "a module for nobody", (404, "no-such-function"), gone)
-        .await;
+    walk.no(
+        call,
+        "a module for a missing function",
+        (404, "no-such-function"),
+        missing,
+    )
+    .await;
 }
 
 pub(crate) async fn deletes(walk: &Walk<'_>, uploaded: &Uploaded) {
@@ -330,10 +338,10 @@ pub(crate) async fn deletes(walk: &Walk<'_>, uploaded: &Uploaded) {
     walk.no(delete(NIL), "another's function", (403, "admin-key"), wrong)
         .await;
     let done = format!("{{\"wasm_id\":\"{id}\"}}");
-    walk.ok(delete(&uploaded.admin_key), "a function goes", done)
+    walk.ok(delete(&uploaded.admin_key), "a function is deleted", done)
         .await;
-    let gone = error(&format!("wasm_id of {id} does not exist"));
+    let missing = error(&format!("wasm_id of {id} does not exist"));
     let again = delete(&uploaded.admin_key);
-    walk.no(again, "it is gone", (404, "no-such-function"), gone)
+    walk.no(again, "it is deleted", (404, "no-such-function"), missing)
         .await;
 }

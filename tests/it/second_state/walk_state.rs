@@ -42,17 +42,22 @@ pub(crate) async fn states(walk: &Walk<'_>, public: &Uploaded, private: &Uploade
         format!("the state of {}", walk.name),
     )
     .await;
-    let gone = format!("{NOBODY} does not exist");
+    let missing = format!("{NOBODY} does not exist");
     walk.no(
         get(NOBODY),
         "nobody's state",
         (404, "no-such-function"),
-        &gone,
+        &missing,
     )
     .await;
     let call = put(NOBODY, &public.admin_key, "text/plain");
-    walk.no(call, "a state for nobody", (404, "no-such-function"), &gone)
-        .await;
+    walk.no(
+        call,
+        "a state for a missing function",
+        (404, "no-such-function"),
+        &missing,
+    )
+    .await;
     let wrong = error(&format!(
         "Wrong usage key ... {} can not be accessed.",
         private.id
@@ -97,9 +102,10 @@ pub(crate) async fn callbacks(walk: &Walk<'_>, public: &Uploaded) {
     )
     .await;
     let call = walk.filter("executables", id, "[\"wasm_callback_object\"]");
-    let kept = call.send().await.json();
-    let kept: Value = serde_json::from_str(kept["wasm_callback_object"].as_str().unwrap()).unwrap();
-    assert_eq!(kept, object, "a callback is read as a text");
+    let stored = call.send().await.json();
+    let stored: Value =
+        serde_json::from_str(stored["wasm_callback_object"].as_str().unwrap()).unwrap();
+    assert_eq!(stored, object, "a callback is read as a text");
     let wrong = error(&format!("Wrong Admin key ... {id} can not be accessed."));
     walk.no(
         put(id, NIL, json, &object_text),
@@ -131,13 +137,13 @@ pub(crate) async fn callbacks(walk: &Walk<'_>, public: &Uploaded) {
         refused,
     )
     .await;
-    let gone = error(&format!("{NOBODY} does not exist"));
+    let missing = error(&format!("{NOBODY} does not exist"));
     let call = put(NOBODY, key, json, &object_text);
     walk.no(
         call,
-        "a callback of nobody",
+        "a callback of a missing function",
         (404, "no-such-function"),
-        gone,
+        missing,
     )
     .await;
     walk.ok(put(id, key, json, "{}"), "no callback", id.to_string())
@@ -159,7 +165,7 @@ pub(crate) async fn keys(walk: &Walk<'_>, public: &Uploaded) {
     for method in ["PUT", "DELETE"] {
         walk.no(call(method, id, NIL), method, (403, "admin-key"), &wrong)
             .await;
-        // The original ended here.
+        // The original crashed here.
         let nobody = call(method, NOBODY, &public.admin_key);
         walk.hung(nobody, method, (404, "no-such-function")).await;
     }
@@ -172,15 +178,15 @@ pub(crate) async fn ephemeral(walk: &Walk<'_>) {
     let (name, json) = (&walk.name, "application/json");
     let call = |method: &str, key: &str| walk.call(method, format!("/api/ephemeral_storage{key}"));
     let value = format!("{{\"asdf\":\"{name}\"}}");
-    let made = call("POST", "")
+    let created = call("POST", "")
         .header("Content-Type", json)
         .body(&value)
         .send()
         .await;
-    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let key = created.json()["key"].as_str().unwrap().to_owned();
     assert!(is_uuid(&key), "{key}");
     let keyed = format!("{{\"key\":\"{key}\"}}");
-    walk.check("a value", &made, (200, ""), Look::Html, &keyed);
+    walk.check("a value", &created, (200, ""), Look::Html, &keyed);
     let at = format!("/{key}");
     walk.ok(
         call("GET", &at),
@@ -206,8 +212,11 @@ pub(crate) async fn ephemeral(walk: &Walk<'_>) {
         walk.no(typed, method, (415, "content-type"), &mime).await;
     }
     walk.ok(call("DELETE", &at), "no value", &keyed).await;
-    let gone = call("GET", &at).send().await;
-    assert_eq!((gone.text(), gone.status()), (error("Key not found"), 404));
+    let missing = call("GET", &at).send().await;
+    assert_eq!(
+        (missing.text(), missing.status()),
+        (error("Key not found"), 404)
+    );
 }
 
 pub(crate) async fn log(walk: &Walk<'_>, public: &Uploaded) {
@@ -230,12 +239,12 @@ pub(crate) async fn log(walk: &Walk<'_>, public: &Uploaded) {
     let bare = walk.call("GET", format!("/api/log/{id}"));
     walk.no(bare, "a log without a key", (403, "admin-key"), wrong)
         .await;
-    let gone = error(&format!("wasm_id of {NOBODY} does not exist"));
+    let missing = error(&format!("wasm_id of {NOBODY} does not exist"));
     walk.no(
         call(NOBODY, NIL),
         "nobody's log",
         (404, "no-such-function"),
-        gone,
+        missing,
     )
     .await;
     let filter = |names: &str| {

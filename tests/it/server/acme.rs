@@ -19,7 +19,7 @@ use tokio_rustls::TlsConnector;
 
 const NAME: &str = "functions.iof.test";
 
-/// An authority, and where it is asked.
+/// An authority and its address.
 struct Pebble {
     child: Child,
     directory: String,
@@ -31,7 +31,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Starts one that validates names at `port` of what `dns` says.
+/// Starts an authority that validates names at `port` of the addresses that `dns` answers.
 async fn pebble(home: &Path, dns: &Dns, port: u16) -> Pebble {
     let identity = Identity::new(&["localhost"]);
     for (name, pem) in [
@@ -56,7 +56,7 @@ async fn pebble(home: &Path, dns: &Dns, port: u16) -> Pebble {
         .arg("-config")
         .arg(file)
         .args(["-dnsserver", &dns.address()])
-        // It waits some seconds otherwise, as an authority does.
+        // Without this variable it waits some seconds, like a real authority.
         .env("PEBBLE_VA_NOSLEEP", "1")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -82,11 +82,11 @@ async fn root(home: &Path, pebble: &Pebble) -> String {
         "1",
         "--cacert",
     ]);
-    let said = curl.arg(home.join("ca.pem")).arg(url).output().await;
-    String::from_utf8(said.unwrap().stdout).unwrap()
+    let printed = curl.arg(home.join("ca.pem")).arg(url).output().await;
+    String::from_utf8(printed.unwrap().stdout).unwrap()
 }
 
-/// What `/healthz` answers over TLS to who believes `root` only.
+/// The answer of `/healthz` over TLS for a client that trusts only `root`.
 async fn health(port: u16, root: &str) -> Result<String, String> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await;
     let config = client_config(root, &[b"http/1.1"]);
@@ -140,7 +140,7 @@ async fn a_certificate_is_ordered_and_kept() {
         0o700
     );
 
-    // The next start needs no authority.
+    // The next start does not need the authority.
     pebble.child.kill().await.unwrap();
     assert!(server.stop().await.success());
     let server = server.restart().await;
@@ -155,7 +155,7 @@ async fn a_certificate_is_ordered_and_kept() {
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }
 
-/// Without a certificate no handshake succeeds; HTTP beside it is served, and the log says what is missing.
+/// Without a certificate no handshake succeeds; HTTP is still served, and the log names the problem.
 #[tokio::test]
 async fn an_authority_that_cannot_be_reached_is_named() {
     let port = free_port();
@@ -178,8 +178,8 @@ async fn an_authority_that_cannot_be_reached_is_named() {
 }
 
 #[tokio::test]
-async fn what_no_authority_would_certify_is_refused() {
-    for (settings, said) in [
+async fn names_that_cannot_be_certified_are_refused() {
+    for (settings, output) in [
         (
             "names = [\"*.iof.test\"]",
             "This challenge is for single names",
@@ -209,7 +209,7 @@ async fn what_no_authority_would_certify_is_refused() {
     ] {
         let config = format!("[tls]\nlisten = \"127.0.0.1:0\"\n[tls.acme]\n{settings}\n");
         let refused = Server::builder().config(config).refused().await;
-        assert!(refused.log.contains(said), "{settings}: {}", refused.log);
+        assert!(refused.log.contains(output), "{settings}: {}", refused.log);
     }
     let nowhere = "[tls.acme]\nnames = [\"iof.test\"]\n";
     let refused = Server::builder().config(nowhere).refused().await;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A Prometheus of Debian's package, with its data in a folder that is removed with it.
+/// A Prometheus of Debian's package, with its data in a folder that is removed at the end.
 struct Prometheus {
     child: Child,
     url: String,
@@ -26,7 +26,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `metrics` four times a second and evaluates `rules` as often.
+    /// Starts a Prometheus that scrapes `metrics` and evaluates `rules` four times a second.
     fn start(metrics: &str, rules: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = metrics.trim_start_matches("http://");
@@ -93,7 +93,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 
-/// The rules, for a test that cannot wait for minutes.
+/// The rules with shorter times, for a test that cannot wait for minutes.
 fn quick() -> String {
     let rules = read("deploy/prometheus/iof.rules.yml");
     let rules = Regex::new(r"for: \d+m")
@@ -143,9 +143,9 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
             .current_dir(Path::new(&folder))
             .output()
             .expect("promtool of Debian's prometheus");
-        let said = String::from_utf8_lossy(&ran.stdout);
+        let printed = String::from_utf8_lossy(&ran.stdout);
         let errors = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{said}{errors}");
+        assert!(ran.status.success(), "{printed}{errors}");
     }
     // Each alert has a test in which it fires.
     let alert = Regex::new(r"(?m)^ +- alert: (\w+)$").unwrap();
@@ -180,7 +180,7 @@ async fn alerts_fire_on_planted_faults() {
         .upload(wat(r#"(module (func (export "go") unreachable))"#))
         .await
         .id;
-    // Calls go on until the alert fires: a rate needs two scrapes that differ.
+    // Calls continue until the alert fires, because a rate needs two different scrapes.
     let load = async {
         loop {
             server.run(hello, "say", "x").await;
@@ -205,15 +205,15 @@ async fn alerts_fire_on_planted_faults() {
     }
 
     let dashboard: Value = serde_json::from_str(&read("deploy/grafana/iof.json")).unwrap();
-    let mut answered = 0;
+    let mut nonempty = 0;
     for expression in expressions(&dashboard) {
         let data = prometheus.get("query", &[("query", &expression)]).await;
         let rows = data.unwrap()["result"].as_array().unwrap().len();
-        answered += usize::from(rows > 0);
+        nonempty += usize::from(rows > 0);
     }
     assert!(
-        answered >= 20,
-        "{answered} expressions of the dashboard have an answer"
+        nonempty >= 20,
+        "{nonempty} expressions of the dashboard have an answer"
     );
 
     server.stop().await;

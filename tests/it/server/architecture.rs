@@ -7,13 +7,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()
 }
 
 #[test]
-fn the_life_of_a_call_names_what_is_there() {
+fn the_life_of_a_call_names_existing_functions() {
     let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
     let life = page.split("## The life of a call").nth(1).unwrap();
     let life = life.split("\n## ").next().unwrap();

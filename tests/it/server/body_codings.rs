@@ -1,4 +1,4 @@
-//! Each header that says how a body is encoded is obeyed, or refused by name; a body is never misread.
+//! Each header about the encoding of a body is respected, or refused by name; a body is never misread.
 
 use crate::second_state::modules;
 use crate::server::json_bodies::peak;
@@ -46,8 +46,7 @@ const TEXT: (&str, &str) = ("Content-Type", "text/plain");
 const OCTETS: (&str, &str) = ("Content-Type", "application/octet-stream");
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-/// What the original's own parsers made of it: what the function gets, or a status.
-/// Headers, a body, and the argument that the function gets, or a status.
+/// Headers, a body, and the result of the original's parsers: the argument that the function gets, or a status.
 type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, Result<&'a str, u16>);
 /// Method, path, headers, body and status.
 type Route<'a> = (&'a str, String, Vec<(&'a str, &'a str)>, Vec<u8>, u16);
@@ -167,7 +166,7 @@ async fn a_body_is_read_as_the_original_read_it() {
     }
 }
 
-/// On every route that takes a body.
+/// The same for every route that takes a body.
 #[tokio::test]
 async fn no_route_takes_a_coding_for_a_body() {
     let folder = tempfile::tempdir().unwrap();
@@ -287,7 +286,7 @@ async fn no_route_takes_a_coding_for_a_body() {
     }
     let state = server.get(&format!("/api/state/{id}")).await;
     assert_eq!(state.text(), "state");
-    // Our own API takes UTF-8.
+    // Our own API accepts only UTF-8.
     let charset = [("Content-Type", "text/plain; charset=utf-16"), bearer];
     for (method, path) in [
         ("POST", format!("/v1/functions/{id}/call/echo")),
@@ -312,7 +311,7 @@ async fn no_route_takes_a_coding_for_a_body() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_bounded() {
+async fn a_decompression_bomb_is_limited() {
     let (server, function) = hello("[server]\nrequest_body = \"1MiB\"\n").await;
     let bomb = gzip(&vec![b'x'; 100 << 20]);
     assert!(bomb.len() < 200 << 10);
@@ -328,7 +327,7 @@ async fn a_bomb_is_bounded() {
     }
     let took = peak(&server) - before;
     assert!(took < 48 << 20, "{} MiB", took >> 20);
-    // What comes out counts for the memory of bodies.
+    // The decoded bytes count toward the memory of bodies.
     let (server, function) = hello("[server]\nbody_memory = \"1MiB\"\n").await;
     let path = format!("/api/run/{}/echo", function.id);
     let headers = [TEXT, ("Content-Encoding", "gzip")];
@@ -341,7 +340,7 @@ async fn a_bomb_is_bounded() {
     );
 }
 
-/// No client library sends this.
+/// Such requests do not come from client libraries.
 #[tokio::test]
 async fn a_transfer_coding_is_chunked_or_refused() {
     let (server, function) = hello("").await;

@@ -1,4 +1,4 @@
-//! A user's view: the page in Chromium, from a separate web server, calling the function across origins.
+//! The view of a user: a page in Chromium, from a separate web server, calls a function across origins.
 
 use std::{process::Stdio, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{process::Command, time::timeout};
 
 const TOKEN: &str = "SG.the-right-one";
 
-/// Runs one of `tests/browser`, which has to find what it looks for.
+/// Runs a script of `tests/browser`, which must succeed.
 pub(crate) async fn browse(server: &Server, script: &str, arguments: &[String]) {
     let script = Command::new("node")
         .arg(root().join("tests/browser").join(script))
@@ -22,7 +22,7 @@ pub(crate) async fn browse(server: &Server, script: &str, arguments: &[String]) 
         .output();
     let output = timeout(Duration::from_secs(120), script)
         .await
-        .expect("the browser takes no two minutes")
+        .expect("the browser finishes within two minutes")
         .expect("node runs; `cargo xtask test` installs what the browser test needs");
     assert!(
         output.status.success(),
@@ -59,7 +59,7 @@ async fn the_page_sends_a_mail() {
     assert_eq!(mail.seen(), ["POST 202", "POST 401"]);
 }
 
-/// The operator's server adds the token: who opens the page has none, and is asked for none.
+/// The operator's server adds the token: the user of the page needs none.
 #[tokio::test]
 async fn the_page_sends_a_mail_without_a_token() {
     let folder = tempfile::tempdir().unwrap();
@@ -78,7 +78,7 @@ async fn the_page_sends_a_mail_without_a_token() {
 }
 
 #[tokio::test]
-async fn the_page_tells_digits_apart() {
+async fn the_page_recognises_digits() {
     let example = root().join("examples/pictures");
     let settings = tokio::fs::read_to_string(example.join("iof.toml"))
         .await
@@ -100,7 +100,7 @@ async fn the_page_tells_digits_apart() {
     browse(&server, "pictures.mjs", &arguments).await;
 }
 
-/// Public and private functions, and one of 2020, from the pages that their server makes for them.
+/// Calls public and private functions, and one of 2020, from their pages on the server.
 pub(crate) async fn calls_from_pages(server: &Server, origin: &str) {
     let folder = tempfile::tempdir().unwrap();
     let picture = folder.path().join("a 'picture'.png");
@@ -128,9 +128,9 @@ async fn the_page_of_a_function_calls_it() {
     calls_from_pages(&server, &server.url).await;
 }
 
-/// More than one page of functions, and a private one, on a server that lists them to everybody, and on one that does not.
+/// More functions than one page of the list has, one of them private, on servers with and without a public list.
 #[tokio::test]
-async fn the_page_of_a_server_shows_what_its_reader_may_see() {
+async fn the_page_of_a_server_shows_only_what_its_reader_may_see() {
     const KEY: &str = "a key of the server's";
     let module = iof_tests::guests::wat("(module (func (export \"f\")))");
     for keyed in [false, true] {
@@ -144,10 +144,10 @@ async fn the_page_of_a_server_shows_what_its_reader_may_see() {
             .collect();
         names.insert(20, "hidden&private=true".to_owned());
         for name in names {
-            let made = server
+            let created = server
                 .try_deploy_named(&name, KEY, module.clone(), "")
                 .await;
-            assert_eq!(made.http, 201, "{}", made.text());
+            assert_eq!(created.http, 201, "{}", created.text());
         }
         let key = if keyed { KEY } else { "" };
         let arguments = [&server.url, "hidden", key, &keyed.to_string()].map(str::to_owned);

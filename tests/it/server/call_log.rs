@@ -1,4 +1,4 @@
-//! The log of calls under load: waiting rows are bounded, drops are reported, counts are right, and a stop is quick.
+//! The log of calls under load: waiting rows are limited, drops are reported, counts are right, and a stop is quick.
 
 use futures::StreamExt;
 use iof_tests::{call::Uploaded, guests::guest, server::Server};
@@ -26,7 +26,7 @@ async fn logs(server: &Server, function: &Uploaded) -> Value {
     server.read_as(function, &path).await
 }
 
-/// The calls that were counted, those in the log, and those that were dropped.
+/// The numbers of calls that were counted, that are in the log, and that were dropped.
 async fn kept(server: &Server, function: &Uploaded) -> (u64, u64, u64) {
     let path = format!("/v1/functions/{}/usage", function.id);
     let usage = server.read_as(function, &path).await;
@@ -39,19 +39,21 @@ async fn kept(server: &Server, function: &Uploaded) -> (u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn rows_without_room_are_dropped_and_said_and_counted() {
+async fn rows_without_room_are_dropped_reported_and_counted() {
     let server = Server::start("[server]\ncall_log_memory = \"0B\"\n").await;
     let functions = uploads(&server, 2).await;
     load(&server, &functions[..1], 30, "x").await;
     assert_eq!(kept(&server, &functions[0]).await, (30, 0, 30));
     assert_eq!(kept(&server, &functions[1]).await, (0, 0, 0));
     let log = server.log();
-    let said: Vec<_> = log
+    let logged: Vec<_> = log
         .lines()
         .filter(|line| line.contains("rows of the call log were dropped"))
         .collect();
     assert!(
-        said.len() == 1 && said[0].contains("WARN") && said[0].contains("server.call_log_memory"),
+        logged.len() == 1
+            && logged[0].contains("WARN")
+            && logged[0].contains("server.call_log_memory"),
         "once in ten seconds: {log}"
     );
 }
@@ -69,7 +71,7 @@ async fn every_call_is_in_the_log_or_dropped_and_all_are_counted() {
         dropped += without_room;
     }
     println!("{dropped} of 1200 were dropped");
-    // A function that is deleted while its calls wait is no error.
+    // It is not an error if a function is deleted while its calls wait.
     load(&server, &functions[..1], 20, "x").await;
     let delete = server
         .request("DELETE", &format!("/v1/functions/{}", functions[0].id))
@@ -85,7 +87,7 @@ async fn every_call_is_in_the_log_or_dropped_and_all_are_counted() {
     }
 }
 
-/// Each load of a function had a log of its own, and each row held the state of its load.
+/// Regression: each load of a function had a log of its own, and each row held the state of its load.
 #[tokio::test]
 async fn functions_that_are_loaded_again_and_again_take_no_more_memory() {
     let server = Server::start("[server]\nloaded_memory = \"64 KiB\"\n").await;

@@ -1,4 +1,4 @@
-//! Compile workers that stay: each module has its own limits, and a worker whose state is in doubt ends.
+//! Reused compile workers: each module has its own limits, and a worker in an uncertain state ends.
 
 use crate::server::uploads::bomb;
 use iof_tests::{
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 /// A limit that memory bombs reach, with one worker at a time.
 const LITTLE_MEMORY: &str = "[compile]\nparallel = 1\ncompile_memory = \"128MiB\"\n";
 
-/// A good module that no server has compiled before.
+/// A valid module that no server has compiled before.
 fn fresh(salt: u32) -> Vec<u8> {
     let salt = salt.to_le_bytes();
     [&guest("hello")[..], b"\0\x09\x04salt", &salt].concat()
 }
 
-/// The compile workers of a server that live.
+/// The running compile workers of a server.
 fn workers(server: &Server) -> Vec<i32> {
     let alive = |pid: i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -36,20 +36,20 @@ fn workers(server: &Server) -> Vec<i32> {
         .collect()
 }
 
-/// Start-up that writes so much that the snapshot has no room.
+/// A module whose start-up writes too much for a snapshot.
 fn memory_bomb() -> Vec<u8> {
     wat(r#"(module (memory (export "memory") 1600)
         (func $fill (memory.fill (i32.const 0) (i32.const 65) (i32.const 104857600)))
         (start $fill) (func (export "f")))"#)
 }
 
-/// Start-up without end, which costs core time and no upload.
+/// A module with endless start-up, which costs core time but does not fail the upload.
 fn endless() -> Vec<u8> {
     wat(r#"(module (func $spin (loop br 0)) (start $spin) (func (export "f")))"#)
 }
 
 #[tokio::test]
-async fn a_worker_serves_one_small_module_after_the_other() {
+async fn a_worker_compiles_several_small_modules() {
     let server = Server::start("[compile]\nparallel = 1\n").await;
     assert_eq!(workers(&server), [0i32; 0], "none before the first upload");
     let first = server.upload(fresh(0)).await.id;
@@ -62,7 +62,7 @@ async fn a_worker_serves_one_small_module_after_the_other() {
     }
     assert_eq!(server.run(first, "say", "x").await.text(), "hello x");
 
-    // What is refused, and what is large, leaves no worker to others.
+    // A refused or large module ends its worker.
     let refused = server
         .try_upload(wat(r#"(module (import "env" "launch" (func)))"#))
         .await;
@@ -95,7 +95,7 @@ async fn after_enough_modules_a_worker_is_replaced() {
 async fn each_module_has_the_memory_of_its_own_limit() {
     let server = Server::start(LITTLE_MEMORY).await;
     for round in 0..2 {
-        // Several good ones first: what they took does not count for the bombs.
+        // Several valid modules first, whose memory does not count for the bombs.
         for salt in 0..3 {
             server.upload(fresh(10 * round + salt)).await;
         }
@@ -111,7 +111,7 @@ async fn each_module_has_the_memory_of_its_own_limit() {
 #[tokio::test]
 async fn each_module_has_the_core_time_of_its_own_limit() {
     let server = Server::start("[compile]\nparallel = 1\ncompile_cpu = \"1s\"\n").await;
-    // Together more than one of them may take.
+    // Together they take more than one module may.
     for salt in 0..30 {
         server.upload(fresh(salt)).await;
     }
@@ -125,7 +125,7 @@ async fn each_module_has_the_core_time_of_its_own_limit() {
 }
 
 #[tokio::test]
-async fn neighbours_of_bombs_are_compiled_all_the_same() {
+async fn modules_beside_bombs_are_compiled() {
     let config = LITTLE_MEMORY.replace("parallel = 1", "parallel = 2");
     let server = Server::start(config).await;
     let bombs = futures::future::join_all((0..2).map(|_| server.try_upload(memory_bomb())));
@@ -143,7 +143,7 @@ async fn neighbours_of_bombs_are_compiled_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_costs_no_upload() {
+async fn a_killed_worker_fails_no_upload() {
     let server = Server::start("[compile]\nparallel = 1\n").await;
     for salt in 0..3 {
         server.upload(fresh(salt)).await;
@@ -163,7 +163,7 @@ async fn the_next_module_sees_nothing_of_the_one_before() {
         (func $fill (memory.fill (i32.const 0) (i32.const 65) (i32.const 262144)) (global.set $g (i32.const 1)))
         (start $fill) (func (export "f")))"#,
     );
-    // Notes at start-up what it finds, which its snapshot keeps, and traps in calls if that is anything.
+    // The module records at start-up what it finds, which its snapshot keeps, and traps in calls if it found anything.
     let look = wat(
         r#"(module (memory (export "memory") 4) (global $g (mut i32) (i32.const 0)) (global $at (mut i32) (i32.const 0))
         (func $look (loop $next

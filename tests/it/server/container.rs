@@ -1,7 +1,9 @@
-//! The image of deploy/Containerfile: its root is laid out as the file says, and the program runs in it, by chroot.
+//! The image of deploy/Containerfile: its root is laid out by the file's instructions, and the program runs in it, by
+//! chroot.
 //!
-//! Of the base, which no test fetches, stand in: this machine's libraries that the program needs (the test of releases
-//! holds that these are glibc and libgcc), the user `nonroot`, and what every runtime mounts (`/proc`, `/dev`, `/etc/resolv.conf`).
+//! The base image is not fetched. In its place are this machine's libraries that the program needs (the test of
+//! releases checks that these are glibc and libgcc), the user `nonroot`, and the mounts of every runtime (`/proc`,
+//! `/dev`, `/etc/resolv.conf`).
 
 use iof_tests::{
     guests::{root, wat},
@@ -24,7 +26,7 @@ use tokio::{
 const NONROOT: u32 = 65532;
 const KEY: &str = "a key of the operator's";
 
-/// The instructions of the file, comments left out.
+/// The instructions of the file, without comments.
 fn instructions() -> Vec<(String, String)> {
     let file = fs::read_to_string(root().join("deploy/Containerfile")).unwrap();
     let lines = file.lines().filter(|line| !line.starts_with('#'));
@@ -34,7 +36,7 @@ fn instructions() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The arguments of an instruction in the form of JSON.
+/// The arguments of an instruction in JSON form.
 fn words(of: &str) -> Vec<String> {
     let all = instructions();
     let (_, list) = all.iter().find(|(word, _)| word == of).unwrap();
@@ -104,13 +106,13 @@ async fn image(folder: &Path) -> PathBuf {
             copy(&image, &rest);
         }
     }
-    // The temporary folder is only of this user.
+    // The temporary folder is private to this user.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&image, fs::Permissions::from_mode(0o755)).unwrap();
     image
 }
 
-/// The program in the image, as its user.
+/// Starts the program in the image, as its user.
 fn start(image: &Path, args: &[String]) -> Child {
     let all = instructions();
     let of = |name: &str| all.iter().find(|(word, _)| word == name).unwrap().1.clone();
@@ -152,17 +154,17 @@ async fn the_image_of_the_container_file_serves() {
     }
     let folder = tempfile::tempdir().unwrap();
     let image = image(folder.path()).await;
-    let said = start(&image, &["--version".into()]);
-    let said = said.wait_with_output().await.unwrap();
+    let output = start(&image, &["--version".into()]);
+    let output = output.wait_with_output().await.unwrap();
     let version = format!("iof {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(
-        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&output.stdout),
         version,
         "{}",
-        String::from_utf8_lossy(&said.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
 
-    // On a free port in place of the one of the file.
+    // On a free port in place of the file's.
     let args = words("CMD").into_iter();
     let args: Vec<_> = args.map(|word| word.replace(":8080", ":0")).collect();
     let mut child = start(&image, &args);
@@ -175,8 +177,8 @@ async fn the_image_of_the_container_file_serves() {
         .rsplit_once(':')
         .filter(|_| line.starts_with("listening on "))
     else {
-        let said = child.wait_with_output().await.unwrap();
-        panic!("{line}{}", String::from_utf8_lossy(&said.stderr))
+        let output = child.wait_with_output().await.unwrap();
+        panic!("{line}{}", String::from_utf8_lossy(&output.stderr))
     };
     let url = format!("http://127.0.0.1:{}", port.1);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -191,7 +193,7 @@ async fn the_image_of_the_container_file_serves() {
     let call = client.post(format!("{url}/v1/functions/seven/call/which"));
     let called = call.send().await.unwrap();
     assert_eq!(called.text().await.unwrap(), "7");
-    // What it keeps is where the volume is, and its user's.
+    // Its data is in the volume, and belongs to its user.
     let data = within(&image, "/var/lib/iof");
     let volume = instructions()
         .into_iter()
@@ -200,7 +202,7 @@ async fn the_image_of_the_container_file_serves() {
     let owner =
         std::os::unix::fs::MetadataExt::uid(&fs::metadata(data.join("secrets.key")).unwrap());
     assert_eq!(owner, NONROOT);
-    // As the runtime stops it.
+    // Stopped like a runtime does.
     let signal = instructions()
         .into_iter()
         .find(|(word, _)| word == "STOPSIGNAL");

@@ -1,4 +1,4 @@
-//! What releases are made of: the unit is what systemd takes, and what `cargo xtask dist` packs installs and runs.
+//! Releases: systemd accepts the unit, and the packages of `cargo xtask dist` install and run.
 
 use iof_tests::{
     guests::root,
@@ -26,7 +26,7 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// The unit, of a program that is there.
+/// The unit, with the path of an existing program.
 fn unit(folder: &Path) -> PathBuf {
     let unit = fs::read_to_string(root().join("deploy/iof.service")).unwrap();
     let with = unit.replace("/usr/bin/iof", program().to_str().unwrap());
@@ -39,7 +39,7 @@ fn unit(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn systemd_takes_the_unit_and_finds_it_closed() {
+fn systemd_accepts_the_unit_and_rates_it_as_closed() {
     if !is_there("systemd-analyze") {
         return;
     }
@@ -48,7 +48,7 @@ fn systemd_takes_the_unit_and_finds_it_closed() {
     let verified = run(Command::new("systemd-analyze").arg("verify").arg(&unit));
     assert!(verified.status.success(), "{}", text(&verified));
     assert_eq!(text(&verified), "");
-    // 3.5 of 10: what is open beyond that, the unit says why.
+    // 3.5 of 10; the unit gives the reason for each remaining exposure.
     let security = run(Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--threshold=35"])
         .arg(&unit));
@@ -56,13 +56,13 @@ fn systemd_takes_the_unit_and_finds_it_closed() {
 }
 
 #[tokio::test]
-async fn the_settings_of_the_package_are_settings() {
+async fn the_settings_of_the_package_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(root().join("deploy/iof.toml")).unwrap();
     let key = folder.path().join("secrets.key");
-    // As the package makes it.
-    let made = run(Command::new("sh").args(["-c", "head -c 32 /dev/urandom | base64"]));
-    fs::write(&key, made.stdout).unwrap();
+    // Made as by the package.
+    let created = run(Command::new("sh").args(["-c", "head -c 32 /dev/urandom | base64"]));
+    fs::write(&key, created.stdout).unwrap();
     let here = text
         .replace("/etc/iof/secrets.key", key.to_str().unwrap())
         .replace("127.0.0.1:9464", "127.0.0.1:0");
@@ -73,7 +73,7 @@ async fn the_settings_of_the_package_are_settings() {
 }
 
 #[test]
-fn the_scripts_are_ones_of_sh() {
+fn the_scripts_are_valid_for_sh() {
     for script in [
         "deploy/install.sh",
         "deploy/debian/postinst",
@@ -110,14 +110,14 @@ fn a_release_is_packed_installed_and_runs() {
     assert_eq!(names.len(), 5, "{names:?}");
     assert!(names.contains(&archive), "{names:?}");
 
-    // Each sum is right, and each file has one.
+    // Each checksum is right, and each file has one.
     let summed = run(Command::new("sha256sum")
         .args(["-c", "SHA256SUMS"])
         .current_dir(&out));
     assert!(summed.status.success(), "{}", text(&summed));
     assert_eq!(text(&summed).lines().count(), 4);
 
-    // The list of parts is JSON, and names what is known to be compiled in, and not what only builds or tests it.
+    // The list of dependencies is JSON, and names compiled dependencies, but not those of builds and tests.
     let parts = fs::read(out.join(format!("iof-{version}.cdx.json"))).unwrap();
     let parts: serde_json::Value = serde_json::from_slice(&parts).unwrap();
     assert_eq!(
@@ -140,7 +140,7 @@ fn a_release_is_packed_installed_and_runs() {
     purls.dedup();
     assert_eq!(purls.len(), components.len(), "each once");
 
-    // The script installs what the sums say, and nothing else.
+    // The script installs only a file with the right checksum.
     let bin = folder.path().join("bin");
     let install = || {
         run(Command::new("sh")
@@ -150,8 +150,8 @@ fn a_release_is_packed_installed_and_runs() {
     };
     let installed = install();
     assert!(installed.status.success(), "{}", text(&installed));
-    let says = run(Command::new(bin.join("iof")).arg("version"));
-    assert_eq!(text(&says), format!("iof {version}\n"));
+    let expected = run(Command::new(bin.join("iof")).arg("version"));
+    assert_eq!(text(&expected), format!("iof {version}\n"));
     fs::remove_file(bin.join("iof")).unwrap();
     let whole = fs::read(out.join(&archive)).unwrap();
     fs::write(out.join(&archive), [&whole[..], b"x"].concat()).unwrap();
@@ -168,11 +168,11 @@ fn a_release_is_packed_installed_and_runs() {
         .env("IOF_BIN", &bin));
     assert!(text(&nowhere).contains("Set IOF_URL"), "{}", text(&nowhere));
 
-    // The Debian package has all of it, owned by root.
+    // The Debian package contains all files, owned by root.
     let package = names.iter().find(|name| name.ends_with(".deb")).unwrap();
     let listed = run(Command::new("dpkg-deb").arg("-c").arg(out.join(package)));
     let listed = text(&listed);
-    for wanted in [
+    for expected in [
         "./usr/bin/iof",
         "./lib/systemd/system/iof.service",
         "./etc/iof/iof.toml",
@@ -181,7 +181,7 @@ fn a_release_is_packed_installed_and_runs() {
         "./usr/share/bash-completion/completions/iof",
         "./usr/share/doc/iof/server.md",
     ] {
-        assert!(listed.contains(wanted), "{wanted} in\n{listed}");
+        assert!(listed.contains(expected), "{expected} in\n{listed}");
     }
     assert!(
         listed.lines().all(|line| line.contains("root/root")),
@@ -202,10 +202,10 @@ fn a_release_is_packed_installed_and_runs() {
         .arg(out.join(package))
         .arg(&unpacked));
     assert!(extracted.status.success(), "{}", text(&extracted));
-    let says = run(Command::new(unpacked.join("usr/bin/iof")).arg("version"));
-    assert_eq!(text(&says), format!("iof {version}\n"));
+    let expected = run(Command::new(unpacked.join("usr/bin/iof")).arg("version"));
+    assert_eq!(text(&expected), format!("iof {version}\n"));
 
-    // What the base of the container has: glibc, libgcc and the loader.
+    // The libraries of the container's base: glibc, libgcc and the loader.
     let needs = run(Command::new("objdump")
         .arg("-p")
         .arg(unpacked.join("usr/bin/iof")));

@@ -5,14 +5,14 @@ use iof_tests::{guests::wat, server::Server};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A module that answers `n`: each one different, so each is compiled and stored for itself.
+/// A module that answers `n`: each one is different, so each is compiled and stored separately.
 fn module(n: usize) -> Vec<u8> {
     wat(&format!(
         "(module (func (export \"n\") (result i32) (i32.const {n})))"
     ))
 }
 
-/// How many uploads: the issue's number, or fewer where a quick look is enough.
+/// The number of uploads: that of the issue, or fewer for a quick run.
 fn count() -> usize {
     std::env::var("IOF_TEST_UPLOADS")
         .ok()
@@ -21,11 +21,11 @@ fn count() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_uploads_outlive_kill_9() {
+async fn ten_thousand_uploads_survive_kill_9() {
     let mut server = Server::start("[log]\n".replace("[log]\n", "log = \"warn\"\n")).await;
     let count = count();
     let killed = AtomicBool::new(false);
-    // Killed in the middle of a burst, with the last tenth under way.
+    // Killed in the middle of a burst, with the last tenth in progress.
     let kill_at = count - count / 10;
     let mut acknowledged = Vec::with_capacity(count);
     {
@@ -76,7 +76,7 @@ async fn ten_thousand_uploads_outlive_kill_9() {
     let server = &server;
     futures::stream::iter(acknowledged)
         .for_each_concurrent(8, |(id, n)| {
-            assert!(listed.binary_search(&id).is_ok(), "{id} is gone");
+            assert!(listed.binary_search(&id).is_ok(), "{id} is missing");
             async move {
                 let answer = server.run(id, "n", "").await;
                 assert_eq!(answer.text(), n.to_string(), "function {id}: {answer:?}");
@@ -86,7 +86,7 @@ async fn ten_thousand_uploads_outlive_kill_9() {
 }
 
 #[tokio::test]
-async fn lost_or_damaged_compiled_code_is_made_again() {
+async fn missing_or_damaged_compiled_code_is_compiled_again() {
     let mut server = Server::start("").await;
     let id = server.upload(module(7)).await.id;
     assert_eq!(server.run(id, "n", "").await.text(), "7");
@@ -122,7 +122,7 @@ async fn lost_or_damaged_compiled_code_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_graceful_stop_finishes_calls_under_way() {
+async fn a_graceful_stop_finishes_calls_in_progress() {
     let mut server = Server::start("").await;
     let wasi = server.upload(iof_tests::guests::guest("wasi")).await.id;
     let call = server
@@ -157,5 +157,5 @@ async fn a_second_signal_stops_at_once() {
         "{:?}",
         start.elapsed()
     );
-    assert!(call.await.unwrap().is_err(), "the call was broken off");
+    assert!(call.await.unwrap().is_err(), "the call was aborted");
 }

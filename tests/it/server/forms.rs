@@ -1,4 +1,4 @@
-//! Forms cost time and memory in proportion to their length, have a deadline, and hold up no other request.
+//! Forms cost time and memory in proportion to their length, have a deadline, and delay no other request.
 
 use crate::second_state::modules;
 use iof_tests::{call::Answer, server::Server};
@@ -25,7 +25,7 @@ fn post(server: &Server, id: u64, form: String) -> impl Future<Output = Answer> 
     server.answer(request)
 }
 
-/// What the server's process has computed so far.
+/// The CPU time of the server's process so far.
 fn cpu(server: &Server) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
     let (_, fields) = stat.rsplit_once(')').unwrap();
@@ -40,7 +40,7 @@ fn cpu(server: &Server) -> Duration {
     Duration::from_millis(10 * (ticks(11) + ticks(12)))
 }
 
-/// The server computes nothing any more, soon.
+/// Waits until the server computes nothing any more.
 async fn assert_idle(server: &Server) {
     for _ in 0..20 {
         let before = cpu(server);
@@ -53,7 +53,7 @@ async fn assert_idle(server: &Server) {
 }
 
 #[tokio::test]
-async fn a_form_has_so_many_fields() {
+async fn the_fields_of_a_form_are_limited() {
     let (server, id) = hello("").await;
     let answer = post(&server, id, fields(1000)).await;
     assert_eq!(answer.json().as_object().unwrap().len(), 1000);
@@ -64,9 +64,9 @@ async fn a_form_has_so_many_fields() {
     }
 }
 
-/// A megabyte of fields took the square of their number: a minute, here.
+/// Regression: a megabyte of fields took the square of their number, a minute here.
 #[tokio::test]
-async fn a_form_costs_what_it_is_long() {
+async fn the_cost_of_a_form_is_linear() {
     let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
     let start = Instant::now();
     let answer = post(&server, id, fields(100_000)).await;
@@ -76,7 +76,7 @@ async fn a_form_costs_what_it_is_long() {
         "{:?}",
         start.elapsed()
     );
-    // Nested and repeated ones, too.
+    // Nested and repeated fields, too.
     for field in ["a[b]", "a[]", "a", "a[b][c][]"] {
         let form = vec![format!("{field}=1"); 100_000].join("&");
         let answer = post(&server, id, form).await;
@@ -90,14 +90,14 @@ async fn a_form_costs_what_it_is_long() {
 }
 
 #[tokio::test]
-async fn a_form_holds_up_no_connection() {
+async fn a_form_delays_no_other_connection() {
     let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
     let forms = (0..6).map(|_| post(&server, id, fields(60_000)));
     let forms = futures::future::join_all(forms);
     let neighbours = async {
         let mut slowest = Duration::ZERO;
         for _ in 0..40 {
-            // A connection each, so that each core has some.
+            // One connection each, so that each core has some.
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let start = Instant::now();
             let answer = client.get(format!("{}/healthz", server.url)).send().await;
@@ -137,7 +137,7 @@ async fn a_form_ends_with_its_time_its_client_and_its_server() {
     let left = tokio::time::timeout(Duration::from_millis(1500), client).await;
     assert!(left.is_err(), "{left:?}");
     assert_idle(&server).await;
-    // Nor does a stop wait for what nobody waits for.
+    // A stop does not wait for an abandoned form.
     let client = post(&server, id, fields(1_500_000));
     let _ = tokio::time::timeout(Duration::from_millis(1500), client).await;
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Private functions, which answer all who may not call them as functions that do not exist.
+//! Private functions: to a client that may not call them they look like functions that do not exist.
 
 use iof_tests::call::Answer;
 use iof_tests::guests::guest;
@@ -7,8 +7,9 @@ use serde_json::json;
 
 const KEY: &str = "a key of the server's";
 
-/// The content of an answer, without the parts that differ between any two: the date, the ids, and the name that was asked for.
-fn said(answer: &Answer, name: &str) -> String {
+/// The content of an answer, without the parts that differ between any two: the date, the ids, and the requested
+/// name.
+fn comparable(answer: &Answer, name: &str) -> String {
     let mut headers: Vec<_> = answer
         .headers
         .iter()
@@ -22,12 +23,12 @@ fn said(answer: &Answer, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_private_function_and_none_answer_alike_without_a_key() {
+async fn a_private_and_a_missing_function_answer_alike_without_a_key() {
     let server = Server::start(format!("[auth]\nkeys = [{KEY:?}]\n")).await;
     let named = |query| server.try_deploy_named(query, KEY, guest("typed"), "");
     let private = named("hidden&private=true").await.json();
     let public = named("public").await.json();
-    // One that cannot be loaded, because a secret is not set, too.
+    // One of them cannot be loaded, because a secret is not set.
     let declares = r#"[[secrets]]
 value = "{TOKEN}"
 header = "x-token"
@@ -36,11 +37,11 @@ to = "GET https://api.example.com"
     let unset = server.try_deploy_named("unsets&private=true", KEY, guest("typed"), declares);
     let unset = unset.await;
     assert_eq!(unset.http, 201, "{}", unset.text());
-    let wish = json!({"label": "other", "scopes": ["call", "read"], "function": "public"});
+    let body = json!({"label": "other", "scopes": ["call", "read"], "function": "public"});
     let only = server
         .request("POST", "/v1/keys")
         .bearer_auth(KEY)
-        .json(&wish);
+        .json(&body);
     let only = server.answer(only).await.json()["key"]
         .as_str()
         .unwrap()
@@ -58,7 +59,7 @@ to = "GET https://api.example.com"
             ("POST", "/fn/NAME/nowhere/below"),
             ("GET", "/fn/NAME/show"),
             ("OPTIONS", "/fn/NAME/show"),
-            // What changes it never told.
+            // Routes that change a function never reveal it.
             ("GET", "/v1/functions/NAME"),
             ("DELETE", "/v1/functions/NAME"),
             ("GET", "/v1/egress?function=NAME"),
@@ -69,7 +70,7 @@ to = "GET https://api.example.com"
                     "" => request,
                     key => request.bearer_auth(key),
                 };
-                said(&server.answer(request).await, name)
+                comparable(&server.answer(request).await, name)
             };
             let none = ask("nobody").await;
             for name in ["hidden", "unsets"] {
@@ -78,13 +79,13 @@ to = "GET https://api.example.com"
             assert_eq!(ask(&number).await, ask("7").await, "{key} {method} {path}");
         }
     }
-    // Who may call it sees it, and who may call all learns that another does not exist.
+    // A key that may call it sees it, and a key for all functions learns that another does not exist.
     let path = "/v1/functions/hidden/call/show";
     for key in [KEY, private["admin_key"].as_str().unwrap()] {
-        let shown = server
+        let answer = server
             .answer(server.request("POST", path).bearer_auth(key))
             .await;
-        assert_eq!(shown.http, 200, "{}", shown.text());
+        assert_eq!(answer.http, 200, "{}", answer.text());
     }
     let nobody = server
         .request("POST", "/v1/functions/nobody/call/show")

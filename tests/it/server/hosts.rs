@@ -1,4 +1,4 @@
-//! The host and the path of a request: which are served, over HTTP/1.1 and HTTP/2.
+//! The hosts and paths that are served, over HTTP/1.1 and HTTP/2.
 
 use super::pages::KEYS;
 use hyper::client::conn::http2;
@@ -76,16 +76,16 @@ async fn without_keys_a_host_is_a_name_of_the_server() {
                 "{answer}"
             );
         }
-        // What a page under that name sends in its own name.
+        // A request of a page under that name to its own origin.
         let own = format!(
             "GET /v1/functions HTTP/1.1\nHost: {host}\nOrigin: http://{host}\nConnection: close\n\n"
         );
         assert_eq!(raw(&server, &own).await.0, 421, "{host}");
-        // Whoever has keys serves any name: a key is what opens it.
+        // A server with keys serves any name, because it is protected by its keys.
         let open = get("/healthz", host);
         assert_eq!(raw(&keyed, &open).await.0, 200, "{host}");
     }
-    // The URL of the request line counts, where there is one.
+    // The URL of the request line takes precedence, if there is one.
     let absolute =
         "GET http://evil.example/v1/functions HTTP/1.1\nHost: localhost\nConnection: close\n\n";
     assert_eq!(raw(&server, absolute).await.0, 421);
@@ -137,7 +137,7 @@ async fn a_request_has_one_host() {
     }
 }
 
-/// HTTP/2 says the host elsewhere (RFC 9113, section 8.3.1).
+/// HTTP/2 has the host in a pseudo-header (RFC 9113, section 8.3.1).
 #[tokio::test]
 async fn over_http_2_the_authority_counts() {
     let server = Server::start("").await;
@@ -167,9 +167,9 @@ async fn over_http_2_the_authority_counts() {
     }
 }
 
-/// `%` and no two digits, or no UTF-8 (RFC 3986, section 2.1).
+/// `%` without two digits, or invalid UTF-8 (RFC 3986, section 2.1).
 #[tokio::test]
-async fn a_path_that_spells_no_text_is_refused() {
+async fn a_path_that_is_not_text_is_refused() {
     let server = Server::start("").await;
     for path in [
         "/v1/functions/x/call/per%cent",

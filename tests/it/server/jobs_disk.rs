@@ -43,10 +43,10 @@ async fn outcome(server: &Server, accepted: &Answer, key: &str) -> serde_json::V
         if !key.is_empty() {
             request = request.bearer_auth(key);
         }
-        let shown = server.answer(request).await;
-        assert_eq!(shown.http, 200, "{}", shown.text());
-        if shown.json()["state"] == "done" {
-            return shown.json();
+        let answer = server.answer(request).await;
+        assert_eq!(answer.http, 200, "{}", answer.text());
+        if answer.json()["state"] == "done" {
+            return answer.json();
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -70,7 +70,7 @@ async fn a_caller_without_a_key_needs_a_declaration() {
     }
     let accepted = submit(&server, &declared, "", "Ada").await;
     assert_eq!(outcome(&server, &accepted, "").await["result"], "Ada");
-    // Of a private function the usage key is enough, and needed.
+    // For a private function the usage key is needed and sufficient.
     let private = server
         .request("POST", "/api/executables")
         .header("Content-Type", "application/octet-stream")
@@ -82,7 +82,7 @@ async fn a_caller_without_a_key_needs_a_declaration() {
     assert_eq!(call(&server, id, "echo", "", "Ada").await.http, 404);
     let accepted = call(&server, id, "echo", key, "Ada").await;
     assert_eq!(outcome(&server, &accepted, key).await["result"], "Ada");
-    // What is no wish for a job is a call as always.
+    // A request without the preference is a regular call.
     let call = server
         .request(
             "POST",
@@ -94,7 +94,7 @@ async fn a_caller_without_a_key_needs_a_declaration() {
 }
 
 #[tokio::test]
-async fn jobs_keep_so_much_and_no_more() {
+async fn the_disk_space_of_jobs_is_limited() {
     let server =
         Server::start("[server]\njobs_size = \"100KiB\"\njobs_function_size = \"64KiB\"\n").await;
     let one = server.deploy(modules::hello(), "jobs = true").await;
@@ -112,13 +112,13 @@ async fn jobs_keep_so_much_and_no_more() {
     let full = submit(&server, &other, "", &*text).await;
     let truth = (full.http.as_u16(), full.fault());
     assert_eq!(truth, (507, "jobs-size"), "{}", full.text());
-    // One that never fits is not written down first.
+    // A job that never fits is not stored first.
     let huge = submit(&server, &other, "", "x".repeat(1 << 20)).await;
     assert_eq!(
         (huge.http.as_u16(), huge.fault()),
         (507, "jobs-function-size")
     );
-    // What a function kept goes with it.
+    // The jobs of a deleted function are removed.
     let delete = server
         .request("DELETE", &format!("/v1/functions/{}", one.id))
         .bearer_auth(&one.admin_key);
@@ -127,7 +127,7 @@ async fn jobs_keep_so_much_and_no_more() {
     assert_eq!(outcome(&server, &accepted, "").await["result"], *text);
 }
 
-/// A small request with a large outcome: the job is done, and says why nothing of it is there.
+/// A small request with a large outcome: the job is done, and names the reason why its outcome is missing.
 #[tokio::test]
 async fn an_outcome_without_room_is_a_fault() {
     let server =

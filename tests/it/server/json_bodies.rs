@@ -1,4 +1,4 @@
-//! JSON is read in bounded memory, which is counted, to a bounded depth.
+//! JSON is read in limited and counted memory, to a limited depth.
 
 use crate::second_state::modules;
 use iof_tests::{
@@ -7,7 +7,7 @@ use iof_tests::{
     server::Server,
 };
 
-/// The most memory that the server's process ever held, in bytes.
+/// The peak memory of the server's process, in bytes.
 pub(crate) fn peak(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -30,9 +30,9 @@ async fn post(server: &Server, path: String, json: impl Into<reqwest::Body>) -> 
     server.answer(request).await
 }
 
-/// What is small and many: as a tree, each took fifty to two hundred times its bytes.
+/// Many small values, which took fifty to two hundred times their bytes as a tree.
 #[tokio::test]
-async fn a_body_takes_about_its_size() {
+async fn a_body_takes_memory_of_about_its_size() {
     let (server, era, typed) = start("[server]\njson_values = 1000\n").await;
     let many = |value: &str| format!("[{}]", vec![value; 2_000_000 / (value.len() + 1)].join(","));
     let bodies = [
@@ -46,7 +46,7 @@ async fn a_body_takes_about_its_size() {
     for body in bodies {
         let answer = post(&server, format!("/api/run/{}/echo", era.id), body.clone()).await;
         assert!(answer.body == body.as_bytes(), "{:?}", answer.fault());
-        // Not what it takes; it is read to its end all the same.
+        // Not an argument of the function, but it is still read to its end.
         for id in [era.id, typed.id] {
             for export in ["echo", "echo_json", "echo_point"] {
                 let path = format!("/v1/functions/{id}/call/{export}");
@@ -71,7 +71,7 @@ async fn a_body_takes_about_its_size() {
 }
 
 #[tokio::test]
-async fn what_reading_takes_is_counted() {
+async fn the_memory_of_reading_is_counted() {
     let (server, era, typed) = start("[server]\nbody_memory = \"4MiB\"\n").await;
     let body = format!("[{}]", vec!["1"; 1_250_000].join(","));
     for (path, body) in [
@@ -89,7 +89,7 @@ async fn what_reading_takes_is_counted() {
         );
         assert_eq!(answer.header("retry-after"), "1");
     }
-    // The shares came back.
+    // The shares were released.
     let small = format!("[{}]", vec!["1"; 400_000].join(","));
     for _ in 0..8 {
         let answer = post(&server, format!("/api/run/{}/echo", era.id), small.clone()).await;
@@ -98,7 +98,7 @@ async fn what_reading_takes_is_counted() {
 }
 
 #[tokio::test]
-async fn depth_is_bounded() {
+async fn depth_is_limited() {
     let (server, era, typed) = start("").await;
     let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let run = format!("/api/run/{}/echo", era.id);
@@ -126,7 +126,7 @@ async fn depth_is_bounded() {
 }
 
 #[tokio::test]
-async fn values_that_a_schema_checks_are_bounded() {
+async fn values_checked_by_a_schema_are_limited() {
     let (server, _, typed) = start("[server]\njson_values = 4\n").await;
     let path = format!("/v1/functions/{}/call/echo_point", typed.id);
     let point = r#"{"north":1,"east":2,"label":"x"}"#;
@@ -142,9 +142,9 @@ async fn values_that_a_schema_checks_are_bounded() {
     );
 }
 
-/// A schema and a function must not read two meanings in one text.
+/// A schema and a function must read the same meaning in a text.
 #[tokio::test]
-async fn of_two_fields_of_a_name_the_last_counts() {
+async fn the_last_of_two_fields_of_a_name_applies() {
     let (server, _, typed) = start("").await;
     let path = format!("/v1/functions/{}/call/echo_point", typed.id);
     let twice = r#"{"value":1, "value":{"north":"no","east":2,"label":"x", "nort\u0068":1.5}}"#;

@@ -1,4 +1,4 @@
-//! The log as JSON: every line is an object, every key of it is there once, and a number is a number.
+//! The JSON log: every line is an object, every key occurs once, and a number is a number.
 
 use crate::egress::secrets::echoing;
 use iof_tests::{guests::guest, server::Server, upstream::Upstream};
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// A line, read without losing a key that is there twice.
+/// A line, read without losing a repeated key.
 struct Line(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Line {
@@ -24,7 +24,7 @@ impl<'de> Deserialize<'de> for Line {
                 while let Some((key, value)) = map.next_entry::<String, Value>()? {
                     assert!(
                         members.insert(key.clone(), value).is_none(),
-                        "{key} is there twice"
+                        "{key} is repeated"
                     );
                 }
                 Ok(members)
@@ -102,7 +102,7 @@ async fn every_line_has_every_key_once_and_numbers_as_numbers() {
             }
         }
         let target = line["target"].as_str().unwrap();
-        // A call says the number of its function, its name and its version.
+        // The line of a call has the number of its function, its name and its version.
         if matches!(target, "iof::call" | "iof::guest") && line.contains_key("export") {
             let name = match line["function"].as_u64() {
                 Some(id) if id == command => "asker",

@@ -1,4 +1,4 @@
-//! docs/LIMITS.md, walked: every default is as written, every limit ends in its fault, in time, and nothing else.
+//! Every limit of docs/LIMITS.md: its default is as documented, and reaching it ends only in its fault, in time.
 
 use crate::components::limits::HOLDER;
 use crate::guests::{host_limits, storage};
@@ -25,7 +25,7 @@ fn rows() -> Vec<[String; 4]> {
         .collect()
 }
 
-/// Settings of these sections that bound nothing.
+/// Settings of these sections that are not limits.
 const CHOICES: [&str; 5] = [
     "compile.parallel",
     "compile.unknown_imports",
@@ -115,7 +115,7 @@ async fn every_limit_of_a_call_has_its_fault() {
             "0"
         );
     }
-    // A Rust guest overflows a stack of its own, in its memory; this one the engine's.
+    // A Rust guest overflows its own stack in its memory; this one overflows that of the engine.
     let deep = server
         .upload(wat("(module (func $f (export \"f\") (call $f)))"))
         .await
@@ -168,7 +168,7 @@ async fn every_limit_of_a_call_has_its_fault() {
         );
         assert!(
             answer.text().contains("Error executing this function"),
-            "the words of 2020"
+            "the text of 2020"
         );
         seen.insert(row[0].clone());
     }
@@ -196,7 +196,7 @@ async fn every_limit_of_a_call_has_its_fault() {
     assert_eq!(
         server.run(wasi, "show_args", "x").await.status(),
         200,
-        "the server is well"
+        "the server still works"
     );
 }
 
@@ -216,14 +216,14 @@ async fn time_limits_are_kept_to_50_milliseconds() {
     let wasi = function.id;
     let within =
         |took: Duration, limit: Duration| took >= limit && took < limit + Duration::from_millis(50);
-    // However busy the machine is.
+    // The lower bound holds however busy the machine is.
     let spun = server.run(wasi, "spin", "x").await;
     assert_eq!(spun.fault(), "guest-cpu", "{}", spun.text());
     let usage = format!("/v1/functions/{wasi}/usage");
     let usage = server.read_as(&function, &usage).await;
     let used = Duration::from_micros(usage["latest_us"].as_u64().unwrap());
     assert!(within(used, Duration::from_secs(1)), "{used:?}");
-    // The best of a few: another process may hold the core for longer than the tolerance.
+    // The best of a few runs, because another process may hold the core for longer than the tolerance.
     let mut best = Duration::MAX;
     for _ in 0..5 {
         let start = Instant::now();
@@ -265,7 +265,7 @@ async fn a_full_server_answers_503_with_retry_after() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded() {
+async fn bodies_are_limited() {
     let server = Server::start(
         "[server]\nrequest_body = \"200KiB\"\nbody_memory = \"300KiB\"\nbody_wait = \"300ms\"\n",
     )
@@ -273,7 +273,7 @@ async fn bodies_are_bounded() {
     let hello = server.upload(guest("hello")).await.id;
     let large = server.run(hello, "say", "x".repeat(201 << 10)).await;
     assert_eq!((large.http.as_u16(), large.fault()), (413, "request-body"));
-    // A body that never ends arriving.
+    // A body that never ends.
     let slow = reqwest::Body::wrap_stream(futures::stream::pending::<
         Result<bytes::Bytes, std::io::Error>,
     >());
@@ -293,11 +293,11 @@ async fn bodies_are_bounded() {
 }
 
 #[tokio::test]
-async fn bodies_share_one_memory() {
+async fn bodies_share_one_limit_of_memory() {
     let server = Server::start("[server]\nbody_memory = \"300KiB\"\nbody_wait = \"2s\"\n").await;
     let hello = server.upload(guest("hello")).await.id;
     let path = format!("/api/run/{hello}/say");
-    // A body that arrives but for its end keeps its share.
+    // A body whose end is missing keeps its share.
     let held = || {
         let bytes = bytes::Bytes::from(vec![b'x'; 200 << 10]);
         let body = futures::stream::once(async move { Ok::<_, std::io::Error>(bytes) })
@@ -320,11 +320,11 @@ async fn bodies_share_one_memory() {
     assert_eq!(second.header("retry-after"), "1");
     assert_eq!(first.fault(), "body-wait");
     let after = server.run(hello, "say", "x".repeat(200 << 10)).await;
-    assert_eq!(after.status(), 200, "the shares came back: {after:?}");
+    assert_eq!(after.status(), 200, "the shares were released: {after:?}");
 }
 
 #[tokio::test]
-async fn a_client_that_sends_no_head_is_sent_away() {
+async fn a_client_that_sends_no_head_is_disconnected() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = Server::start("[server]\nhead_wait = \"300ms\"\n").await;
     let address = server.url.trim_start_matches("http://").to_owned();
@@ -347,7 +347,7 @@ async fn a_client_that_sends_no_head_is_sent_away() {
 }
 
 #[tokio::test]
-async fn connections_are_bounded_and_the_others_wait() {
+async fn connections_are_limited_and_others_wait() {
     let server = Server::start("[server]\nconnections = 2\n").await;
     let address = server.url.trim_start_matches("http://").to_owned();
     let first = tokio::net::TcpStream::connect(&address).await.unwrap();

@@ -1,4 +1,4 @@
-//! The exposition for Prometheus: the format, the metrics of calls, and its bounds.
+//! The exposition for Prometheus: its format, the metrics of calls, and its limits.
 
 use iof_tests::call::Answer;
 use iof_tests::guests::{guest, wat};
@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// A server with metrics, and where they are.
+/// A server with metrics, and their URL.
 pub(super) async fn server(settings: &str) -> (Server, String) {
     let port = {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -42,7 +42,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
     value?.parse().ok()
 }
 
-/// What Prometheus itself thinks of a text.
+/// The verdict of Prometheus itself on a text.
 fn check(text: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -54,12 +54,12 @@ fn check(text: &str) {
     let mut stdin = promtool.stdin.take().unwrap();
     stdin.write_all(text.as_bytes()).unwrap();
     drop(stdin);
-    let said = promtool.wait_with_output().unwrap();
+    let output = promtool.wait_with_output().unwrap();
     assert!(
-        said.status.success() && said.stdout.is_empty() && said.stderr.is_empty(),
+        output.status.success() && output.stdout.is_empty() && output.stderr.is_empty(),
         "{}{}\n{text}",
-        String::from_utf8_lossy(&said.stdout),
-        String::from_utf8_lossy(&said.stderr)
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
@@ -75,18 +75,18 @@ async fn calls_are_counted_by_function_version_and_fault() {
         server.run(hello, "say", "x").await;
     }
     server.run(traps, "go", "").await;
-    // What is refused before anything ran is no call.
+    // A request that is refused before anything ran is not a call.
     server.run(hello, "gone", "x").await;
     server.run(999, "say", "x").await;
 
     let text = scrape(&server, &metrics).await;
     let of = |id: u64, more: &str| format!("{{function=\"{id}\",version=\"1\"{more}}}");
-    for (series, wanted) in [
+    for (series, expected) in [
         (of(hello, ",outcome=\"ok\""), 3.0),
         (of(traps, ",outcome=\"guest\""), 1.0),
     ] {
         let series = format!("iof_calls_total{series}");
-        assert_eq!(value(&text, &series), Some(wanted), "{series}\n{text}");
+        assert_eq!(value(&text, &series), Some(expected), "{series}\n{text}");
     }
     let trap = format!("iof_call_faults_total{}", of(traps, ",fault=\"trap\""));
     assert_eq!(value(&text, &trap), Some(1.0), "{text}");
@@ -109,7 +109,7 @@ async fn calls_are_counted_by_function_version_and_fault() {
 }
 
 #[tokio::test]
-async fn what_left_is_counted_by_outcome() {
+async fn outbound_requests_are_counted_by_outcome() {
     let (server, metrics) = server("").await;
     let command = server.upload(guest("command")).await.id;
     // The address of this machine is refused.
@@ -119,14 +119,14 @@ async fn what_left_is_counted_by_outcome() {
         .lines()
         .find(|line| line.starts_with("iof_outbound_duration_seconds_count{address=\"none\""));
     assert!(denied.is_some_and(|line| line.ends_with(" 1")), "{text}");
-    let ran = "iof_command_duration_seconds_count{command=\"http_proxy\",outcome=\"ok\"}";
-    assert_eq!(value(&text, ran), Some(1.0), "{text}");
+    let series = "iof_command_duration_seconds_count{command=\"http_proxy\",outcome=\"ok\"}";
+    assert_eq!(value(&text, series), Some(1.0), "{text}");
     check(&text);
 }
 
-/// A wait for a turn is counted, and on record with its setting, also that of a request that is cancelled meanwhile.
+/// A wait for a turn is counted and recorded with its setting, also that of a request that is cancelled meanwhile.
 #[tokio::test(flavor = "multi_thread")]
-async fn waits_for_a_turn_are_counted_and_on_record() {
+async fn waits_for_a_turn_are_counted_and_recorded() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let (server, metrics) =
@@ -180,12 +180,13 @@ async fn waits_for_a_turn_are_counted_and_on_record() {
             "{row}"
         );
     }
-    let said = user.types(&["egress"]).await;
+    let printed = user.types(&["egress"]).await;
     assert_eq!(
-        said.matches(" ms of it waiting for egress.max_concurrent_per_function")
+        printed
+            .matches(" ms of it waiting for egress.max_concurrent_per_function")
             .count(),
         2,
-        "{said}"
+        "{printed}"
     );
     assert_eq!(
         server
@@ -201,7 +202,7 @@ async fn waits_for_a_turn_are_counted_and_on_record() {
 }
 
 #[tokio::test]
-async fn series_are_bounded() {
+async fn series_are_limited() {
     let (server, metrics) = server("").await;
     for number in 0..6 {
         let module = wat(&format!(
@@ -217,7 +218,7 @@ async fn series_are_bounded() {
         .lines()
         .filter(|line| line.starts_with("iof_calls_total{"))
         .collect();
-    // Three of their own, and one for all others: 4 + 5 + 6 calls.
+    // Three series of their own, and one for all others: 4 + 5 + 6 calls.
     assert_eq!(calls.len(), 4, "{text}");
     let other = "iof_calls_total{function=\"(other)\",version=\"0\",outcome=\"ok\"}";
     assert_eq!(value(&text, other), Some(15.0), "{text}");
@@ -225,7 +226,7 @@ async fn series_are_bounded() {
 }
 
 #[tokio::test]
-async fn the_listener_has_metrics_and_nothing_else() {
+async fn the_listener_serves_only_metrics() {
     let (server, metrics) = server("").await;
     for path in [
         "/",
@@ -237,21 +238,21 @@ async fn the_listener_has_metrics_and_nothing_else() {
         let answer = get(&server, &format!("{metrics}{path}")).await;
         assert_eq!(answer.http.as_u16(), 404, "{path}");
     }
-    // And the others have none.
+    // The other listeners have no metrics.
     assert_ne!(
         server.get("/metrics").await.header("content-type"),
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    let asked = reqwest::Client::new()
+    let request = reqwest::Client::new()
         .get(format!("{metrics}/metrics"))
         .header("accept", "application/openmetrics-text; version=1.0.0");
-    let open = server.answer(asked).await;
+    let open = server.answer(request).await;
     assert!(
         open.header("content-type")
             .starts_with("application/openmetrics-text")
     );
     assert!(open.text().ends_with("# EOF\n"));
-    // A page that leads its own name here reads nothing.
+    // A page whose name resolves here reads nothing.
     let rebound = reqwest::Client::new()
         .get(format!("{metrics}/metrics"))
         .header("host", "attacker.example");

@@ -1,5 +1,5 @@
-//! Functions that use all they can get, beside those that answer quickly. `cargo xtask bench neighbours` is the long
-//! form.
+//! Functions that use all resources they can get, beside those that answer quickly. `cargo xtask bench neighbours` is
+//! the long form.
 
 use super::limits::small;
 use futures::StreamExt as _;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_spinner_does_not_starve_its_neighbours() {
+async fn a_spinning_call_does_not_starve_others() {
     let server = Server::start("[limits]\nguest_cpu = \"3s\"\n").await;
     let wasi = server.upload(guest("wasi")).await.id;
     let hello = server.upload(guest("hello")).await.id;
@@ -40,10 +40,10 @@ async fn a_spinner_does_not_starve_its_neighbours() {
     );
 }
 
-/// A connection stays with a thread. Calls that compute do not stay there with it: eight of them on one thread would
-/// hold up each step of a short call for eight ticks of 5 ms.
+/// A connection stays with a thread, but calls that compute do not: eight of them on one thread would delay each step
+/// of a short call by eight ticks of 5 ms.
 #[tokio::test]
-async fn calls_that_compute_leave_the_thread_to_short_ones() {
+async fn computing_calls_leave_the_thread_to_short_ones() {
     let server = Server::start("[limits]\nguest_cpu = \"1s\"\n").await;
     let wasi = server.upload(guest("wasi")).await.id;
     let hello = server.upload(guest("hello")).await.id;
@@ -53,7 +53,8 @@ async fn calls_that_compute_leave_the_thread_to_short_ones() {
         futures::future::join_all((0..8 * threads).map(|_| server.run(wasi, "spin", "x")));
     let neighbour = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // The fastest of many: other processes hold the cores as well. In two of the eight seconds of the spinners.
+        // The fastest of many, because other processes use the cores as well; within two of the spinners' eight
+        // seconds.
         let (mut fastest, began) = (Duration::MAX, Instant::now());
         while began.elapsed() < Duration::from_secs(2) {
             let start = Instant::now();
@@ -69,9 +70,9 @@ async fn calls_that_compute_leave_the_thread_to_short_ones() {
     );
 }
 
-/// Also one that went on elsewhere because it computes.
+/// The same for a call that was moved to another thread because it computes.
 #[tokio::test]
-async fn a_call_ends_with_the_connection_that_asked() {
+async fn a_call_ends_with_its_connection() {
     let server = Server::start(
         "[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n[server]\nconcurrency = 1\n",
     )
@@ -81,7 +82,7 @@ async fn a_call_ends_with_the_connection_that_asked() {
     let spun =
         tokio::time::timeout(Duration::from_millis(500), server.run(wasi, "spin", "x")).await;
     assert!(spun.is_err(), "{spun:?}");
-    // The one place is free again, long before a minute is over.
+    // The only permit is free again, long before a minute is over.
     assert_eq!(
         server.run(hello, "say", "world").await.text(),
         "hello world"
@@ -89,7 +90,7 @@ async fn a_call_ends_with_the_connection_that_asked() {
 }
 
 #[tokio::test]
-async fn a_failing_call_touches_no_neighbour() {
+async fn a_failing_call_does_not_affect_others() {
     let (server, wasi) = small().await;
     let bad = [
         "eat_memory",
@@ -123,7 +124,7 @@ async fn a_failing_call_touches_no_neighbour() {
             }
         }
     });
-    // Eight at a time, so that the good ones have a core within their wall time.
+    // Eight at a time, so that the good calls get a core within their wall time.
 
     futures::stream::iter(calls)
         .buffer_unordered(8)
@@ -136,7 +137,7 @@ async fn a_failing_call_touches_no_neighbour() {
     );
 }
 
-/// One that waits leaves room for others, whether it declares a number or not.
+/// A function whose calls wait leaves room for others, with or without a declared concurrency.
 #[tokio::test]
 async fn no_function_takes_all_calls_of_a_server() {
     for (settings, declared, most) in [
@@ -157,8 +158,12 @@ async fn no_function_takes_all_calls_of_a_server() {
             server.run(hello, "say", "x").await
         };
         let (answers, beside) = tokio::join!(calls, beside);
-        let ran = answers.iter().filter(|answer| answer.fault() == "");
-        assert_eq!(ran.count(), most, "{settings} {declared}: {answers:?}");
+        let successes = answers.iter().filter(|answer| answer.fault() == "");
+        assert_eq!(
+            successes.count(),
+            most,
+            "{settings} {declared}: {answers:?}"
+        );
         if most == 5 {
             continue;
         }
@@ -193,9 +198,9 @@ fn threads(server: &Server) -> BTreeMap<String, (u64, i32)> {
     found
 }
 
-/// Whoever asks for it: a surface, a stream of HTTP/2, a job.
+/// The same for every kind of caller: a surface, a stream of HTTP/2, a job.
 #[tokio::test]
-async fn calls_that_compute_run_at_a_lower_priority() {
+async fn computing_calls_run_at_a_lower_priority() {
     let server = Server::start("[limits]\nguest_cpu = \"60s\"\nwall_time = \"60s\"\n").await;
     let spin = wat("(module (func (export \"spin\") (loop (br 0))))");
     let function = server.deploy(spin, "jobs = true").await;
@@ -213,28 +218,28 @@ async fn calls_that_compute_run_at_a_lower_priority() {
         drop(curl.arg(url).kill_on_drop(true).output().await);
     };
     let sent = |request: reqwest::RequestBuilder| async { drop(request.send().await) };
-    let asked: [(&str, BoxFuture<'_, ()>); 4] = [
+    let calls: [(&str, BoxFuture<'_, ()>); 4] = [
         (
             "/v1",
             sent(server.request("POST", &path).json(&[(); 0])).boxed(),
         ),
         ("/api", sent(server.request("POST", &old)).boxed()),
         ("HTTP/2", http2.boxed()),
-        // The last: it does not end with its connection.
+        // The job is last, because it does not end with its connection.
         ("a job", sent(job).boxed()),
     ];
-    for (who, call) in asked {
+    for (who, call) in calls {
         let observed = observe(&server, who);
         tokio::select! {
             biased;
             () = observed => {}
-            // A job is accepted, and runs on.
+            // A job is accepted, and continues.
             () = call.then(|()| std::future::pending()) => {}
         }
     }
 }
 
-/// Holds, while a call computes, that it does so at a lower priority than everything else.
+/// Checks, while a call computes, that it does so at a lower priority than everything else.
 async fn observe(server: &Server, who: &str) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = threads(server);

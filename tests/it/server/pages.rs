@@ -1,7 +1,7 @@
-//! Pages: what a browser can do with this server, whoever led it there.
+//! Pages: the requests that pages of any origin can make to this server through a browser.
 //!
-//! Every route of both APIs is asked as browsers ask, with and without keys: by raw requests here, and by Chromium in
-//! `tests/browser/pages.mjs`.
+//! Every route of both APIs gets the requests of browsers, with and without keys: raw ones here, and those of Chromium
+//! in `tests/browser/pages.mjs`.
 
 use super::browser::{browse, calls_from_pages};
 use super::hosts::raw;
@@ -47,20 +47,20 @@ struct Expected {
     runs: bool,
 }
 
-/// What is so of every answer, whatever it answers.
-fn check(what: &str, answer: &Answer, expected: &Expected) {
-    let what = format!("{what}: {answer:?} {}", answer.text());
+/// The properties of every answer, whatever its content.
+fn check(case: &str, answer: &Answer, expected: &Expected) {
+    let case = format!("{case}: {answer:?} {}", answer.text());
     let all = |name: &str| answer.headers.get_all(name).iter().count();
-    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
-    assert_eq!(all("content-security-policy"), 1, "{what}");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{case}");
+    assert_eq!(all("content-security-policy"), 1, "{case}");
     let policy = answer.header("content-security-policy");
-    if !what.contains("/try") {
+    if !case.contains("/try") {
         assert_eq!(
             policy, "sandbox; default-src 'none'; frame-ancestors 'none'",
-            "{what}"
+            "{case}"
         );
     }
-    assert!(policy.contains("frame-ancestors 'none'"), "{what}");
+    assert!(policy.contains("frame-ancestors 'none'"), "{case}");
     let kind = answer.header("content-type");
     if !answer.body.is_empty() {
         let known = [
@@ -69,23 +69,23 @@ fn check(what: &str, answer: &Answer, expected: &Expected) {
             "application/json; charset=utf-8",
             "application/octet-stream",
         ];
-        assert!(known.contains(&kind), "{what}");
-        if !expected.is_2020 && !what.contains("/try") {
-            assert!(!kind.starts_with("text/html"), "{what}");
+        assert!(known.contains(&kind), "{case}");
+        if !expected.is_2020 && !case.contains("/try") {
+            assert!(!kind.starts_with("text/html"), "{case}");
         }
     }
-    assert_eq!(all("iof-call") + all("iof-request"), 1, "{what}");
+    assert_eq!(all("iof-call") + all("iof-request"), 1, "{case}");
     let cors = expected.is_2020 && (expected.keys || expected.runs);
     let allowed = if cors { "*" } else { "" };
     assert_eq!(
         answer.header("access-control-allow-origin"),
         allowed,
-        "{what}"
+        "{case}"
     );
-    assert_eq!(all("access-control-expose-headers") == 1, cors, "{what}");
+    assert_eq!(all("access-control-expose-headers") == 1, cors, "{case}");
     if answer.http == 405 {
-        assert!(!answer.header("allow").is_empty(), "{what}");
-        assert_eq!(answer.fault(), "method", "{what}");
+        assert!(!answer.header("allow").is_empty(), "{case}");
+        assert_eq!(answer.fault(), "method", "{case}");
     }
 }
 
@@ -125,7 +125,7 @@ async fn paths_of_v1(server: &Server) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_answer_says_what_a_browser_may_do_with_it() {
+async fn every_answer_has_the_headers_for_browsers() {
     for keys in [false, true] {
         let server = Server::start(if keys { KEYS } else { "" }).await;
         let upload = server
@@ -145,26 +145,26 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
                         request = request.header("Origin", origin);
                     }
                     let answer = server.answer(request).await;
-                    let what = format!("{method} {path} {origin:?} keys: {keys}");
+                    let case = format!("{method} {path} {origin:?} keys: {keys}");
                     let expected = Expected {
                         keys,
                         is_2020,
                         runs: path.starts_with("/api/run/")
                             || path.starts_with("/api/multipart/run/"),
                     };
-                    check(&what, &answer, &expected);
+                    check(&case, &answer, &expected);
                     let is_v1 = path == "/v1" || path.starts_with("/v1/");
                     if is_v1 && origin.is_some() && !path.contains("%zz") {
                         assert_eq!(
                             (answer.http.as_u16(), answer.fault()),
                             (403, "origin"),
-                            "{what}"
+                            "{case}"
                         );
                     }
                     if method == "OPTIONS" && !path.contains("%ff") {
-                        assert_eq!(answer.http == 204, is_2020, "{what}");
+                        assert_eq!(answer.http == 204, is_2020, "{case}");
                     }
-                    // A slash at the end counts, but for the API of 2020.
+                    // A trailing slash counts, except in the API of 2020.
                     if method == "GET"
                         && origin.is_none()
                         && path != "/v1/"
@@ -174,24 +174,24 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
                         assert_eq!(
                             (answer.http.as_u16(), answer.fault()),
                             (404, "no-such-route"),
-                            "{what}"
+                            "{case}"
                         );
                     }
                 }
             }
         }
-        // The same as the API does not answer for itself: a preflight of a run, and of all else.
+        // Preflights, of a run and of all other routes.
         for (path, allowed) in [
             ("/api/run/1/echo", true),
             ("/api/state/1", keys),
             ("/api/executables", keys),
         ] {
-            let asked = server
+            let preflight = server
                 .request("OPTIONS", path)
                 .header("Origin", FOREIGN)
                 .header("Access-Control-Request-Method", "PUT")
                 .header("Access-Control-Request-Headers", "ssvm_admin_key");
-            let answer = server.answer(asked).await;
+            let answer = server.answer(preflight).await;
             assert_eq!(answer.http, 204);
             for name in [
                 "access-control-allow-methods",
@@ -204,7 +204,7 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
 }
 
 #[tokio::test]
-async fn the_origin_of_public_url_is_the_servers_own() {
+async fn the_origin_of_public_url_is_that_of_the_server() {
     let proxy = Proxy::start().await;
     let server = Server::start(format!("public_url = \"{}\"\n", proxy.url())).await;
     proxy.lead_to(&server);
@@ -221,9 +221,9 @@ async fn the_origin_of_public_url_is_the_servers_own() {
     }
 }
 
-/// The attack of a page that somebody looks at, in Chromium.
+/// The attack of a page that is open in Chromium.
 #[tokio::test]
-async fn a_page_of_another_origin_runs_functions_and_nothing_else() {
+async fn a_page_of_another_origin_can_only_run_functions() {
     for keys in [false, true] {
         let server = Server::start(if keys { KEYS } else { "" }).await;
         let upload = server
@@ -242,11 +242,11 @@ async fn a_page_of_another_origin_runs_functions_and_nothing_else() {
             .header("Content-Type", "text/plain")
             .body(script);
         assert_eq!(server.answer(state).await.text(), "1");
-        let kept = server
+        let list_after = server
             .request("PUT", "/api/ephemeral_storage/stored")
             .bearer_auth(KEY)
             .json(&json!({ "a": script }));
-        assert_eq!(server.answer(kept).await.fault(), "");
+        assert_eq!(server.answer(list_after).await.fault(), "");
         let folder = tempfile::tempdir().unwrap();
         tokio::fs::write(
             folder.path().join("index.html"),
@@ -265,7 +265,7 @@ async fn a_page_of_another_origin_runs_functions_and_nothing_else() {
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
-/// The root has been the API's of 2020 for its clients, and stays so; a browser that goes there gets a page.
+/// The root belongs to the API of 2020 for its clients; a browser that navigates there gets a page.
 #[tokio::test]
 async fn the_root_is_a_page_for_browsers_only() {
     let index = r#"[{"application":"wasm_joey"},{"usage_documentation:":"https://github.com/second-state/wasm-joey/blob/master/documentation/usage.md"}]"#;
@@ -321,13 +321,13 @@ async fn the_root_is_a_page_for_browsers_only() {
                 !policy.contains("unsafe") && !policy.contains("http"),
                 "{policy}"
             );
-            // It says nothing that its reader does not ask for.
+            // It contains no data beyond its reader's requests.
             assert!(page.text().starts_with("<!doctype html>"));
             let head = ask("HEAD", accept).await;
             assert_eq!((head.http.as_u16(), head.body.len()), (200, 0));
         }
     }
-    // Under another name nothing of it is there.
+    // Under another name it does not exist.
     let server = Server::start("").await;
     let request =
         format!("GET / HTTP/1.1\nHost: evil.example\nAccept: {BROWSER}\nConnection: close\n\n");

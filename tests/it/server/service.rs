@@ -1,4 +1,4 @@
-//! A server as a service: the notifications to its manager, what SIGHUP reloads, and the report of a stop.
+//! A server as a service: the notifications to its manager, the reload by SIGHUP, and the report of a stop.
 
 use crate::second_state::modules;
 use iof_tests::{Identity, guests::wat, joey::client_config, server::Server};
@@ -16,10 +16,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// The socket of a service manager, and what came to it.
+/// The socket of a service manager, and the messages that arrived.
 struct Manager {
     folder: tempfile::TempDir,
-    told: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<String>>>,
     _reader: JoinSet<()>,
 }
 
@@ -27,9 +27,9 @@ impl Manager {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let messages: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut reader = JoinSet::new();
-        let into = Arc::clone(&told);
+        let into = Arc::clone(&messages);
         reader.spawn(async move {
             let mut buffer = vec![0; 4096];
             while let Ok(size) = socket.recv(&mut buffer).await {
@@ -39,7 +39,7 @@ impl Manager {
         });
         Self {
             folder,
-            told,
+            messages,
             _reader: reader,
         }
     }
@@ -53,18 +53,21 @@ impl Manager {
             .to_owned()
     }
 
-    fn count(&self, wanted: &str) -> usize {
-        let told = self.told.lock().unwrap();
-        told.iter().filter(|text| text.contains(wanted)).count()
+    fn count(&self, expected: &str) -> usize {
+        let messages = self.messages.lock().unwrap();
+        messages
+            .iter()
+            .filter(|text| text.contains(expected))
+            .count()
     }
 
-    async fn hears(&self, wanted: &str, times: usize) {
+    async fn receives(&self, expected: &str, times: usize) {
         until(
-            || self.count(wanted) >= times,
+            || self.count(expected) >= times,
             || {
                 format!(
-                    "{wanted:?} {times} times in {:?}",
-                    self.told.lock().unwrap()
+                    "{expected:?} {times} times in {:?}",
+                    self.messages.lock().unwrap()
                 )
             },
         )
@@ -72,27 +75,27 @@ impl Manager {
     }
 }
 
-async fn until(mut holds: impl FnMut() -> bool, wanted: impl Fn() -> String) {
+async fn until(mut holds: impl FnMut() -> bool, expected: impl Fn() -> String) {
     let began = Instant::now();
     while !holds() {
         assert!(
             began.elapsed() < Duration::from_secs(20),
             "not seen: {}",
-            wanted()
+            expected()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-async fn logs(server: &Server, wanted: &str) {
+async fn logs(server: &Server, expected: &str) {
     until(
-        || server.log().contains(wanted),
-        || format!("{wanted:?} in\n{}", server.log()),
+        || server.log().contains(expected),
+        || format!("{expected:?} in\n{}", server.log()),
     )
     .await;
 }
 
-/// A function that computes until it is ended.
+/// A module whose function computes until it is ended.
 fn spinning() -> Vec<u8> {
     wat("(module (func (export \"spin\") (result i32) (loop $on (br $on)) (i32.const 0)))")
 }
@@ -102,35 +105,35 @@ fn settings_of(server: &Server) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_manager_is_told_of_the_start_of_life_of_a_reload_and_of_the_stop() {
+async fn the_service_manager_is_notified_of_start_watchdog_reload_and_stop() {
     let manager = Manager::new();
     let mut server = Server::builder()
         .env("NOTIFY_SOCKET", manager.socket())
         .env("WATCHDOG_USEC", "400000")
         .start()
         .await;
-    manager.hears("READY=1", 1).await;
-    let first = manager.told.lock().unwrap()[0].clone();
+    manager.receives("READY=1", 1).await;
+    let first = manager.messages.lock().unwrap()[0].clone();
     assert!(
         first.starts_with("READY=1\nSTATUS=serving on http://127.0.0.1:"),
         "{first:?}"
     );
     let began = Instant::now();
     let before = manager.count("WATCHDOG=1");
-    manager.hears("WATCHDOG=1", before + 5).await;
+    manager.receives("WATCHDOG=1", before + 5).await;
     let took = began.elapsed();
     assert!(took > Duration::from_millis(700), "five times in {took:?}");
 
     server.signal(Signal::HUP);
-    manager.hears("RELOADING=1\nMONOTONIC_USEC=", 1).await;
-    manager.hears("READY=1", 2).await;
+    manager.receives("RELOADING=1\nMONOTONIC_USEC=", 1).await;
+    manager.receives("READY=1", 2).await;
 
     assert!(server.stop().await.success());
-    manager.hears("STOPPING=1", 1).await;
+    manager.receives("STOPPING=1", 1).await;
 }
 
 #[tokio::test]
-async fn a_server_whose_manager_is_gone_serves() {
+async fn a_server_without_its_manager_still_serves() {
     let mut server = Server::builder()
         .env("NOTIFY_SOCKET", "/nowhere/notify")
         .env("WATCHDOG_USEC", "nonsense")
@@ -141,7 +144,7 @@ async fn a_server_whose_manager_is_gone_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
+async fn sighup_reloads_the_log_names_settings_for_a_restart_and_loses_no_call() {
     let server = Server::start("log = \"warn\"\n[limits]\ncommands = 3\n").await;
     let id = server.upload(modules::hello()).await.id;
     let calls = async {
@@ -164,7 +167,7 @@ async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
         )
         .await;
 
-        // What is refused changes nothing, and says why.
+        // A refused reload changes nothing, and names the reason.
         fs::write(&file, "log = \"warn\"\n[limits]\ncomands = 4\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "comands").await;
@@ -176,7 +179,7 @@ async fn sighup_reloads_the_log_names_what_needs_a_restart_and_loses_no_call() {
         fs::write(&file, "log = \"info\"\n[limits]\ncommands = 3\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "reloaded: nothing\"").await;
-        // Many at once are one, or a few.
+        // Many signals at once cause one reload, or a few.
         for _ in 0..50 {
             server.signal(Signal::HUP);
         }
@@ -199,7 +202,7 @@ async fn sighup_never_prints_a_value_of_a_setting() {
 }
 
 #[tokio::test]
-async fn sighup_takes_a_new_certificate_at_once_and_keeps_the_old_one_if_that_is_broken() {
+async fn sighup_loads_a_new_certificate_and_keeps_the_old_one_if_that_is_broken() {
     let server = Server::builder().tls().start().await;
     let folder = server.data().parent().unwrap().to_owned();
     let next = Identity::new(&["localhost", "127.0.0.1"]);
@@ -226,7 +229,7 @@ async fn connects(server: &Server, ca_pem: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
+async fn a_slow_stop_logs_each_second_what_it_waits_for() {
     let manager = Manager::new();
     let mut server = Server::builder()
         .config("[limits]\nguest_cpu = \"4s\"\n")
@@ -246,7 +249,7 @@ async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
             .unwrap()
             .status()
     });
-    // Until it runs.
+    // Waits until the call runs.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(server.stop().await.success());
     let log = server.log();
@@ -260,7 +263,7 @@ async fn a_stop_that_takes_longer_says_each_second_what_it_waits_for() {
 }
 
 #[tokio::test]
-async fn a_stop_that_is_quick_says_nothing_of_waiting() {
+async fn a_quick_stop_logs_no_waiting() {
     let mut server = Server::start("").await;
     assert!(server.stop().await.success());
     assert!(!server.log().contains("waiting for"), "{}", server.log());

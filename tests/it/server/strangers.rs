@@ -1,4 +1,4 @@
-//! What a stranger found at the server's side: what leaves it, and what it says of itself.
+//! Regression tests of a stranger's findings about the server: the data that it reveals, and its state.
 
 use iof_tests::Identity;
 use iof_tests::call::{Answer, Uploaded};
@@ -22,7 +22,7 @@ async fn call(server: &Server, function: &Uploaded, export: &str, key: &str) -> 
         .await
 }
 
-/// A sender may send the key of another function, in whatever shape, to a function that shows what it was sent.
+/// A client may send the key of another function, in any form, to a function that shows its request.
 #[tokio::test]
 async fn a_function_sees_no_key_of_another() {
     let server = Server::start("").await;
@@ -45,16 +45,16 @@ async fn a_function_sees_no_key_of_another() {
             for value in &authorization {
                 request = request.header("authorization", value);
             }
-            let shown = server.answer(request).await;
-            assert_eq!(shown.http, 200, "{}", shown.text());
-            let text = shown.text().to_lowercase();
+            let answer = server.answer(request).await;
+            assert_eq!(answer.http, 200, "{}", answer.text());
+            let text = answer.text().to_lowercase();
             assert!(!text.contains("authorization"), "{authorization:?}: {text}");
             assert!(!text.contains(&key), "{authorization:?}: {text}");
         }
     }
 }
 
-/// A cache must not hand a page the answer to another's: it needs to know that of the answer to no page, too.
+/// A cache must not give a page the answer to another page, so every answer has `Vary`, even one without an origin.
 #[tokio::test]
 async fn every_answer_to_a_call_varies_with_the_page() {
     let server = Server::start("").await;
@@ -75,7 +75,7 @@ async fn every_answer_to_a_call_varies_with_the_page() {
                 request = request.header("origin", origin);
             }
             let answer = server.answer(request).await;
-            // A page of another origin calls, and does nothing else.
+            // A page of another origin can only call.
             if answer.fault() != "origin" {
                 assert_eq!(
                     answer.header("vary"),
@@ -88,7 +88,7 @@ async fn every_answer_to_a_call_varies_with_the_page() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_not_there_is_not_found_by_any_method() {
+async fn a_missing_export_is_not_found_by_any_method() {
     let server = Server::start("").await;
     let function = server.deploy(guest("typed"), "").await;
     for export in ["nowhere", "show"] {
@@ -103,8 +103,8 @@ async fn an_export_that_is_not_there_is_not_found_by_any_method() {
                     _ if answer.http == 200 => continue,
                     _ => (405, "method"),
                 };
-                let what = format!("{method} {path}");
-                assert_eq!((answer.http.as_u16(), answer.fault()), expected, "{what}");
+                let case = format!("{method} {path}");
+                assert_eq!((answer.http.as_u16(), answer.fault()), expected, "{case}");
             }
         }
     }
@@ -113,7 +113,7 @@ async fn an_export_that_is_not_there_is_not_found_by_any_method() {
         let found = (answer.http.as_u16(), answer.fault());
         assert_eq!(found, (404, "no-such-function"), "{path}");
     }
-    // Who may not call a private function learns nothing of what it exports.
+    // A client that may not call a private function learns nothing about its exports.
     let private = server
         .try_deploy_named("hooks&private=true", "", guest("typed"), "")
         .await;
@@ -128,20 +128,20 @@ async fn an_export_that_is_not_there_is_not_found_by_any_method() {
     }
 }
 
-/// The message of a panic names files of its author: it is for those who may read the log.
+/// The message of a panic names source files: it is only for those who may read the log.
 #[tokio::test]
-async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
+async fn output_before_a_trap_is_only_in_the_log() {
     let server = Server::start("").await;
     let function = server.deploy(guest("typed"), "").await;
     let anonymous = call(&server, &function, "panics", "").await;
     assert_eq!((anonymous.http.as_u16(), anonymous.fault()), (502, "trap"));
-    let said = format!("{} {}", anonymous.text(), anonymous.header("iof-message"));
+    let message = format!("{} {}", anonymous.text(), anonymous.header("iof-message"));
     for text in ["the secret place", "fail.rs", "panicked"] {
-        assert!(!said.contains(text), "{said}");
+        assert!(!message.contains(text), "{message}");
     }
     assert!(
-        said.contains("The function trapped (") && said.contains("in its log"),
-        "{said}"
+        message.contains("The function trapped (") && message.contains("in its log"),
+        "{message}"
     );
     let of_fn = server
         .request("POST", &format!("/fn/{}/panics", function.id))
@@ -150,10 +150,10 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
     assert!(!of_fn.contains("the secret place"), "{of_fn}");
 
     let owner = call(&server, &function, "panics", &function.admin_key).await;
-    let said = owner.json()["error"].to_string();
+    let message = owner.json()["error"].to_string();
     assert!(
-        said.contains("fail.rs") && said.contains("the secret place"),
-        "{said}"
+        message.contains("fail.rs") && message.contains("the secret place"),
+        "{message}"
     );
     let other = server.deploy(guest("typed"), "").await;
     let stranger = call(&server, &function, "panics", &other.admin_key).await;
@@ -163,7 +163,7 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
         stranger.text()
     );
 
-    // The log has it all, and the API of 2020 answers as it did.
+    // The log contains all of it, and the API of 2020 answers as before.
     let path = format!("/v1/functions/{}/logs", function.id);
     let log = server.read_as(&function, &path).await;
     let row = log["logs"].as_array().unwrap().last().unwrap();
@@ -174,7 +174,7 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
     let api = server.run(function.id, "panics", "the secret place").await;
     assert!(api.header("iof-message").contains("the secret place"));
 
-    // A job is read by whoever may call.
+    // A job can be read by every caller.
     let submit = server
         .request(
             "POST",
@@ -197,25 +197,25 @@ async fn what_a_function_printed_before_its_end_is_in_its_log_only() {
             } else {
                 request.bearer_auth(key)
             };
-            let shown = server.answer(request).await.json();
-            if shown["state"] == "done" {
-                return shown;
+            let answer = server.answer(request).await.json();
+            if answer["state"] == "done" {
+                return answer;
             }
-            assert!(Instant::now() < until, "{shown}");
+            assert!(Instant::now() < until, "{answer}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let shown = done("").await["error"].to_string();
-    assert!(!shown.contains("the secret place"), "{shown}");
-    let shown = done(&function.admin_key).await["error"].to_string();
+    let answer = done("").await["error"].to_string();
+    assert!(!answer.contains("the secret place"), "{answer}");
+    let answer = done(&function.admin_key).await["error"].to_string();
     assert!(
-        shown.contains("It printed: ") && shown.contains("the secret place"),
-        "{shown}"
+        answer.contains("It printed: ") && answer.contains("the secret place"),
+        "{answer}"
     );
 }
 
 #[tokio::test]
-async fn what_was_not_granted_names_the_line_that_grants_it() {
+async fn a_missing_grant_is_named_with_the_line_that_grants_it() {
     let server = Server::start("").await;
     let function = server.deploy(guest("command"), "").await;
     for name in ["sign", "verify"] {
@@ -223,23 +223,23 @@ async fn what_was_not_granted_names_the_line_that_grants_it() {
         let answer = server
             .run(function.id, "run_ssvm", request.to_string())
             .await;
-        let said = answer.text();
+        let message = answer.text();
         assert!(
-            said.contains("[[signing]]") && said.contains("function.toml"),
-            "{said}"
+            message.contains("[[signing]]") && message.contains("function.toml"),
+            "{message}"
         );
-        assert!(!said.contains("allow-command"), "{said}");
+        assert!(!message.contains("allow-command"), "{message}");
     }
-    // A command that some servers have and others do not: to the letter what there was in 2020.
+    // For a command that only some servers have, the exact text of 2020.
     let request = json!({"program": "c++", "args": [], "stdin": ""});
-    let said = server
+    let message = server
         .run(function.id, "run_ssvm", request.to_string())
         .await
         .text();
-    assert!(said.contains("--allow-command=c++"), "{said}");
+    assert!(message.contains("--allow-command=c++"), "{message}");
 }
 
-/// A module that takes so many bytes of the disk, each of them its own.
+/// A module of so many incompressible bytes on the disk.
 fn module(bytes: usize, seed: usize) -> Vec<u8> {
     let data: String = (0..bytes / 8)
         .map(|at| {
@@ -294,7 +294,7 @@ async fn a_full_disk_is_not_ready_and_one_with_room_is_again() {
         assert_eq!((ready.http.as_u16(), ready.fault()), (507, "store"));
         assert!(ready.text().contains("disk"), "{}", ready.text());
     }
-    // The process lives, and calls that store nothing are answered.
+    // The process is alive, and calls that store nothing are answered.
     assert_eq!(server.get("/healthz").await.http, 200);
     for (function, key) in &deployed {
         let path = format!("/v1/functions/{function}");
@@ -329,12 +329,12 @@ fn certificate(user: &User, end: SystemTime) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_ends_is_warned_of() {
+async fn an_expiring_certificate_causes_a_warning() {
     let user = User::new("");
     let now = SystemTime::now();
-    let lines = |server: &Server, what: &str| {
+    let lines = |server: &Server, part: &str| {
         let log = server.log();
-        log.lines().filter(|line| line.contains(what)).count()
+        log.lines().filter(|line| line.contains(part)).count()
     };
     let settings = certificate(&user, now - DAY);
     let server = Server::start(settings.clone()).await;
@@ -344,7 +344,7 @@ async fn a_certificate_that_ends_is_warned_of() {
         "{}",
         server.log()
     );
-    // Its place is taken by one that ends soon, and is read again.
+    // It is replaced by one that expires soon, which is loaded.
     certificate(&user, now + 5 * DAY + DAY / 2);
     server.signal(rustix::process::Signal::HUP);
     let until = Instant::now() + Duration::from_secs(10);
@@ -352,17 +352,17 @@ async fn a_certificate_that_ends_is_warned_of() {
         assert!(Instant::now() < until, "{}", server.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // `iof doctor` looks at the same files.
+    // `iof doctor` checks the same files.
     fs::write(user.folder().join("iof.toml"), &settings).unwrap();
-    let said = user.types(&["doctor", "--config", "iof.toml"]).await;
+    let output = user.types(&["doctor", "--config", "iof.toml"]).await;
     assert!(
-        said.contains("certificate") && said.contains("The certificate ends in 5 days"),
-        "{said}"
+        output.contains("certificate") && output.contains("The certificate ends in 5 days"),
+        "{output}"
     );
-    // One that is fine is not spoken of.
+    // A valid certificate is not mentioned.
     let settings = certificate(&user, now + 60 * DAY);
     let server = Server::start(settings).await;
     assert_eq!(lines(&server, "The certificate"), 0, "{}", server.log());
-    let said = user.types(&["doctor", "--config", "iof.toml"]).await;
-    assert!(said.contains("certificate.pem, until "), "{said}");
+    let output = user.types(&["doctor", "--config", "iof.toml"]).await;
+    assert!(output.contains("certificate.pem, until "), "{output}");
 }

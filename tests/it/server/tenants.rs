@@ -1,13 +1,13 @@
-//! Many functions that take turns: each finds its code and its memory in place, whatever the others do.
+//! Many functions that take turns: the code and the memory of each stay in place, whatever the others do.
 
 use iof_tests::guests::wat;
 use iof_tests::server::Server;
 use serde_json::Value;
 
-/// More functions than calls can run at once, so that slots for calls would not do.
+/// More functions than calls can run at once, so that slots for calls would not suffice.
 const FUNCTIONS: u64 = 40;
 
-/// A module that counts in its memory, which begins anew in each call.
+/// A module that counts in its memory, which is reset for each call.
 fn module(number: u64) -> Vec<u8> {
     wat(&format!(
         r#"(module
@@ -35,7 +35,7 @@ async fn rounds(server: &Server, rounds: usize) {
 }
 
 #[tokio::test]
-async fn functions_that_take_turns_change_no_mapping() {
+async fn functions_that_take_turns_cause_no_mapping() {
     let server = Server::start("[server]\nconcurrency = 2\n").await;
     for number in 1..=FUNCTIONS {
         server.upload(module(number)).await;
@@ -52,13 +52,13 @@ async fn functions_that_take_turns_change_no_mapping() {
     assert_eq!(after["slots"]["used"], 0, "{after}");
     let maps = |of: &Value| of["maps"]["used"].as_i64().unwrap();
     let more = maps(&after) - maps(&before);
-    // The allocator and the store have some of their own.
+    // The allocator and the store make some such calls themselves.
     assert!(more.abs() < FUNCTIONS.cast_signed() / 4, "{before} {after}");
     assert!(after["maps"]["limit"].as_i64().unwrap() > maps(&after));
 }
 
 #[tokio::test]
-async fn what_has_no_room_is_loaded_again_and_right() {
+async fn unloaded_functions_are_loaded_again_correctly() {
     let server = Server::start("[server]\nconcurrency = 2\nloaded_memory = \"1 MiB\"\n").await;
     for number in 1..=FUNCTIONS {
         server.upload(module(number)).await;
@@ -77,7 +77,7 @@ async fn what_has_no_room_is_loaded_again_and_right() {
         functions["evictions"].as_u64().unwrap() > FUNCTIONS,
         "{figures}"
     );
-    // Their slots are given back with them.
+    // Their slots are released with them.
     let slots = figures["slots"]["limit"].as_u64().unwrap();
     assert!(
         figures["slots"]["warm"].as_u64().unwrap() <= slots,
@@ -85,9 +85,9 @@ async fn what_has_no_room_is_loaded_again_and_right() {
     );
 }
 
-/// A change of a function that made room for others is seen when it is loaded again.
+/// A change of a function that was unloaded to make room is visible when it is loaded again.
 #[tokio::test]
-async fn a_function_without_its_code_is_not_older_than_its_row() {
+async fn an_unloaded_function_has_the_state_of_its_row() {
     let server = Server::start("[server]\nloaded_memory = \"64 KiB\"\n").await;
     let first = server.upload(module(1)).await;
     let second = server.upload(module(2)).await;

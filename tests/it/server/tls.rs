@@ -48,7 +48,7 @@ fn run(server: &Server, id: u64, body: &str) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn http_1_and_2_are_spoken_over_tls() {
+async fn http_1_and_2_work_over_tls() {
     let server = Server::builder().tls().start().await;
     let id = server.upload(modules::hello()).await.id;
     let mut tasks = JoinSet::new();
@@ -60,7 +60,7 @@ async fn http_1_and_2_are_spoken_over_tls() {
             .await
             .unwrap();
     tasks.spawn(async move { drop(connection.await) });
-    // Many at once over one connection.
+    // Many requests at once over one connection.
     let calls: Vec<_> = (0..20)
         .map(|n| sender.send_request(run(&server, id, &n.to_string())))
         .collect();
@@ -74,7 +74,7 @@ async fn http_1_and_2_are_spoken_over_tls() {
         assert_eq!(text(response).await, format!("hello {n}"));
     }
 
-    // Who takes either gets the one in which bare quotation marks of a URL can be mended.
+    // A client that accepts both gets HTTP/1.1, in which bare quotation marks of a URL can be corrected.
     for protocols in [
         &[&b"http/1.1"[..]][..],
         &[],
@@ -86,7 +86,7 @@ async fn http_1_and_2_are_spoken_over_tls() {
             .await
             .unwrap();
         tasks.spawn(async move { drop(connection.await) });
-        // One after the other over one connection.
+        // Several requests, one after the other, over one connection.
         for n in 0..3 {
             let mut request = run(&server, id, &n.to_string());
             request
@@ -108,16 +108,16 @@ async fn plain_http_stays_beside_it() {
         secure.run(id, "say", "text/plain", "sealed").await.text(),
         "hello sealed"
     );
-    // Each port speaks its own language, and survives the other.
+    // Each port speaks its own protocol, and survives the other.
     let mut stream = TcpStream::connect(address(&server)).await.unwrap();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    let mut said = Vec::new();
-    let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut said)).await;
+    let mut output = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut output)).await;
     assert!(end.is_ok(), "the connection is closed");
-    assert!(!String::from_utf8_lossy(&said).contains("ok\n"));
+    assert!(!String::from_utf8_lossy(&output).contains("ok\n"));
     assert_eq!(secure.get("/healthz").await.text(), "ok\n");
 }
 
@@ -143,9 +143,9 @@ async fn a_large_body_passes_both_ways() {
     assert!(answer.body == large, "{} bytes", answer.body.len());
 }
 
-/// The start fails with the name of the setting, and never with half of a server.
+/// The start fails with the name of the setting, and never leaves a partial server.
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
+async fn an_unusable_certificate_is_reported_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let one = Server::builder().tls().start().await;
     let home = one.data().parent().unwrap().to_owned();
@@ -160,7 +160,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         (&chain, &nowhere, "tls.key"),
         (&garbage, &key, "tls.certificate"),
         (&chain, &garbage, "tls.key"),
-        // A key is no certificate, and another's key is none of this one.
+        // A key is not a certificate, and the key of another certificate does not match.
         (&key, &key, "tls.certificate"),
         (&chain, &other_key, "tls."),
     ] {
@@ -187,7 +187,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
             );
         }
     }
-    // Half of the table is no TLS.
+    // Half of the table is refused.
     let refused = Server::builder()
         .config("[tls]\nlisten = \"127.0.0.1:0\"\n")
         .refused()
@@ -195,7 +195,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
     assert!(refused.log.contains("tls.certificate"), "{}", refused.log);
 }
 
-/// As for HTTP: anybody who reaches the server could upload code.
+/// The same as for HTTP: every client that reaches the server could upload code.
 #[tokio::test]
 async fn a_public_address_needs_keys_over_tls_too() {
     let one = Server::builder().tls().start().await;
@@ -206,7 +206,7 @@ async fn a_public_address_needs_keys_over_tls_too() {
     assert!(refused.log.contains("auth.keys"), "{}", refused.log);
 }
 
-/// A handshake is part of the head, and has its time.
+/// A handshake counts as part of the head, and shares its time limit.
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_dropped() {
     let server = Server::builder()
@@ -214,7 +214,7 @@ async fn a_handshake_that_never_ends_is_dropped() {
         .tls()
         .start()
         .await;
-    // Nothing at all; the start of a record; a record of a hello that is never whole.
+    // No bytes; the start of a record; an incomplete record of a hello.
     for begun in [
         &b""[..],
         b"\x16\x03\x01",
@@ -225,14 +225,14 @@ async fn a_handshake_that_never_ends_is_dropped() {
         let start = Instant::now();
         let mut rest = Vec::new();
         let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
-        assert!(end.is_ok(), "{begun:?} is still there");
+        assert!(end.is_ok(), "{begun:?} is still open");
         assert!(
             start.elapsed() >= Duration::from_millis(400),
             "{:?}",
             start.elapsed()
         );
     }
-    // A head that never comes after a whole handshake ends the same way.
+    // A missing head after a complete handshake ends in the same way.
     let mut stream = connect(&server, &[]).await;
     stream
         .write_all(b"POST /api/run/1/say HTTP/1.1\r\nX-")
@@ -244,7 +244,7 @@ async fn a_handshake_that_never_ends_is_dropped() {
 }
 
 #[tokio::test]
-async fn handshakes_under_way_hold_nobody_up() {
+async fn handshakes_in_progress_delay_no_other_client() {
     let server = Server::builder().tls().start().await;
     let mut idle = vec![];
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! An upgrade under traffic: the binary on the disk is another one, or none, while the server runs.
+//! An upgrade under traffic: the binary on the disk is replaced or removed while the server runs.
 
 mod checked;
 
@@ -12,22 +12,22 @@ use iof_tests::{
 };
 use serde_json::json;
 
-/// The binary, at another place.
+/// A copy of the binary at another path.
 fn install(at: &Path) {
     let next = at.with_extension("next");
-    // Of a large file, a second name is enough, where the file system can.
+    // A hard link is enough for a large file, if the file system supports it.
     fs::hard_link(program(), &next)
         .or_else(|_| fs::copy(program(), &next).map(drop))
         .unwrap();
     fs::rename(&next, at).unwrap();
 }
 
-/// What a server does with its own binary: calls (nothing), compiles, and starts programs in jails.
+/// The uses of a server's own binary: calls (none), compiles, and programs in jails.
 async fn serves(server: &Server, function: u64, number: u32) {
     let request = json!({ "program": "upper", "stdin": "shout" }).to_string();
     let answer = server.run(function, "run_ssvm", request).await;
     assert_eq!(answer.json()["stdout"], "SHOUT", "{}", server.log());
-    // Each another module, or it would not be compiled.
+    // Each module is different, or it would not be compiled.
     let text = format!("(module (func (export \"run\") (result i32) i32.const {number}))");
     let uploaded = server.try_upload(wat(&text)).await;
     assert_eq!(uploaded.http, 200, "{number} {}", uploaded.text());
@@ -50,7 +50,7 @@ async fn an_upgrade_of_the_binary_fails_nothing() {
     let function = server.upload(guest("command")).await.id;
     serves(&server, function, 1).await;
 
-    // Another program takes its place, as `install` and package managers do it: whoever ran it would fail.
+    // Another program replaces it, as by `install` and package managers; running that would fail.
     let other = folder.path().join("other");
     fs::write(&other, "#!/bin/sh\nexit 97\n").unwrap();
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
@@ -61,7 +61,7 @@ async fn an_upgrade_of_the_binary_fails_nothing() {
 
     install(&binary);
     server.stop().await;
-    // The next one compiles again what an earlier version compiled.
+    // The next version compiles the modules again.
     fs::remove_dir_all(server.data().join("objects/artefact")).unwrap();
     let server = server.restart().await;
     serves(&server, function, 4).await;

@@ -1,4 +1,4 @@
-//! Invalid modules are refused with the reason, and hold nothing for longer than their limit.
+//! Invalid modules are refused with the reason, and use no resources beyond their limit.
 
 use iof_tests::{
     guests::{guest, wat},
@@ -54,7 +54,7 @@ async fn garbage_is_refused_with_the_reason() {
         assert!(json["error"].as_str().unwrap().contains(words), "{json}");
         assert_eq!(json["fault"], fault);
     }
-    // Empty was answered in 2020, with these words.
+    // An empty body was answered in 2020, with this text.
     let empty = server.try_upload(vec![]).await;
     assert_eq!((empty.http.as_u16(), empty.status()), (200, 400));
     assert!(
@@ -63,7 +63,7 @@ async fn garbage_is_refused_with_the_reason() {
             .unwrap()
             .starts_with("Wasm executable is blank")
     );
-    // Another type hung in 2020.
+    // A body of another type hung in 2020.
     let request = server
         .request("POST", "/api/executables")
         .header("Content-Type", "text/plain")
@@ -72,12 +72,12 @@ async fn garbage_is_refused_with_the_reason() {
     assert_eq!(
         server.get("/api/executables").await.text(),
         "[]",
-        "nothing was kept"
+        "nothing was stored"
     );
 }
 
 #[tokio::test]
-async fn shapes_are_bounded() {
+async fn shapes_of_modules_are_limited() {
     let server = Server::start(
         "[compile]\nmodule_size = \"200KB\"\nmodule_functions = 2000\nmodule_exports = 20\n",
     )
@@ -110,7 +110,7 @@ async fn shapes_are_bounded() {
     );
 }
 
-/// Functions of so many blocks that optimising them takes long: valid, small, and cruel to a compiler.
+/// A small, valid module whose functions have so many blocks that optimising them takes long.
 pub(crate) fn bomb(functions: usize) -> Vec<u8> {
     // local 0 = local 0 * 3 + local 1; local 1 = local 0 ? local 1 : local 0
     const BLOCK: [u8; 21] = [
@@ -148,7 +148,7 @@ fn leb(mut n: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_compile_bomb_holds_a_core_no_longer_than_its_limit() {
+async fn a_compile_bomb_uses_a_core_no_longer_than_its_limit() {
     let server = Server::start("[compile]\ncompile_time = \"2s\"\ncompile_cpu = \"1s\"\n").await;
     let hello = server.upload(guest("hello")).await.id;
     let bomb = bomb(400);
@@ -169,7 +169,7 @@ async fn a_compile_bomb_holds_a_core_no_longer_than_its_limit() {
 }
 
 #[tokio::test]
-async fn a_compile_that_eats_memory_is_ended() {
+async fn a_compile_that_takes_too_much_memory_is_ended() {
     let server = Server::start("[compile]\ncompile_memory = \"128MiB\"\n").await;
     let answer = server.try_upload(bomb(400)).await;
     assert_eq!(
@@ -183,7 +183,7 @@ async fn a_compile_that_eats_memory_is_ended() {
 }
 
 #[tokio::test]
-async fn start_up_code_without_end_holds_nothing() {
+async fn endless_start_up_code_is_ended() {
     let server = Server::start("[limits]\nguest_cpu = \"200ms\"\n").await;
     let module = wat("(module (func $spin (loop br 0)) (start $spin) (func (export \"f\")))");
     let start = Instant::now();
@@ -197,7 +197,7 @@ async fn start_up_code_without_end_holds_nothing() {
 }
 
 #[tokio::test]
-async fn too_many_uploads_at_once_are_told_to_come_again() {
+async fn too_many_concurrent_uploads_get_retry_after() {
     let server = Server::start(
         "[compile]\nparallel = 1\ncompile_queue = 1\ncompile_time = \"2s\"\ncompile_cpu = \"2s\"\n",
     )

@@ -1,4 +1,4 @@
-//! The declaration of a version: granted, denied, and below the operator's ceiling.
+//! The declaration of a version: allowed and denied requests, and the operator's ceiling.
 
 use iof_tests::{
     guests::{guest, wat},
@@ -20,7 +20,7 @@ async fn proxied(server: &Server, id: u64, method: &str, url: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_version_gets_what_it_declares_and_nothing_else() {
+async fn a_version_gets_only_the_declared_grants() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let function = server.deploy(guest("command"), DECLARED).await;
@@ -34,7 +34,7 @@ async fn a_version_gets_what_it_declares_and_nothing_else() {
         let denied = proxied(&server, function.id, method, url).await;
         assert_eq!(denied["status"], 3, "{method} {url}: {denied}");
     }
-    // A file that mentions nothing grants nothing.
+    // An empty file grants nothing.
     let bare = server.deploy(guest("command"), "").await;
     let denied = proxied(&server, bare.id, "get", "http://api.example.com/echo").await;
     assert_eq!(denied["status"], -1, "{denied}");
@@ -42,7 +42,7 @@ async fn a_version_gets_what_it_declares_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn fetches_and_callbacks_go_by_the_declaration_too() {
+async fn fetches_and_callbacks_follow_the_declaration_too() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     const CALLERS: &str = "callers_may = [\"fetch\", \"callback\"]";
@@ -81,7 +81,7 @@ async fn storage_is_a_grant() {
 }
 
 #[tokio::test]
-async fn the_ceiling_refuses_by_name_and_nothing_is_deployed() {
+async fn a_declaration_above_the_ceiling_is_refused_by_name() {
     let server = Server::start(
         "[ceiling]\ncommands = [\"http_proxy\"]\noutbound = [\"GET https://*.example.com\"]\nstorage = false\n",
     )
@@ -106,15 +106,15 @@ async fn the_ceiling_refuses_by_name_and_nothing_is_deployed() {
             (403, "ceiling"),
             "{declaration}"
         );
-        let said = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(said.contains(named), "{declaration}: {said}");
+        let message = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(message.contains(named), "{declaration}: {message}");
     }
     let taken = "outbound = [\"GET https://api.example.com/v1\"]\n[limits]\nmemory = \"64MiB\"";
     assert_eq!(server.deploy(guest("hello"), taken).await.id, 1);
 }
 
 #[tokio::test]
-async fn a_ceiling_that_was_lowered_holds_for_what_was_deployed() {
+async fn a_lowered_ceiling_applies_to_deployed_versions() {
     let mut server = Server::start("").await;
     let function = server
         .deploy(guest("hello"), "commands = [\"http_proxy\"]")
@@ -132,7 +132,7 @@ async fn a_ceiling_that_was_lowered_holds_for_what_was_deployed() {
 }
 
 #[tokio::test]
-async fn limits_of_a_version_end_its_calls_and_no_others() {
+async fn limits_of_a_version_end_only_its_own_calls() {
     let server = Server::start("").await;
     let spin = wat(
         r#"(module (memory (export "memory") 1) (func (export "spin") (result i32) (loop $l br $l) i32.const 0))"#,
@@ -197,7 +197,7 @@ async fn concurrency_and_rate_of_a_version_answer_429() {
         }
     }
     assert_eq!(faults, ["", "", "rate", "rate"]);
-    // A change of its state does not let another burst in.
+    // A change of its state does not allow another burst.
     let state = server
         .request("PUT", &format!("/api/state/{}", rare.id))
         .header("SSVM_Admin_Key", &rare.admin_key)
@@ -208,7 +208,7 @@ async fn concurrency_and_rate_of_a_version_answer_429() {
 }
 
 #[tokio::test]
-async fn a_binary_that_is_swapped_keeps_its_grants() {
+async fn an_updated_binary_keeps_its_grants() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let function = server.deploy(guest("command"), "").await;
@@ -223,7 +223,7 @@ async fn a_binary_that_is_swapped_keeps_its_grants() {
 }
 
 #[tokio::test]
-async fn versions_are_listed_with_what_they_declared() {
+async fn versions_are_listed_with_their_declarations() {
     let server = Server::start("").await;
     let function = server.deploy(guest("hello"), DECLARED).await;
     assert_eq!(function.json["version"], 1);
@@ -259,7 +259,7 @@ async fn versions_are_listed_with_what_they_declared() {
 }
 
 #[tokio::test]
-async fn what_is_sent_wrong_is_named() {
+async fn malformed_uploads_are_named() {
     let server = Server::start("[auth]\nkeys = [\"a key of the server\"]\n").await;
     let post = || server.request("POST", "/v1/functions");
     let with_key = || post().bearer_auth("a key of the server");
@@ -354,11 +354,11 @@ async fn what_is_sent_wrong_is_named() {
         assert!(
             answer.json()["error"]
                 .as_str()
-                .is_some_and(|said| said.ends_with('.')),
+                .is_some_and(|output| output.ends_with('.')),
             "{}",
             answer.text()
         );
-        // Ours is no API for pages of anywhere.
+        // Our own API is not open to pages of other origins.
         assert_eq!(answer.header("access-control-allow-origin"), "");
     }
 }

@@ -1,11 +1,11 @@
-//! The description of a large module is written as it is sent.
+//! The description of a large module is generated while it is sent.
 
 use crate::second_state::modules;
 use crate::server::json_bodies::peak;
 use iof_tests::server::Server;
 use std::time::Duration;
 
-/// A module with a section of so many bytes.
+/// A module with a section of this many bytes.
 fn padded(size: usize) -> Vec<u8> {
     let mut module = modules::hello();
     let mut section = b"\x03pad".to_vec();
@@ -21,7 +21,7 @@ fn padded(size: usize) -> Vec<u8> {
     module
 }
 
-/// As the original kept it.
+/// The form in which the original stored a module.
 fn told(module: &[u8]) -> String {
     let decimal: Vec<_> = module.iter().map(u8::to_string).collect();
     let codes: Vec<_> = decimal
@@ -33,7 +33,7 @@ fn told(module: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_large_module_is_told_in_little_memory() {
+async fn a_large_module_is_described_in_little_memory() {
     let server = Server::start("").await;
     let module = padded(1 << 20);
     let id = server.upload(module.clone()).await.id;
@@ -86,9 +86,9 @@ async fn a_large_module_is_told_in_little_memory() {
     assert!(took < 24 << 20, "{} MiB", took >> 20);
 }
 
-/// Clients that leave, and that read nothing, leave nothing behind but their own share.
+/// Clients that go away or read nothing hold only their own share of memory.
 #[tokio::test]
-async fn clients_that_do_not_read_hold_the_module_alone() {
+async fn clients_that_do_not_read_hold_only_the_module() {
     let server = Server::start("[server]\nbody_memory = \"8MiB\"\n").await;
     let id = server.upload(padded(3 << 20)).await.id;
     let path = format!("/api/executables/{id}");

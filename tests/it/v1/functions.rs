@@ -1,4 +1,4 @@
-//! `/v1`: names, versions, canaries, logs and usage, from a client's view.
+//! `/v1`: names, versions, canaries, logs and usage, as clients see them.
 
 use iof_tests::{
     call::{Answer, Uploaded},
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) const KEY: &str = "a key of the operator";
 
-/// A module whose `which` answers a number.
+/// A module whose `which` returns a number.
 pub(crate) fn numbered(number: u32) -> Vec<u8> {
     wat(&format!(
         "(module (func (export \"which\") (result i32) (i32.const {number})))"
@@ -60,24 +60,24 @@ pub(crate) async fn operated() -> Server {
 }
 
 #[tokio::test]
-async fn a_name_is_an_address_and_stays() {
+async fn a_name_is_a_permanent_address() {
     let server = operated().await;
-    let made = create(
+    let created = create(
         &server,
         "?name=count-er&description=Counts",
         numbered(1),
         KEY,
     )
     .await;
-    assert_eq!(made.http, 201, "{}", made.text());
-    let id = made.json()["function"].to_string();
+    assert_eq!(created.http, 201, "{}", created.text());
+    let id = created.json()["function"].to_string();
     for place in ["count-er", &id] {
         assert_eq!(which(&server, place).await, "1");
-        let shown = ask(&server, "GET", &format!("/v1/functions/{place}"), KEY, None)
+        let answer = ask(&server, "GET", &format!("/v1/functions/{place}"), KEY, None)
             .await
             .json();
         assert_eq!(
-            (&shown["name"], &shown["description"]),
+            (&answer["name"], &answer["description"]),
             (&json!("count-er"), &json!("Counts"))
         );
     }
@@ -91,9 +91,9 @@ async fn a_name_is_an_address_and_stays() {
             "{wrong}"
         );
     }
-    // A name that was free and belongs to somebody else now leads there.
-    let gone = ask(&server, "DELETE", "/v1/functions/count-er", KEY, None).await;
-    assert_eq!(gone.http, 204);
+    // A freed name that belongs to another function now refers to that function.
+    let deleted = ask(&server, "DELETE", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(deleted.http, 204);
     let path = "/v1/functions/count-er/call/which";
     assert_eq!(server.answer(server.request("POST", path)).await.http, 404);
     assert_eq!(
@@ -103,8 +103,8 @@ async fn a_name_is_an_address_and_stays() {
         201
     );
     assert_eq!(which(&server, "count-er").await, "3");
-    let shown = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
-    assert_eq!(shown.json()["versions"][0]["version"], 1, "of the new one");
+    let answer = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(answer.json()["versions"][0]["version"], 1, "of the new one");
     assert_eq!(
         ask(&server, "DELETE", "/v1/functions/count-er", KEY, None)
             .await
@@ -117,9 +117,9 @@ async fn a_name_is_an_address_and_stays() {
             .http,
         201
     );
-    // Nobody has called it since, and still the name leads to it.
-    let shown = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
-    assert_eq!(shown.http, 200, "{}", shown.text());
+    // It has not been called since, and its name still refers to it.
+    let answer = ask(&server, "GET", "/v1/functions/count-er", KEY, None).await;
+    assert_eq!(answer.http, 200, "{}", answer.text());
     let mut server = server;
     server.stop().await;
     let server = server.restart().await;
@@ -127,7 +127,7 @@ async fn a_name_is_an_address_and_stays() {
 }
 
 #[tokio::test]
-async fn versions_roll_forth_and_back() {
+async fn versions_are_rolled_out_and_back() {
     let server = operated().await;
     create(&server, "?name=f", numbered(1), KEY).await;
     for version in 2..=3 {
@@ -200,14 +200,14 @@ async fn a_canary_gets_its_share_until_it_is_promoted() {
         }
         canary
     };
-    // Ten standard deviations from what it should be.
+    // Ten standard deviations around the expected number.
     let canary = share(500).await;
     assert!((50..=250).contains(&canary), "{canary} of 500");
-    let shown = ask(&server, "GET", "/v1/functions/f", KEY, None)
+    let answer = ask(&server, "GET", "/v1/functions/f", KEY, None)
         .await
         .json();
     assert_eq!(
-        (&shown["version"], &shown["canary"]),
+        (&answer["version"], &answer["canary"]),
         (&json!(1), &json!({"version": 2, "percent": 30}))
     );
     let set = ask(
@@ -249,7 +249,7 @@ async fn a_canary_gets_its_share_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn the_log_tells_what_calls_printed_and_came_to() {
+async fn the_log_has_the_output_and_result_of_calls() {
     let server = Server::start("").await;
     let function: Uploaded = server.deploy(guest("typed"), "").await;
     let call = async |export: &str, arguments: Value| {
@@ -282,7 +282,7 @@ async fn the_log_tells_what_calls_printed_and_came_to() {
         (&second["fault"], &second["message"]),
         (&json!("function:gone"), &json!("why"))
     );
-    // One that waits hears of the next call.
+    // A waiting request gets the next call.
     let waits = format!("{path}?after={}&wait=20", second["id"]);
     let (next, _) = tokio::join!(server.read_as(&function, &waits), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -294,7 +294,7 @@ async fn the_log_tells_what_calls_printed_and_came_to() {
         .await;
     assert_eq!(usage["invocations"], 3);
     assert!(usage["guest_us"].as_u64().unwrap() > 0);
-    // The API of 2020 shows its own rows as they always were.
+    // The API of 2020 shows its own rows unchanged.
     let request = server.request("GET", &format!("/api/log/{}?last=10", function.id));
     let old = server
         .answer(request.header("SSVM_Admin_Key", &function.admin_key))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test]
-async fn a_call_can_be_fetched_later_even_after_a_kill() {
+async fn the_outcome_of_a_call_can_be_fetched_later_even_after_a_kill() {
     let server = Server::start("").await;
     let function = server.deploy(guest("typed"), "jobs = true").await;
     let submit = async |server: &Server, export: &str, arguments: Value| {
@@ -25,10 +25,10 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
     };
     let outcome = async |server: &Server, job: &str| {
         for _ in 0..200 {
-            let shown = server.get(&format!("/v1/jobs/{job}")).await;
-            assert_eq!(shown.http, 200, "{}", shown.text());
-            if shown.json()["state"] == "done" {
-                return shown.json();
+            let answer = server.get(&format!("/v1/jobs/{job}")).await;
+            assert_eq!(answer.http, 200, "{}", answer.text());
+            if answer.json()["state"] == "done" {
+                return answer.json();
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -59,7 +59,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
         (&failed["fault"], &failed["error"]),
         (&json!("function:gone"), &json!("why"))
     );
-    // Arguments are looked at before it is accepted.
+    // Arguments are checked before a job is accepted.
     let path = format!("/v1/functions/{}/call/echo_u8", function.id);
     let wrong = server
         .request("POST", &path)
@@ -74,7 +74,7 @@ async fn a_call_can_be_fetched_later_even_after_a_kill() {
         (unknown.http.as_u16(), unknown.fault()),
         (404, "no-such-job")
     );
-    // What was acknowledged survives.
+    // An acknowledged job survives.
     let mut jobs = vec![];
     for number in 0..20 {
         jobs.push((
@@ -115,9 +115,9 @@ async fn too_many_jobs_are_refused() {
     );
 }
 
-/// RFC 7240, section 2: parameters, quoted values, several headers, any case; what stands in quotes is another's value.
+/// RFC 7240, section 2: parameters, quoted values, several headers, any case; a name in quotes is only a value.
 #[tokio::test]
-async fn a_preference_is_read_as_one() {
+async fn a_preference_is_parsed_by_its_grammar() {
     let server = Server::start("").await;
     let function = server.deploy(guest("typed"), "jobs = true").await;
     let path = format!("/v1/functions/{}/call/nothing", function.id);

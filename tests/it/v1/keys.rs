@@ -1,23 +1,23 @@
-//! Keys with scopes: the routes that each opens, and those that it does not.
+//! Keys with scopes: the routes that each may use, and those that it may not.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::server::Server;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_key_opens_what_it_is_for_and_nothing_else() {
+async fn a_key_works_only_for_its_scopes() {
     let server = operated().await;
     let private = create(&server, "?name=private&private=true", numbered(1), KEY)
         .await
         .json();
     create(&server, "?name=other&private=true", numbered(2), KEY).await;
-    let make = async |wish: Value| {
-        let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-        assert_eq!(made.http, 201, "{}", made.text());
-        let made = made.json();
+    let make = async |request: Value| {
+        let created = ask(&server, "POST", "/v1/keys", KEY, Some(request)).await;
+        assert_eq!(created.http, 201, "{}", created.text());
+        let created = created.json();
         (
-            made["id"].as_i64().unwrap(),
-            made["key"].as_str().unwrap().to_owned(),
+            created["id"].as_i64().unwrap(),
+            created["key"].as_str().unwrap().to_owned(),
         )
     };
     let (_, deploy) = make(json!({"label": "ci", "scopes": ["deploy"]})).await;
@@ -27,7 +27,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
     assert!(deploy.starts_with("iof_"));
     let own = private["admin_key"].as_str().unwrap();
     let version = json!({"version": 1});
-    for (what, method, path, body, may) in [
+    for (case, method, path, body, may) in [
         ("list", "GET", "/v1/functions", None, vec![&*read, &admin]),
         (
             "show",
@@ -80,12 +80,12 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
             assert_eq!(
                 open,
                 may.contains(&key),
-                "{what} with {key}: {}",
+                "{case} with {key}: {}",
                 answer.text()
             );
             assert!(
                 open || [401, 403, 404].contains(&answer.http.as_u16()),
-                "{what}: {}",
+                "{case}: {}",
                 answer.http
             );
         }
@@ -94,12 +94,12 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
                 .await
                 .http
                 .is_success(),
-            "{what}"
+            "{case}"
         );
     }
     assert_eq!(create(&server, "", numbered(1), &deploy).await.http, 201);
     assert_eq!(create(&server, "", numbered(1), &read).await.http, 403);
-    // Nothing shows a key again, and one that is deleted opens nothing.
+    // No route shows a key again, and a deleted key does not work.
     let list = ask(&server, "GET", "/v1/keys", KEY, None).await.text();
     for key in [&deploy, &read, &call, &admin] {
         assert!(!list.contains(key.as_str()) && !server.log().contains(key.as_str()));
@@ -130,7 +130,7 @@ async fn a_key_opens_what_it_is_for_and_nothing_else() {
         let refused = ask(&server, "POST", "/v1/keys", KEY, Some(wrong.clone())).await;
         assert_eq!(refused.http, 400, "{wrong}: {}", refused.text());
     }
-    // Without keys of its own, a server has no operator who could make any.
+    // On a server without keys, no client is authorised to make any.
     let open = Server::start("").await;
     let none = ask(
         &open,

@@ -16,7 +16,7 @@ async fn the_document_is_the_one_that_is_known() {
     insta::assert_snapshot!(document);
 }
 
-/// Requests that the document allows are taken, requests that it does not are refused, and every answer is what it says.
+/// Requests that match the document are accepted, others are refused, and every answer matches the document.
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_no_violation() {
     const KEY: &str = "a key of the operator";
@@ -34,10 +34,10 @@ async fn schemathesis_finds_no_violation() {
     ))
     .await;
     for (name, declaration) in [("typed", "record = \"always\""), ("hello", "")] {
-        let made = server
+        let created = server
             .try_deploy_named(name, KEY, guest(name), declaration)
             .await;
-        assert_eq!(made.http, 201, "{}", made.text());
+        assert_eq!(created.http, 201, "{}", created.text());
     }
     let call = server
         .request("POST", "/v1/functions/typed/call/echo_json")
@@ -76,13 +76,16 @@ async fn schemathesis_finds_no_violation() {
             .output()
             .unwrap()
     });
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}\n{}",
+        "{printed}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(!said.contains("operations repeatedly returned"), "{said}");
-    // It is still there, and answers.
+    assert!(
+        !printed.contains("operations repeatedly returned"),
+        "{printed}"
+    );
+    // The server still runs, and answers.
     assert_eq!(server.get("/readyz").await.http, 200);
 }

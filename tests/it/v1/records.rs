@@ -123,20 +123,20 @@ async fn every_request_and_every_command_is_a_row() {
         .await;
     assert!(
         !all.to_string().contains("s3cret"),
-        "paths and queries are not on record: {all}"
+        "paths and queries are not recorded: {all}"
     );
-    // What a function did stays on record when it is gone.
+    // The records of a deleted function stay.
     let delete = server
         .request("DELETE", &format!("/api/executables/{id}"))
         .header("SSVM_Admin_Key", &function.admin_key);
     server.answer(delete).await;
-    let kept = server.get("/v1/egress?limit=1000").await.json();
-    assert_eq!(rows(&kept).len(), rows(&all).len());
+    let answer = server.get("/v1/egress?limit=1000").await.json();
+    assert_eq!(rows(&answer).len(), rows(&all).len());
 }
 
-/// A call neither waits for its record nor fails without one.
+/// A call does not wait for its record, and does not fail without one.
 #[tokio::test]
-async fn records_without_room_are_dropped_and_said() {
+async fn records_without_room_are_dropped_and_reported() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let mut server = Server::start(format!("{pin}[records]\nmemory = \"0B\"\n")).await;
@@ -155,14 +155,14 @@ async fn records_without_room_are_dropped_and_said() {
     assert_eq!(server.answer(request).await.status(), 404);
     assert!(server.stop().await.success());
     let log = server.log();
-    let mut said = log
+    let mut logged = log
         .lines()
         .filter(|line| line.contains("WARN") && line.contains("records.memory"));
-    assert!(said.next().is_some(), "{log}");
+    assert!(logged.next().is_some(), "{log}");
 }
 
 #[tokio::test]
-async fn one_function_is_not_shown_to_the_owner_of_another() {
+async fn records_of_a_function_are_hidden_from_the_owner_of_another() {
     let server = Server::start("[auth]\nkeys = [\"a key of the server\"]\n").await;
     let post = async || {
         let request = server
@@ -192,9 +192,9 @@ async fn one_function_is_not_shown_to_the_owner_of_another() {
     }
 }
 
-/// The rows of one function are for everybody wherever those of all are.
+/// The rows of one function are public if those of all functions are.
 #[tokio::test]
-async fn without_keys_the_rows_of_one_function_are_as_open_as_those_of_all() {
+async fn without_keys_the_rows_of_one_function_are_public_like_those_of_all() {
     let server = Server::start("").await;
     let function = server.deploy(guest("hello"), "").await;
     for path in [
@@ -211,7 +211,7 @@ async fn without_keys_the_rows_of_one_function_are_as_open_as_those_of_all() {
 }
 
 #[tokio::test]
-async fn rows_survive_a_kill_and_old_ones_go() {
+async fn rows_survive_a_kill_and_old_ones_are_removed() {
     let upstream = Upstream::start().await;
     let config = |more: &str| format!("{more}\n{}", upstream.pin("api.example.com", 80));
     let mut server = Server::start(config("")).await;
@@ -228,21 +228,21 @@ async fn rows_survive_a_kill_and_old_ones_go() {
     assert_eq!(rows(&server.get("/v1/egress").await.json()).len(), 10);
     server.kill().await;
     for limit in ["sent_rows = 0", "sent_age = \"0s\""] {
-        let mut kept = server.restart_with(config("")).await;
+        let mut answer = server.restart_with(config("")).await;
         get(
-            &kept,
+            &answer,
             function.id,
             "http_proxy",
             "http://api.example.com/status/200",
         )
         .await;
-        let found = rows(&kept.get("/v1/egress").await.json()).len();
+        let found = rows(&answer.get("/v1/egress").await.json()).len();
         assert!(
             found >= 2 && (limit.contains("age") || found == 12),
             "{found}"
         );
-        kept.stop().await;
-        server = kept
+        answer.stop().await;
+        server = answer
             .restart_with(config(&format!("[records]\n{limit}")))
             .await;
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;

@@ -1,4 +1,4 @@
-//! A recorded call, run again only with its recorded responses.
+//! Replays: a recorded call runs again with only its recorded responses.
 
 use iof_tests::{
     call::Uploaded,
@@ -15,12 +15,12 @@ fn declared(record: &str) -> String {
     format!("{DECLARED}record = {record:?}\n")
 }
 
-/// The version whose fault is mended.
+/// The version in which the fault is fixed.
 fn mended() -> Vec<u8> {
     replaced(guest("command"), b"judge mode:strict", b"judge mode:gentle")
 }
 
-/// A module with other words in it, as many.
+/// A module in which some words are replaced by others of the same length.
 fn replaced(mut module: Vec<u8>, was: &[u8], is: &[u8]) -> Vec<u8> {
     let at = module.windows(was.len()).position(|window| window == was);
     let at = at.expect("the words are in the module");
@@ -42,7 +42,7 @@ async fn judge(server: &Server, function: &Uploaded, url: &str) -> iof_tests::ca
 }
 
 #[tokio::test]
-async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
+async fn a_replay_fails_like_the_call_and_passes_on_a_fixed_version() {
     let upstream = Upstream::start().await;
     let mut server = Server::start(upstream.pin("api.example.com", 80)).await;
     let function = server.deploy(guest("command"), &declared("errors")).await;
@@ -57,7 +57,7 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
         (&json!(call), &json!("trap")),
         "{listed}"
     );
-    // Offline: what it asked is not there any more, and neither is the server that was asked first.
+    // Offline: neither the upstream nor the server of the original call exists any more.
     drop(upstream);
     server.kill().await;
     let server = server.restart_with("").await;
@@ -68,8 +68,8 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
         (&json!(true), &json!([])),
         "{again}"
     );
-    let said = again["replayed"]["ended"]["stdout"].as_str().unwrap();
-    assert!(said.contains("drew"), "{again}");
+    let output = again["replayed"]["ended"]["stdout"].as_str().unwrap();
+    assert!(output.contains("drew"), "{again}");
     assert_eq!(again["replayed"]["ended"], again["recorded"]["ended"]);
 
     assert_eq!(
@@ -93,14 +93,14 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
             .starts_with("none "),
         "{passes}"
     );
-    let what: Vec<_> = passes["differences"]
+    let differences: Vec<_> = passes["differences"]
         .as_array()
         .unwrap()
         .iter()
         .map(|d| d["what"].as_str().unwrap())
         .collect();
     assert_eq!(
-        what,
+        differences,
         ["result", "fault", "stderr"],
         "the same request, the same clocks, the same randomness"
     );
@@ -108,12 +108,12 @@ async fn a_failing_call_fails_alike_and_a_mended_version_passes() {
     assert_eq!(
         record["sent"].as_array().unwrap().len(),
         2,
-        "a replay sends nothing: {record}"
+        "a replay sends no requests: {record}"
     );
 }
 
 #[tokio::test]
-async fn what_is_recorded_is_what_was_asked_for() {
+async fn calls_are_recorded_by_the_declaration() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     for (record, good, bad) in [
@@ -143,7 +143,7 @@ async fn what_is_recorded_is_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_version_that_asks_for_something_else_is_told_so() {
+async fn a_request_that_was_not_recorded_is_a_fault_of_the_replay() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let function = server.deploy(mended(), &declared("always")).await;
@@ -152,15 +152,15 @@ async fn a_version_that_asks_for_something_else_is_told_so() {
     let read = server
         .read_as(&function, &format!("/v1/calls/{call}"))
         .await;
-    let heard = &read["recorded"]["heard"]["commands"][0];
+    let recorded = &read["recorded"]["heard"]["commands"][0];
     assert_eq!(
-        (&heard["name"], &heard["stdout"]),
+        (&recorded["name"], &recorded["stdout"]),
         (&json!("http_proxy"), &json!("status 200")),
         "{read}"
     );
     assert_eq!(replay(&server, &function, &call, "").await["same"], true);
 
-    // The same with another command's name in it.
+    // The same module with the name of another command.
     let other = replaced(mended(), b"http_proxy", b"http_prozy");
     assert_eq!(
         server
@@ -182,7 +182,7 @@ async fn a_version_that_asks_for_something_else_is_told_so() {
 }
 
 #[tokio::test]
-async fn stored_values_are_played_back_and_not_changed() {
+async fn stored_values_are_replayed_and_not_changed() {
     let server = Server::start("").await;
     let function = server
         .deploy(guest("cumulative-storage"), &declared("always"))
@@ -219,7 +219,7 @@ async fn a_call_that_is_too_large_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn recordings_are_their_functions_own() {
+async fn recordings_belong_to_their_function() {
     let server = Server::start("").await;
     let (one, two) = (
         server.deploy(guest("hello"), &declared("always")).await,
@@ -249,14 +249,14 @@ async fn recordings_are_their_functions_own() {
         .request("DELETE", &format!("/api/executables/{}", one.id))
         .header("SSVM_Admin_Key", &one.admin_key);
     server.answer(delete).await;
-    let gone = server
+    let missing = server
         .answer(
             server
                 .request("GET", &format!("/v1/calls/{call}"))
                 .bearer_auth(&one.admin_key),
         )
         .await;
-    assert_eq!(gone.http.as_u16(), 404, "{}", gone.text());
+    assert_eq!(missing.http.as_u16(), 404, "{}", missing.text());
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
-//! A function's JSON Schema is a program of its author: it takes a bounded time, and only memory that is counted.
+//! A function's JSON Schema is a program of its author: it takes limited time, and only counted memory.
 
 use crate::server::json_bodies::peak;
 use iof_tests::server::Server;
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
 
-/// A module whose `f` takes an argument `a` of a schema.
+/// A module whose `f` takes an argument `a` with a schema.
 pub(super) fn module(schema: &Json) -> Vec<u8> {
     let description = json!({
         "iof": 1, "name": "f", "result": {"type": "unit"},
@@ -15,7 +15,7 @@ pub(super) fn module(schema: &Json) -> Vec<u8> {
     describing(&description, "")
 }
 
-/// A module whose `f` is described by a text, after `before` ran.
+/// A module whose `f` is described by a text, after the code `before` has run.
 pub(super) fn describing(description: &str, before: &str) -> Vec<u8> {
     let text = description.replace('\\', "\\\\").replace('"', "\\\"");
     let length = description.len();
@@ -33,7 +33,7 @@ pub(super) fn describing(description: &str, before: &str) -> Vec<u8> {
     .unwrap()
 }
 
-/// `[[[…0…]]]`
+/// A nested list: `[[[…0…]]]`
 fn nested(depth: usize) -> Json {
     (0..depth).fold(json!(0), |value, _| json!([value]))
 }
@@ -57,7 +57,7 @@ async fn call(server: &Server, schema: &Json, value: &Json) -> (u16, String, Dur
 }
 
 #[tokio::test]
-async fn a_schema_that_multiplies_ends_soon() {
+async fn a_schema_of_exponential_cost_is_ended_soon() {
     let mut server = Server::start("[server]\nschema_steps = 1000000\n").await;
     let doubling: serde_json::Map<_, _> = (0..60)
         .map(|n| {
@@ -97,9 +97,9 @@ async fn a_schema_that_multiplies_ends_soon() {
         (json!({"uniqueItems": true}), numbers, 204, ""),
     ] {
         let (got, code, took) = call(&server, &schema, &value).await;
-        let shown: String = schema.to_string().chars().take(200).collect();
-        assert_eq!((got, code.as_str()), (status, fault), "{shown}");
-        assert!(took < Duration::from_secs(5), "{shown}: {took:?}");
+        let excerpt: String = schema.to_string().chars().take(200).collect();
+        assert_eq!((got, code.as_str()), (status, fault), "{excerpt}");
+        assert!(took < Duration::from_secs(5), "{excerpt}: {took:?}");
         assert_eq!(server.get("/healthz").await.http, 200);
     }
     let took = peak(&server) - before;
@@ -109,9 +109,9 @@ async fn a_schema_that_multiplies_ends_soon() {
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
-/// What cannot be ended would hold the turns of all other bodies.
+/// A check that cannot be ended would delay all other bodies.
 #[tokio::test]
-async fn many_such_calls_leave_others_their_turn() {
+async fn many_such_calls_do_not_block_others() {
     let server = Server::start("").await;
     let tracked = json!({"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}], "unevaluatedItems": false});
     let calls: Vec<_> = (0..8)

@@ -1,4 +1,4 @@
-//! Descriptions of functions, which are checked, or their version is refused: none goes unchecked in silence.
+//! Descriptions of functions: each is checked, or its version is refused; none is silently left unchecked.
 
 use super::schemas::{describing, module};
 use iof_tests::guests::wat;
@@ -50,29 +50,29 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
         (json!({"items": [true]}), "/items", "must be a schema"),
     ] {
         let schema = json!({"type": "object", "properties": {"x": rule}});
-        let said = refusal(&server, module(&schema)).await;
+        let message = refusal(&server, module(&schema)).await;
         let place = format!("argument `a` of `f` cannot be checked: `#/properties/x{at}`");
         assert!(
-            said.contains(&place) && said.contains(why),
-            "{schema}: {said}"
+            message.contains(&place) && message.contains(why),
+            "{schema}: {message}"
         );
     }
-    // References that never go into the value.
+    // References in a circle that never descends into the value.
     for schema in [
         json!({"$ref": "#"}),
         json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}),
         json!({"not": {"$ref": "#"}}),
     ] {
-        let said = refusal(&server, module(&schema)).await;
-        assert!(said.contains("leads back to itself"), "{said}");
+        let message = refusal(&server, module(&schema)).await;
+        assert!(message.contains("leads back to itself"), "{message}");
     }
-    // A tree is not one of them.
+    // A recursive tree is not such a circle.
     let tree = json!({"type": "object", "properties": {"next": {"$ref": "#"}}, "format": "own", "x-order": 1});
     server.deploy(module(&tree), "").await;
-    // The API of 2020 takes such modules, too, and so refuses them.
+    // The API of 2020 refuses such modules as well.
     let answer = server.try_upload(module(&json!({"multipleOf": 0}))).await;
     assert_eq!(answer.fault(), "description", "{}", answer.text());
-    // So does the next version of a function that is fine.
+    // The next version of a valid function is refused in the same way.
     let function = server.deploy(module(&json!(true)), "").await;
     let bad = module(&json!({"pattern": "("}));
     let answer = server.try_deploy_version(&function, bad, "").await;
@@ -90,10 +90,10 @@ async fn a_rule_that_cannot_be_checked_is_refused_by_name() {
 async fn a_description_that_cannot_be_read_is_refused() {
     let server = Server::start("").await;
     let good = |change: &dyn Fn(&mut Json)| {
-        let mut said = json!({"iof": 1, "name": "f", "result": {"type": "unit"},
+        let mut body = json!({"iof": 1, "name": "f", "result": {"type": "unit"},
             "params": [{"name": "a", "type": "json"}]});
-        change(&mut said);
-        said.to_string()
+        change(&mut body);
+        body.to_string()
     };
     let deep = "[".repeat(1000) + &"]".repeat(1000);
     let deep = good(&|_| ()).replace("\"iof\"", &format!("\"x\":{deep},\"iof\""));
@@ -102,49 +102,49 @@ async fn a_description_that_cannot_be_read_is_refused() {
         ("{\"iof\":1,}", "", "not JSON"),
         (&deep, "", "127 levels"),
         (
-            &good(&|said| said["x"] = "x".repeat(70_000).into()),
+            &good(&|body| body["x"] = "x".repeat(70_000).into()),
             "",
             "longer than 64 KiB",
         ),
-        (&good(&|said| said["iof"] = 2.into()), "", "`iof` must be 1"),
+        (&good(&|body| body["iof"] = 2.into()), "", "`iof` must be 1"),
         (
-            &good(&|said| said["name"] = "g".into()),
+            &good(&|body| body["name"] = "g".into()),
             "",
             "`name` must be",
         ),
         (
-            &good(&|said| said["params"] = 1.into()),
+            &good(&|body| body["params"] = 1.into()),
             "",
             "`params` must be a list",
         ),
         (
-            &good(&|said| said["params"][0]["type"] = "object".into()),
+            &good(&|body| body["params"][0]["type"] = "object".into()),
             "",
             "got `object`",
         ),
         (
-            &good(&|said| said["result"] = Json::Null),
+            &good(&|body| body["result"] = Json::Null),
             "",
             "the result has no `type`",
         ),
-        (&good(&|said| said["params"] = json!([])), "", "core type"),
+        (&good(&|body| body["params"] = json!([])), "", "core type"),
         (&good(&|_| ()), "unreachable", "failed"),
         (&good(&|_| ()), "(loop (br 0))", "two seconds"),
     ] {
-        let said = refusal(&server, describing(text, before)).await;
+        let body = refusal(&server, describing(text, before)).await;
         let begins = "The description of `f` cannot be read: ";
         assert!(
-            said.starts_with(begins) && said.contains(why),
-            "{why}: {said}"
+            body.starts_with(begins) && body.contains(why),
+            "{why}: {body}"
         );
         for word in ["invalid type", "expected", "EOF while", "trailing comma"] {
-            assert!(!said.contains(word), "{said}");
+            assert!(!body.contains(word), "{body}");
         }
     }
     let missing = r#"(module (func (export "__iof_describe_f") (param i32)) (func (export "f")))"#;
-    let said = refusal(&server, wat(missing)).await;
-    assert!(said.contains("no allocator"), "{said}");
-    // Who promised none is called by its core type.
+    let body = refusal(&server, wat(missing)).await;
+    assert!(body.contains("no allocator"), "{body}");
+    // A function without a description is called by its core type.
     server
         .deploy(
             wat(r#"(module (func (export "f") (result i32) i32.const 1))"#),
@@ -153,7 +153,7 @@ async fn a_description_that_cannot_be_read_is_refused() {
         .await;
 }
 
-/// Puts another module where a server keeps the one of a version, as an earlier release would have stored it.
+/// Replaces the stored module of a version by another one, as if an earlier release had stored it.
 fn forge(data: &Path, stored: &[u8], instead: &[u8]) {
     let hex = |digest: &[u8]| {
         digest
@@ -186,7 +186,7 @@ fn forge(data: &Path, stored: &[u8], instead: &[u8]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_an_earlier_release_took_is_called_and_warned_of() {
+async fn a_version_accepted_by_an_earlier_release_is_called_with_a_warning() {
     let (good, bad) = (
         module(&json!({"minimum": 1})),
         module(&json!({"multipleOf": 0})),
@@ -216,7 +216,7 @@ async fn a_version_that_an_earlier_release_took_is_called_and_warned_of() {
     let user = User::new(&server.url);
     let id = function.id.to_string();
     let line = ["show", &id, "--key", &function.admin_key];
-    let said = tokio::task::block_in_place(|| user.run(&line, ""));
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    assert!(said.contains(&format!("warning: {warning}")), "{said}");
+    let output = tokio::task::block_in_place(|| user.run(&line, ""));
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.contains(&format!("warning: {warning}")), "{output}");
 }

@@ -1,4 +1,4 @@
-//! Every route takes the scope that docs/guide/api.md says, and the page has every route.
+//! Every route requires the scope in docs/guide/api.md, and the page has every route.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::guests::root;
@@ -7,7 +7,7 @@ use iof_tests::user::User;
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// A row of the page: the methods, the path without its query, and what it takes.
+/// A row of the page: the methods, the path without its query, and the required scope.
 fn rows() -> Vec<(String, String, String)> {
     let page = std::fs::read_to_string(root().join("docs/guide/api.md")).unwrap();
     let mut rows = vec![];
@@ -52,14 +52,14 @@ async fn the_page_has_every_route_of_the_document() {
 }
 
 #[tokio::test]
-async fn each_route_takes_the_scope_that_the_page_says() {
+async fn each_route_requires_the_scope_of_the_page() {
     let server = operated().await;
     create(&server, "?name=other", numbered(1), KEY).await;
     let make = async |scope: &str, function: Option<&str>| {
-        let wish = json!({"label": scope, "scopes": [scope], "function": function});
-        let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish)).await;
-        assert_eq!(made.http, 201, "{}", made.text());
-        made.json()["key"].as_str().unwrap().to_owned()
+        let request = json!({"label": scope, "scopes": [scope], "function": function});
+        let created = ask(&server, "POST", "/v1/keys", KEY, Some(request)).await;
+        assert_eq!(created.http, 201, "{}", created.text());
+        created.json()["key"].as_str().unwrap().to_owned()
     };
     let mut keys = vec![];
     for scope in ["deploy", "call", "read", "admin"] {
@@ -75,7 +75,7 @@ async fn each_route_takes_the_scope_that_the_page_says() {
     keys.push(("own".into(), String::new()));
     let mut number = 0;
     for (method, path, takes) in rows() {
-        // Who asks for what nobody has learns that from any key; `records`, `replay` and `jobs` test what there is.
+        // With any key, a missing thing is reported as missing; `records`, `replay` and `jobs` test existing ones.
         if path.contains("{call}") || path.contains("{job}") {
             continue;
         }
@@ -89,14 +89,14 @@ async fn each_route_takes_the_scope_that_the_page_says() {
         for (holder, key) in &keys {
             number += 1;
             let name = format!("f{number}");
-            let made = create(
+            let created = create(
                 &server,
                 &format!("?name={name}&private=true"),
                 numbered(1),
                 KEY,
             )
             .await;
-            let own = made.json()["admin_key"].as_str().unwrap().to_owned();
+            let own = created.json()["admin_key"].as_str().unwrap().to_owned();
             let key = if holder == "own" { &own } else { key };
             let place = path
                 .replace("{function}", &name)
@@ -125,19 +125,19 @@ async fn each_route_takes_the_scope_that_the_page_says() {
     }
 }
 
-/// The scope `deploy` as the table of scopes has it, by the commands that need it.
+/// The scope `deploy`, by the commands that need it in the table of scopes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_scope_deploy_rolls_back_and_promotes() {
     let server = operated().await;
     create(&server, "?name=hello", numbered(1), KEY).await;
-    let wish = json!({"label": "ci", "scopes": ["deploy"]});
-    let made = ask(&server, "POST", "/v1/keys", KEY, Some(wish))
+    let request = json!({"label": "ci", "scopes": ["deploy"]});
+    let created = ask(&server, "POST", "/v1/keys", KEY, Some(request))
         .await
         .json();
-    let key = made["key"].as_str().unwrap();
+    let key = created["key"].as_str().unwrap();
     let user = User::new(&server.url);
     std::fs::write(user.folder().join("hello.wasm"), numbered(2)).unwrap();
-    for (line, says) in [
+    for (line, expected) in [
         (vec!["deploy", "hello.wasm", "--canary", "10%"], "version 2"),
         (vec!["promote", "hello"], "runs version 2 now"),
         (vec!["rollback", "hello"], "runs version 1 now"),
@@ -145,9 +145,9 @@ async fn a_key_of_scope_deploy_rolls_back_and_promotes() {
     ] {
         let line: Vec<_> = line.into_iter().chain(["--key", key]).collect();
         let output = tokio::task::block_in_place(|| user.run(&line, ""));
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
-            output.status.success() && said.contains(says),
+            output.status.success() && printed.contains(expected),
             "{line:?}: {output:?}"
         );
     }

@@ -1,5 +1,5 @@
-//! Functions of the guest crate: every type that they take and return, by `/v1` and by the API of 2020, their errors,
-//! their storage, and what they say of themselves.
+//! Functions of the guest crate: every type of arguments and results, in `/v1` and in the API of 2020, their errors,
+//! their storage, and their descriptions.
 
 use iof_tests::{
     call::{Answer, Uploaded},
@@ -25,7 +25,7 @@ pub(super) async fn call(
 }
 
 #[tokio::test]
-async fn every_type_goes_in_and_comes_out() {
+async fn every_type_round_trips() {
     let server = Server::start("").await;
     let function = typed(&server, "").await;
     for (export, value) in [
@@ -74,7 +74,7 @@ async fn every_type_goes_in_and_comes_out() {
     .await;
     assert_eq!(text.text(), "[1]\u{1f4ac}");
     assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
-    // Bytes are base64 in JSON, and themselves else.
+    // Bytes are base64 in JSON, and raw elsewhere.
     let bytes = call(&server, &function, "echo_bytes", &json!({"value": "AP+A"})).await;
     assert_eq!(
         (bytes.header("content-type"), &*bytes.body),
@@ -104,7 +104,7 @@ async fn every_type_goes_in_and_comes_out() {
 }
 
 #[tokio::test]
-async fn what_is_not_what_a_function_takes_is_named() {
+async fn wrong_arguments_are_named() {
     let server = Server::start("").await;
     let function = typed(&server, "").await;
     for (export, arguments, words) in [
@@ -123,7 +123,7 @@ async fn what_is_not_what_a_function_takes_is_named() {
             json!({"value": {"north": "n", "east": 1.0}}),
             "`value/north`",
         ),
-        // Without a schema, the function itself says what is wrong.
+        // Without a schema, the function itself reports the error.
         (
             "echo_plain",
             json!({"value": {"text": 1}}),
@@ -157,7 +157,7 @@ async fn what_is_not_what_a_function_takes_is_named() {
     assert_eq!(server.answer(other).await.fault(), "content-type");
 }
 
-/// An empty text is a text. An empty body of fields has none, and none of them is made up.
+/// An empty text is a value. An empty body of fields has no fields, and none is invented.
 #[tokio::test]
 async fn an_empty_body_has_no_fields() {
     let server = Server::start("").await;
@@ -246,7 +246,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
     }
     let fine = call(&server, &function, "half", &json!({"number": 84})).await;
     assert_eq!(fine.json(), 42);
-    // By the API of 2020, the body is the one of 2020 and the truth is in the headers.
+    // In the API of 2020, the body is that of 2020, and the true status is in the headers.
     let old = server.run(function.id, "fail_text", "why").await;
     assert_eq!(
         (old.http.as_u16(), old.status(), old.fault()),
@@ -255,7 +255,7 @@ async fn an_error_of_a_function_is_a_fault_with_its_own_code() {
 }
 
 #[tokio::test]
-async fn requests_and_their_denied_twins() {
+async fn requests_are_allowed_or_denied_by_the_declaration() {
     let upstream = Upstream::start().await;
     let server = Server::start(upstream.pin("api.example.com", 80)).await;
     let function = typed(
@@ -278,7 +278,7 @@ async fn requests_and_their_denied_twins() {
     assert_eq!(
         missing.json()["status"],
         404,
-        "an HTTP status is no error by itself"
+        "an HTTP status is not an error by itself"
     );
     let denied = get(&function, "/elsewhere").await;
     assert_eq!(denied.fault(), "function:http-denied", "{}", denied.text());
@@ -290,16 +290,16 @@ async fn requests_and_their_denied_twins() {
         "{}",
         not_granted.text()
     );
-    // Both lines that it needs, at once.
-    let said = not_granted.json()["error"].as_str().unwrap().to_owned();
+    // The error has both lines that the function needs.
+    let message = not_granted.json()["error"].as_str().unwrap().to_owned();
     assert!(
-        said.contains("commands = [\"http_proxy\"] and outbound = [\"GET http"),
-        "{said}"
+        message.contains("commands = [\"http_proxy\"] and outbound = [\"GET http"),
+        "{message}"
     );
 }
 
 #[tokio::test]
-async fn a_function_says_what_it_is() {
+async fn a_function_is_described() {
     let server = Server::start("").await;
     let function = typed(&server, "").await;
     let path = format!("/v1/functions/{}/openapi.json", function.id);
@@ -312,7 +312,7 @@ async fn a_function_says_what_it_is() {
     let schema = |operation: &Value| {
         operation["requestBody"]["content"]["application/json"]["schema"].clone()
     };
-    // What a schema refers to is in this document.
+    // The targets of a schema's references are in this document.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#").skip(1) {
         let place = reference.split('"').next().unwrap();
@@ -338,12 +338,12 @@ async fn a_function_says_what_it_is() {
         json!({"text/plain": {"schema": {"type": "string"}}})
     );
     assert!(call("nothing")["responses"]["204"].is_object());
-    // Primed once, at upload.
+    // The module is primed once, at upload.
     for (export, value) in [("primed", 1), ("primed_and_called", 2)] {
         let answer = server.run(function.id, export, "").await;
         assert_eq!(answer.text(), value.to_string());
     }
-    // Before its secret is set it cannot be called, and says what it takes all the same.
+    // Before its secret is set it cannot be called, but its description is available.
     let config = "[[secrets]]\nvalue = \"Bearer {API_TOKEN}\"\nheader = \"authorization\"\nto = \"GET https://api.example.com\"\n";
     let config = format!(
         "commands = [\"http_proxy\"]\noutbound = [\"GET https://api.example.com\"]\n{config}"

@@ -5,7 +5,7 @@ use iof_tests::server::Server;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn values_outlive_a_call_if_that_was_granted() {
+async fn values_outlive_a_call_with_the_grant() {
     let server = Server::start("[ceiling]\nstorage = true\n").await;
     let function = typed(&server, "storage = true").await;
     let key = "visits/ada \u{1f44b}";
@@ -16,14 +16,14 @@ async fn values_outlive_a_call_if_that_was_granted() {
     };
     assert_eq!(stored(&server).await, Value::Null);
     let value = json!({"deep": [1, 2, {"three": null}]});
-    let kept = call(
+    let answer = call(
         &server,
         &function,
         "store",
         &json!({ "key": key, "value": value }),
     )
     .await;
-    assert_eq!(kept.http, 204, "{}", kept.text());
+    assert_eq!(answer.http, 204, "{}", answer.text());
     assert_eq!(stored(&server).await, value);
     let mut server = server;
     server.stop().await;
@@ -38,7 +38,7 @@ async fn values_outlive_a_call_if_that_was_granted() {
         let count = call(&server, &function, "count", &json!({"key": "n"})).await;
         assert_eq!(count.json(), at);
     }
-    // Listed, by prefix, over pages of a thousand.
+    // Keys are listed by prefix, in pages of a thousand.
     let keys = async |prefix: &str| {
         let answer = call(
             &server,
@@ -65,7 +65,7 @@ async fn values_outlive_a_call_if_that_was_granted() {
     assert_eq!(keys("x").await, json!([]));
     call(&server, &function, "forget", &json!({ "key": "visits/b" })).await;
     assert_eq!(keys("visits/").await, json!(["visits/a", "visits/\u{e9}"]));
-    // Bytes that are nothing are something.
+    // Empty bytes are a value.
     let empty = json!({"key": "b", "value": ""});
     assert_eq!(
         call(&server, &function, "store_bytes", &empty).await.http,
@@ -78,7 +78,7 @@ async fn values_outlive_a_call_if_that_was_granted() {
         "{}",
         bytes.text()
     );
-    // Another function has keys of its own; one that was not granted storage has none.
+    // Another function has separate keys; a function without the grant has none.
     let other = typed(&server, "storage = true").await;
     let theirs = call(&server, &other, "stored", &json!({"key": "n"})).await;
     assert_eq!(theirs.json(), Value::Null);
@@ -87,7 +87,7 @@ async fn values_outlive_a_call_if_that_was_granted() {
     assert_eq!(denied.fault(), "storage-not-granted");
 }
 
-/// A function that sets and removes keys of their own for ever does so within `limits.storage`.
+/// A function may set and remove keys forever within `limits.storage`.
 #[tokio::test]
 async fn a_removed_value_takes_no_storage() {
     let config = "[ceiling]\nstorage = true\n[limits]\nstorage = \"4KiB\"\n";
@@ -96,10 +96,10 @@ async fn a_removed_value_takes_no_storage() {
     for round in 0..100 {
         let key = format!("{round}");
         let value = json!({ "key": key, "value": "x".repeat(2_000) });
-        let kept = call(&server, &function, "store", &value).await;
-        assert_eq!(kept.http, 204, "{round}: {}", kept.text());
-        let gone = call(&server, &function, "forget", &json!({ "key": key })).await;
-        assert_eq!(gone.json(), true, "{round}");
+        let stored = call(&server, &function, "store", &value).await;
+        assert_eq!(stored.http, 204, "{round}: {}", stored.text());
+        let removed = call(&server, &function, "forget", &json!({ "key": key })).await;
+        assert_eq!(removed.json(), true, "{round}");
         assert_eq!(
             call(&server, &function, "forget", &json!({ "key": key }))
                 .await
@@ -115,7 +115,7 @@ async fn a_removed_value_takes_no_storage() {
     }
     let keys = call(&server, &function, "stored_keys", &json!({ "prefix": "" })).await;
     assert_eq!(keys.json(), json!([]));
-    // A replay hears what the call heard.
+    // A replay gets the values of the recorded call.
     let value = json!({ "key": "a", "value": 1 });
     call(&server, &function, "store", &value).await;
     for (export, argument, result) in [
@@ -161,6 +161,6 @@ async fn values_have_the_limits_of_storage() {
     assert_eq!(
         store("a", 900).await,
         "",
-        "a value in place of one that is there"
+        "a value in place of an existing one"
     );
 }

@@ -1,11 +1,11 @@
-//! Defects of a module that do not keep it from being deployed.
+//! Defects of a module that do not prevent its deploy, but cause a warning.
 
 use iof_tests::guests::wat;
 use iof_tests::server::Server;
 
-/// A module of which no instance can begin is taken, as in the API of 2020, and the answer says so.
+/// A module whose instances cannot start is accepted, as in the API of 2020, with a warning in the answer.
 #[tokio::test]
-async fn a_module_that_cannot_begin_is_warned_of() {
+async fn a_module_that_cannot_start_causes_a_warning() {
     let server = Server::start("").await;
     for (text, trap) in [
         (
@@ -35,10 +35,10 @@ async fn a_module_that_cannot_begin_is_warned_of() {
         ),
     ] {
         let function = server.deploy(wat(text), "").await;
-        let shown = server
+        let answer = server
             .read_as(&function, &format!("/v1/functions/{}", function.id))
             .await;
-        for json in [&function.json, &shown] {
+        for json in [&function.json, &answer] {
             let warning = json["warnings"][0].as_str().unwrap_or_default();
             assert_eq!(warning.is_empty(), trap.is_empty(), "{text}: {json}");
             assert!(warning.contains(trap), "{text}: {json}");
@@ -47,7 +47,7 @@ async fn a_module_that_cannot_begin_is_warned_of() {
             let called = server.run(function.id, "f", "").await;
             assert_ne!(called.fault(), "", "{text}");
         }
-        // The answer of 2020 has the same names as ever.
+        // The answer of 2020 has the same fields as before.
         let uploaded = server.upload(wat(text)).await.json;
         assert!(uploaded.get("warnings").is_none(), "{uploaded}");
     }

@@ -1,4 +1,4 @@
-//! Bodies and parameters of wrong types: what a route answers speaks of JSON, and of no type of Rust.
+//! Bodies and parameters of wrong types: the errors use the terms of JSON, and name no types of Rust.
 
 use crate::v1::functions::{KEY, create, numbered, operated};
 use iof_tests::call::Answer;
@@ -6,7 +6,7 @@ use iof_tests::guests::guest;
 use iof_tests::server::Server;
 use serde_json::{Value, json};
 
-/// Words of serde and of Rust.
+/// Terms of serde and of Rust.
 const FOREIGN: [&str; 12] = [
     "invalid type",
     "invalid value",
@@ -22,12 +22,12 @@ const FOREIGN: [&str; 12] = [
     "Deserialize",
 ];
 
-fn speaks_plainly(answer: &Answer, what: &str) {
+fn speaks_plainly(answer: &Answer, case: &str) {
     let text = answer.text();
     for word in FOREIGN {
-        assert!(!text.contains(word), "{what}: {text}");
+        assert!(!text.contains(word), "{case}: {text}");
     }
-    assert!(answer.http.as_u16() < 500, "{what}: {text}");
+    assert!(answer.http.as_u16() < 500, "{case}: {text}");
 }
 
 /// The names of the properties of a schema in the document.
@@ -42,7 +42,7 @@ fn properties(document: &Value, schema: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn no_refusal_of_a_body_speaks_of_rust() {
+async fn errors_in_bodies_name_no_types_of_rust() {
     let server = operated().await;
     create(&server, "?name=hello", numbered(1), KEY).await;
     let document = server.get("/v1/openapi.json").await.json();
@@ -106,8 +106,11 @@ async fn no_refusal_of_a_body_speaks_of_rust() {
                         .header("content-type", content_type)
                         .body(body.clone());
                     let answer = server.answer(request).await;
-                    let shown: String = body.chars().take(80).collect();
-                    speaks_plainly(&answer, &format!("{method} {path} {content_type} {shown}"));
+                    let excerpt: String = body.chars().take(80).collect();
+                    speaks_plainly(
+                        &answer,
+                        &format!("{method} {path} {content_type} {excerpt}"),
+                    );
                     refused += u32::from(answer.http == 400);
                 }
             }
@@ -117,10 +120,10 @@ async fn no_refusal_of_a_body_speaks_of_rust() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_where_and_what() {
+async fn an_error_names_the_position_and_the_problem() {
     let server = operated().await;
     create(&server, "?name=hello", numbered(1), KEY).await;
-    for (method, path, body, says) in [
+    for (method, path, body, expected) in [
         ("POST", "/v1/keys", "[]", "[] is not of type \"object\""),
         (
             "POST",
@@ -174,7 +177,7 @@ async fn a_refusal_says_where_and_what() {
             "{path} {body}"
         );
         assert!(
-            answer.text().replace("\\\"", "\"").contains(says),
+            answer.text().replace("\\\"", "\"").contains(expected),
             "{body}: {}",
             answer.text()
         );
@@ -182,7 +185,7 @@ async fn a_refusal_says_where_and_what() {
 }
 
 #[tokio::test]
-async fn no_refusal_of_a_declaration_or_a_parameter_speaks_of_rust() {
+async fn errors_in_declarations_and_parameters_name_no_types_of_rust() {
     let server = Server::start("").await;
     let fields = [
         "commands",

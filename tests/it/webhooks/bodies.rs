@@ -1,9 +1,9 @@
-//! Bodies of functions that take one argument raw, and of those that take fields.
+//! The bodies of functions with one raw argument, and of those with fields.
 
 use super::{addresses, post, typed};
 use iof_tests::{guests::guest, server::Server};
 
-/// What senders of webhooks send.
+/// Bodies of webhooks.
 const BODIES: [(&str, &str); 7] = [
     ("application/json", "{\"action\":\"opened\",\"body\":{}}"),
     ("application/json; charset=utf-16", "{}"),
@@ -15,7 +15,7 @@ const BODIES: [(&str, &str); 7] = [
 ];
 
 #[tokio::test]
-async fn any_body_of_any_type_arrives_as_it_is() {
+async fn any_body_of_any_type_arrives_unchanged() {
     let (server, function) = typed().await;
     for (content_type, body) in BODIES {
         for path in addresses(&function, "raw_text") {
@@ -48,7 +48,7 @@ async fn any_body_of_any_type_arrives_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_a_raw_function_cannot_take_is_named() {
+async fn bodies_that_a_raw_function_cannot_take_are_named() {
     let (server, function) = typed().await;
     for index in [0, 1] {
         let path = |export| addresses(&function, export)[index].clone();
@@ -75,7 +75,7 @@ async fn what_a_raw_function_cannot_take_is_named() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_here_too() {
+async fn bodies_of_webhooks_are_limited() {
     let server = Server::start("[server]\nrequest_body = \"100KiB\"\n").await;
     let function = server.deploy(guest("typed"), "").await;
     for export in ["raw_bytes", "show"] {
@@ -143,7 +143,7 @@ async fn fields_of_a_form_or_a_query_are_arguments() {
     );
     let short = server.get(&format!("{path}?name=Ada")).await;
     assert_eq!((short.http.as_u16(), short.fault()), (400, "arguments"));
-    // A function that says no names has none that fields could have.
+    // A function without described names has no fields.
     let plain = server.upload(guest("hello")).await;
     let form = post(&server, &format!("/fn/{}/say", plain.id), FORM, "a=b").await;
     assert_eq!((form.http.as_u16(), form.fault()), (415, "content-type"));

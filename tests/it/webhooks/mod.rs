@@ -1,5 +1,5 @@
-//! Functions that take requests as they are, at `/fn` and at `/v1`: whatever is sent arrives whole, and what they answer
-//! reaches no further than their answer.
+//! Functions that take whole requests, at `/fn` and at `/v1`: requests arrive unchanged, and responses have no effect
+//! beyond themselves.
 
 mod bodies;
 mod guide;

@@ -1,4 +1,4 @@
-//! Pages of other origins: those that a version declares may call it, and do nothing else.
+//! Pages of other origins: those that a version declares may only call it.
 
 use super::addresses;
 use iof_tests::{
@@ -44,15 +44,15 @@ async fn a_declared_page_may_call_and_read_the_answer() {
         .zip(["HEAD, GET, POST, PUT, DELETE", "POST"])
     {
         for origin in [PAGE, "http://localhost:3000"] {
-            let asked = preflight(&server, &path, origin).await;
-            assert_eq!(asked.http, 204, "{}", asked.text());
+            let preflight = preflight(&server, &path, origin).await;
+            assert_eq!(preflight.http, 204, "{}", preflight.text());
             for (name, value) in [
                 ("access-control-allow-origin", origin),
                 ("access-control-allow-methods", methods),
                 ("access-control-allow-headers", "authorization,content-type"),
                 ("access-control-allow-credentials", ""),
             ] {
-                assert_eq!(asked.header(name), value, "{path}");
+                assert_eq!(preflight.header(name), value, "{path}");
             }
             let called = ask(&server, "POST", &path, origin).await;
             assert_eq!(called.http, 200, "{}", called.text());
@@ -84,7 +84,7 @@ async fn a_declared_page_may_call_and_read_the_answer() {
             }
         }
     }
-    // Failures are readable, too.
+    // Pages can read failures, too.
     let failed = ask(&server, "POST", &addresses(&open, "half")[0], PAGE).await;
     assert!(!failed.http.is_success());
     assert_eq!(failed.header("access-control-allow-origin"), PAGE);
@@ -96,13 +96,13 @@ async fn a_declared_page_may_call_and_read_the_answer() {
             "{path}"
         );
     }
-    // A function that is not there is as one that is closed.
+    // A missing function answers like one that is closed to pages.
     let refused = ask(&server, "POST", "/fn/nobody/show", PAGE).await;
     assert_eq!((refused.http.as_u16(), refused.fault()), (403, "origin"));
 }
 
 #[tokio::test]
-async fn nothing_but_calls_is_open_to_a_page() {
+async fn a_page_may_only_call() {
     let server = Server::start("").await;
     let (open, _) = functions(&server).await;
     let id = open.id;
@@ -127,7 +127,7 @@ async fn nothing_but_calls_is_open_to_a_page() {
 }
 
 #[tokio::test]
-async fn an_origin_is_declared_as_browsers_write_it() {
+async fn an_origin_is_declared_in_the_form_of_browsers() {
     let server = Server::start("").await;
     for origin in [
         "*",
@@ -148,9 +148,9 @@ async fn an_origin_is_declared_as_browsers_write_it() {
     }
 }
 
-/// A proxy in front that rewrites `Host` leaves the origin of `public_url`, which is the server's own.
+/// Behind a proxy that rewrites `Host`, the origin of `public_url` is the server's own.
 #[tokio::test]
-async fn the_origin_of_public_url_is_our_own() {
+async fn the_origin_of_public_url_is_the_servers_own_for_pages() {
     let server = Server::start("public_url = \"https://f.example.com\"\n").await;
     let (_, closed) = functions(&server).await;
     for path in addresses(&closed, "show") {

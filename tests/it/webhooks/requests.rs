@@ -4,7 +4,7 @@ use super::{addresses, post, typed};
 use iof_tests::{call::Answer, guests::guest, server::Server};
 use serde_json::{Value, json};
 
-/// A header in what `show` answered.
+/// A header in the answer of `show`.
 fn header(seen: &Value, name: &str) -> Value {
     let headers = seen[3].as_array().unwrap();
     let found = headers.iter().find(|header| header[0] == name);
@@ -12,7 +12,7 @@ fn header(seen: &Value, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_function_sees_what_was_sent() {
+async fn a_function_sees_the_request_unchanged() {
     let (server, function) = typed().await;
     let id = function.id;
     for (method, address, path) in [
@@ -64,7 +64,7 @@ async fn a_function_sees_what_was_sent() {
     }
 }
 
-/// No key of this server is a function's to see, whichever header it came in.
+/// A function never sees a key of the server, whichever header it came in.
 #[tokio::test]
 async fn a_function_sees_no_key_of_the_server() {
     const KEY: &str = "a key of the server's";
@@ -72,11 +72,11 @@ async fn a_function_sees_no_key_of_the_server() {
     let deploy = |name| server.try_deploy_named(name, KEY, guest("typed"), "");
     let public = deploy("public").await.json();
     let private = deploy("hooks&private=true").await.json();
-    let made = server
+    let created = server
         .request("POST", "/v1/keys")
         .bearer_auth(KEY)
         .json(&json!({"label": "ci", "scopes": ["call"]}));
-    let made = server.answer(made).await.json()["key"]
+    let created = server.answer(created).await.json()["key"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -88,42 +88,42 @@ async fn a_function_sees_no_key_of_the_server() {
             (404, "no-such-function"),
             "{path}"
         );
-        for key in [KEY.to_owned(), made.clone(), key(&private, "admin_key")] {
-            let shown = server
+        for key in [KEY.to_owned(), created.clone(), key(&private, "admin_key")] {
+            let answer = server
                 .answer(server.request("POST", path).bearer_auth(&key))
                 .await;
-            assert_eq!(shown.http, 200, "{}", shown.text());
-            assert!(!shown.text().contains(&key), "{}", shown.text());
+            assert_eq!(answer.http, 200, "{}", answer.text());
+            assert!(!answer.text().contains(&key), "{}", answer.text());
             let other = server.request("POST", path).header("iof-key", &key);
-            let shown = server
+            let answer = server
                 .answer(other.header("authorization", "Basic dTpw"))
                 .await;
-            assert!(!shown.text().contains(&key), "{}", shown.text());
-            assert_eq!(header(&shown.json(), "authorization"), "Basic dTpw");
+            assert!(!answer.text().contains(&key), "{}", answer.text());
+            assert_eq!(header(&answer.json(), "authorization"), "Basic dTpw");
         }
     }
-    for key in [KEY.to_owned(), made, key(&public, "admin_key")] {
+    for key in [KEY.to_owned(), created, key(&public, "admin_key")] {
         let request = server.request("POST", "/fn/public/show").bearer_auth(&key);
         let request = request
             .header("SSVM_Usage_Key", &key)
             .header("SSVM-Admin-Key", &key)
             .header("Cookie", format!("session={key}"));
-        let shown = server.answer(request).await;
-        assert!(!shown.text().contains(&key), "{}", shown.text());
+        let answer = server.answer(request).await;
+        assert!(!answer.text().contains(&key), "{}", answer.text());
     }
-    // A token of the sender's own is the function's to check.
+    // A token of the sender's own is passed to the function.
     let own = server
         .request("POST", "/fn/public/show")
         .bearer_auth("the sender's");
-    let shown = server.answer(own).await;
+    let answer = server.answer(own).await;
     assert_eq!(
-        header(&shown.json(), "authorization"),
+        header(&answer.json(), "authorization"),
         "Bearer the sender's"
     );
 }
 
 #[tokio::test]
-async fn a_function_says_which_methods_call_it() {
+async fn a_function_chooses_the_methods_that_call_it() {
     let (server, function) = typed().await;
     let ask = async |method: &str, export: &str| -> Answer {
         let path = format!("/fn/{}/{export}", function.id);
@@ -171,13 +171,13 @@ async fn a_function_says_which_methods_call_it() {
         let found: Vec<_> = operations.into_iter().flat_map(|all| all.keys()).collect();
         assert_eq!(found, methods, "{export}");
     }
-    // /v1 is an API of its own: a call is a POST.
+    // In /v1 a call is always a POST.
     let get = server.get(&addresses(&function, "show")[1]).await;
     assert_eq!((get.http.as_u16(), get.fault()), (405, "method"));
 }
 
 #[tokio::test]
-async fn what_leads_nowhere_is_not_found() {
+async fn unknown_paths_are_not_found() {
     let (server, function) = typed().await;
     let id = function.id;
     for (path, fault) in [
@@ -203,9 +203,9 @@ async fn what_leads_nowhere_is_not_found() {
     assert_eq!((broken.http.as_u16(), broken.fault()), (400, "path"));
 }
 
-/// The caller of the API of 2020 sends arguments, and no request.
+/// A caller of the API of 2020 sends arguments, not a request.
 #[tokio::test]
-async fn the_api_of_2020_makes_no_request() {
+async fn the_api_of_2020_passes_arguments_and_no_request() {
     let (server, function) = typed().await;
     let refused = server.run(function.id, "show", "{}").await;
     assert_eq!((refused.status(), refused.fault()), (400, "arguments"));
@@ -233,7 +233,7 @@ async fn a_request_is_logged_recorded_and_replayed() {
     )
     .await;
     let call = answer.header("iof-call").to_owned();
-    // Nothing is in the log but the body: queries and headers have keys of the sender's.
+    // The log contains only the body, because queries and headers may contain keys of the sender.
     let logs = server
         .read_as(
             &function,
@@ -257,7 +257,7 @@ async fn a_request_is_logged_recorded_and_replayed() {
 }
 
 #[tokio::test]
-async fn a_request_can_wait_as_a_job() {
+async fn a_request_can_run_as_a_job() {
     let (server, function) = typed().await;
     let request = server
         .request("POST", &addresses(&function, "show")[1])

@@ -54,7 +54,7 @@ async fn a_function_chooses_status_headers_and_body() {
 }
 
 #[tokio::test]
-async fn a_redirect_and_a_head_are_answered() {
+async fn redirects_and_head_requests_are_answered() {
     let (server, function) = typed().await;
     let path = &addresses(&function, "answer")[0];
     let client = reqwest::Client::builder()
@@ -77,9 +77,9 @@ async fn a_redirect_and_a_head_are_answered() {
     assert_eq!((head.http.as_u16(), head.body.len()), (200, 0));
 }
 
-/// The answer leaves from the origin of the server's own pages, so it gets none of that origin's powers.
+/// The response has the origin of the server's own pages, so it must not get the rights of that origin.
 #[tokio::test]
-async fn a_page_of_a_function_has_no_power_of_the_origin() {
+async fn a_page_of_a_function_has_no_rights_of_the_origin() {
     let (server, function) = typed().await;
     let path = &addresses(&function, "answer")[0];
     let page = server
@@ -122,7 +122,7 @@ async fn a_page_of_a_function_has_no_power_of_the_origin() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_a_fault_of_the_function() {
+async fn a_response_that_cannot_be_sent_is_a_fault_of_the_function() {
     let (server, function) = typed().await;
     for path in addresses(&function, "answer") {
         for query in [
@@ -146,13 +146,13 @@ async fn what_cannot_be_sent_is_a_fault_of_the_function() {
         let long = format!("{path}?header=x-a:{}", "b".repeat(15 << 10));
         assert_eq!(post(&server, &long, "", "").await.http, 200);
     }
-    // The log says so, too.
+    // The log has the fault, too.
     let logs = format!("/v1/functions/{}/logs?wait=5&limit=100", function.id);
     let logs = server.read_as(&function, &logs).await;
     assert!(logs.to_string().contains("\"response\""), "{logs}");
 }
 
-/// A module that answers these bytes as a response.
+/// A module that returns these bytes as a response.
 fn answering(bytes: &[u8]) -> Vec<u8> {
     let data = |bytes: &[u8]| {
         bytes
@@ -160,7 +160,7 @@ fn answering(bytes: &[u8]) -> Vec<u8> {
             .map(|byte| format!("\\{byte:02x}"))
             .collect::<String>()
     };
-    let said = r#"{"iof":1,"name":"f","params":[],"result":{"type":"response"}}"#;
+    let output = r#"{"iof":1,"name":"f","params":[],"result":{"type":"response"}}"#;
     wat(&format!(
         r#"(module
           (memory (export "memory") 4)
@@ -173,9 +173,9 @@ fn answering(bytes: &[u8]) -> Vec<u8> {
           (func (export "f") (param i32)
             (i32.store (local.get 0) (i32.const 2048))
             (i32.store offset=4 (local.get 0) (i32.const {}))))"#,
-        data(said.as_bytes()),
+        data(output.as_bytes()),
         data(bytes),
-        said.len(),
+        output.len(),
         bytes.len()
     ))
 }
@@ -186,7 +186,7 @@ fn sealed(head: &str, body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_response_are_refused() {
+async fn bytes_that_are_not_a_response_are_refused() {
     let server = Server::start("").await;
     let call = async |bytes: &[u8]| -> Answer {
         let function = server.upload(answering(bytes)).await;
@@ -237,7 +237,7 @@ async fn bytes_that_are_no_response_are_refused() {
             answer.text()
         );
     }
-    // On the API of 2020 the answer is the body.
+    // In the API of 2020 the answer is the body.
     let function = server
         .upload(answering(&sealed("{\"status\":404}", b"body")))
         .await;

@@ -1,5 +1,5 @@
-//! The example `webhooks`, with signatures as GitHub, Stripe and Slack make them; and the commands that compare and make
-//! them, whose secrets are nowhere to be found.
+//! The example `webhooks` with signatures of GitHub, Stripe and Slack; and the commands that verify and make them,
+//! whose secrets never appear.
 
 use crate::egress::secrets::keyed;
 use iof_tests::{
@@ -32,7 +32,7 @@ fn now() -> u64 {
         .as_secs()
 }
 
-/// A server with the example, as its README has it.
+/// A server with the example, set up as in its README.
 async fn example() -> (Server, Uploaded) {
     let server = keyed().start().await;
     let declared = std::fs::read_to_string(root().join("examples/webhooks/function.toml")).unwrap();
@@ -73,10 +73,10 @@ fn refused(answer: &Answer) {
 
 /// The signature in GitHub's documentation of "validating webhook deliveries".
 #[test]
-fn the_reference_of_this_test_is_right() {
+fn the_signatures_of_this_test_match_the_references() {
     let signature = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     assert_eq!(hmac(SECRETS[0].1, "Hello, World!"), signature);
-    // And the one of Slack's "verifying requests from Slack".
+    // The signature in Slack's "verifying requests from Slack".
     let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
     let signature = "a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
     assert_eq!(
@@ -86,7 +86,7 @@ fn the_reference_of_this_test_is_right() {
 }
 
 #[tokio::test]
-async fn an_event_of_github_is_taken_if_github_signed_it() {
+async fn an_event_of_github_is_accepted_if_github_signed_it() {
     let (server, function) = example().await;
     let body = r#"{"action":"opened","issue":{"number":1}}"#;
     let signature = format!("sha256={}", hmac(SECRETS[0].1, body));
@@ -137,7 +137,7 @@ async fn an_event_of_github_is_taken_if_github_signed_it() {
 }
 
 #[tokio::test]
-async fn an_event_of_stripe_is_taken_if_it_is_fresh() {
+async fn an_event_of_stripe_is_accepted_if_it_is_fresh() {
     let (server, function) = example().await;
     let body = r#"{"type":"invoice.paid"}"#;
     let sign = |time: u64, key: &str| hmac(key, &format!("{time}.{body}"));
@@ -194,7 +194,7 @@ async fn a_command_of_slack_is_answered() {
     refused(&send(&server, &function, "slack", &headers(good), "text=other").await);
 }
 
-/// The secrets are in no answer, no log and no recording.
+/// The secrets are in no answer, log or recording.
 #[tokio::test]
 async fn no_secret_is_found_anywhere() {
     let server = keyed().config("log = \"trace\"\n").start().await;
@@ -240,7 +240,7 @@ async fn no_secret_is_found_anywhere() {
             assert!(!text.contains(value), "{name} is in the {place}");
         }
     }
-    // A replay needs no secret: it is told what the host had said.
+    // A replay needs no secret: it gets the recorded answer of the host.
     let request = server.request("POST", &format!("/v1/calls/{call}/replay"));
     let again = server
         .answer(request.bearer_auth(&function.admin_key))
@@ -248,7 +248,7 @@ async fn no_secret_is_found_anywhere() {
     assert_eq!(again.json()["same"], true, "{}", again.text());
 }
 
-/// A function of the guest `command` runs any command; `sign` is of use with a declared secret only.
+/// The guest `command` can run any command, but `sign` works only with a declared secret.
 #[tokio::test]
 async fn a_secret_signs_for_its_function_and_its_use_only() {
     let server = keyed().start().await;
@@ -266,7 +266,7 @@ async fn a_secret_signs_for_its_function_and_its_use_only() {
     server.set_secret(&signs, "OWN_KEY", "Jefe").await;
     let signed = run(&signs, "sign", &["OWN_KEY"]).await.json();
     assert_eq!(signed["status"], 0, "{signed}");
-    // Not for another use, not by another name, and not for another function.
+    // It is refused for another use, under another name, and for another function.
     let verifies = run(&signs, "verify", &["OWN_KEY", "00"]).await.json();
     assert_ne!(verifies["status"], 0, "{verifies}");
     let other = run(&signs, "sign", &["OTHER"]).await.json();
@@ -277,7 +277,7 @@ async fn a_secret_signs_for_its_function_and_its_use_only() {
 }
 
 #[tokio::test]
-async fn no_program_takes_the_place_of_a_command_that_signs() {
+async fn no_program_replaces_a_command_that_signs() {
     for name in ["sign", "verify"] {
         let config = format!("[commands.{name}]\nprogram = \"/bin/true\"\n");
         let refused = Server::builder().config(config).refused().await;
@@ -289,9 +289,9 @@ async fn no_program_takes_the_place_of_a_command_that_signs() {
     }
 }
 
-/// The first test of RFC 8032, section 7.1: a key of somebody else, for which nothing is set.
+/// The first test of RFC 8032, section 7.1: a public key of another party, which needs no secret.
 #[tokio::test]
-async fn a_public_key_of_somebody_else_verifies_without_a_secret() {
+async fn a_public_key_of_another_party_verifies_without_a_secret() {
     const KEY: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     const SIGNATURE: &str = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
     let server = keyed().start().await;

@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: one request out, one answer in.
+//! HTTP/1.1 by hand: writes one request, and reads one answer.
 
 use std::{
     io::{Error, Result},
@@ -32,7 +32,7 @@ pub(super) async fn converse(
     let mut go_on = true;
     if waits {
         go_on = match timeout(CONTINUE, head_of(&mut stream, &mut read)).await {
-            // curl gives up waiting and sends.
+            // curl stops waiting, and sends.
             Err(_) => true,
             Ok(end) => {
                 let end = end?;
@@ -45,7 +45,7 @@ pub(super) async fn converse(
         };
     }
     if go_on {
-        // A server that has already refused may close while we still send; its answer is what counts.
+        // A server that has already refused may close while the client still sends; only its answer counts.
         let sent = match call.joey.manner {
             Manner::Curl => stream.write_all(body).await,
             Manner::Node => match &call.body {
@@ -87,7 +87,7 @@ pub(super) async fn converse(
     Ok(answer)
 }
 
-/// As Node writes it: two pieces if there is enough for two, and the end.
+/// A body in Node's chunks: two pieces if it is long enough, and the end.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let (first, second) = body.split_at(body.len() / 2);
     let mut sent = Vec::with_capacity(body.len() + 32);

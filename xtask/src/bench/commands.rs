@@ -24,7 +24,7 @@ const WORKER: &str = "sleep 0.2; echo ready\nwhile read -r count size; do\n  for
                       [ \"$size\" = 0 ] || head -c \"$size\" > /dev/null\n  printf '0 2 0\\nok'\ndone\n";
 const ONE_SHOT: &str = "sleep 0.2; printf ok\n";
 
-/// The three, one after the other.
+/// Runs the three benches, one after the other.
 pub(crate) fn commands(rounds: u32) -> Outcome {
     guests::build()?;
     packages::need("python3", "python3", "onnxruntime is compared with")?;
@@ -39,7 +39,7 @@ pub(crate) fn commands(rounds: u32) -> Outcome {
 
 /// A resident worker against the program that starts for each run, through a function and HTTP.
 fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
-    // As arguments: no file of a checkout below /tmp can be shown to a program.
+    // The script is an argument, because a program cannot see files of a checkout below /tmp.
     let settings = format!(
         "log = \"warn\"\n[defaults]\ncommands = [\"stays\", \"starts\"]\n\
          [commands.stays]\nprogram = \"/bin/bash\"\n[commands.stays.resident]\nargs = [\"-c\", '''{WORKER}''']\n\
@@ -58,12 +58,12 @@ fn resident(release: &Path, scratch: &Scratch, rounds: u32) -> Outcome {
         }
         Ok(began.elapsed().as_secs_f64() / f64::from(runs))
     };
-    // The start of the worker, and of the wardens.
+    // The first calls start the worker and the wardens.
     time("stays", 1)?;
     time("starts", 1)?;
     let (mut stays, mut starts) = (vec![], vec![]);
     step(
-        &format!("a worker that stays, beside its start of {START:?} for each run"),
+        &format!("a resident worker, beside a start of {START:?} for each run"),
         || {
             for _ in 0..rounds {
                 stays.push(time("stays", 200)?);

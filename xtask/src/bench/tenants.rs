@@ -19,7 +19,7 @@ use crate::{
     syscalls,
 };
 
-/// Settings of the server: nothing but uploads is switched to what a bench needs.
+/// The settings of the server: the defaults, except for uploads.
 pub(super) const SETTINGS: &str = "[second_state]\nrate_limit = 0\n";
 /// Functions in rotation, one after the other.
 const SIZES: [u64; 6] = [1, 10, 100, 1_000, 5_000, 10_000];
@@ -29,8 +29,8 @@ const ZIPF: f64 = 1.1;
 const UPLOADERS: u64 = 8;
 /// Calls that change the address space. None belongs on the hot path.
 const WATCHED: [&str; 5] = ["mprotect", "madvise", "mmap", "munmap", "mremap"];
-/// The most that memory may grow from the first third of a minute to its last, in means: rows of the call log come and go. In
-/// less time caches still fill.
+/// The most that memory may grow from the first third of a minute to its last, in means: rows of the call log come and
+/// go. In less time caches still fill.
 const GROWTH: f64 = 1.03;
 const MINUTE: u32 = 60;
 /// Seconds of load before a measurement, at least.
@@ -38,7 +38,7 @@ const WARM_UP: u32 = 10;
 /// The longest that a stop may take.
 const STOP: Duration = Duration::from_secs(2);
 
-/// What wrk sends: each request to a function that is drawn anew. At the end it prints what it measured.
+/// The script of wrk: it draws a function for each request, and prints its measurements at the end.
 const SCRIPT: &str = r#"
 local functions, zipf = tonumber(os.getenv("FUNCTIONS")), tonumber(os.getenv("ZIPF"))
 local requests, drawn = {}, {}
@@ -152,12 +152,12 @@ pub(crate) fn tenants(seconds: u32, most: u64, image: Option<&Path>) -> Outcome 
             );
             if stop > STOP {
                 missed.push(format!(
-                    "of {size} functions, the server took {stop:?} to stop, and may take {STOP:?}"
+                    "with {size} functions, the server stops too slowly: got {stop:?}, at most {STOP:?} is allowed"
                 ));
             }
             if seconds >= MINUTE && growth > GROWTH {
                 missed.push(format!(
-                    "with {size} functions, memory grew {growth:.3} times within {seconds} s, and may grow {GROWTH} times"
+                    "with {size} functions, memory grows too much within {seconds} s: got {growth:.3} times, at most {GROWTH} times is allowed"
                 ));
             }
         }
@@ -176,7 +176,7 @@ pub(crate) fn tenants(seconds: u32, most: u64, image: Option<&Path>) -> Outcome 
     }
 }
 
-/// The file of what wrk sends.
+/// The file of the script.
 pub(super) fn script(scratch: &Scratch) -> Outcome<PathBuf> {
     scratch.file("tenants.lua", SCRIPT)
 }
@@ -223,7 +223,7 @@ pub(super) fn load(
     zipf: f64,
     seconds: u32,
 ) -> Outcome<Load> {
-    let said = output(
+    let report = output(
         Command::new("wrk")
             .args(["-t1", "-c16", &format!("-d{seconds}s"), "-s"])
             .arg(script)
@@ -231,7 +231,7 @@ pub(super) fn load(
             .env("FUNCTIONS", functions.to_string())
             .env("ZIPF", zipf.to_string()),
     )?;
-    let measured = said.lines().find(|line| line.starts_with("measured "));
+    let measured = report.lines().find(|line| line.starts_with("measured "));
     let number = |word: &str| number_after(measured?, word);
     let load = || {
         Some(Load {
@@ -243,7 +243,9 @@ pub(super) fn load(
     };
     match (load(), number(" failed ")) {
         (Some(load), Some(0)) => Ok(load),
-        _ => Err(Problem::new(format!("wrk said\n{said}"))),
+        _ => Err(Problem::new(format!(
+            "the report of wrk cannot be read: got\n{report}"
+        ))),
     }
 }
 
@@ -252,9 +254,9 @@ fn state(iof: &Server) -> Outcome<State> {
         let path = format!("/proc/{}/{name}", iof.id());
         fs::read_to_string(&path).map_err(|e| Problem::new(format!("{path}: {e}")))
     };
-    let unread = || Problem::new("/proc does not say what the server takes");
+    let unread = || Problem::new("/proc has no numbers for the server");
     let stat = file("stat")?;
-    // The fields behind the name, which may hold blanks: utime and stime are the 14th and 15th of all.
+    // The fields after the name, which may contain blanks: utime and stime are the 14th and 15th of all.
     let fields: Vec<_> = stat
         .rsplit(')')
         .next()

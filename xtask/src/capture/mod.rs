@@ -1,7 +1,7 @@
-//! `cargo xtask capture`: terminal sessions in documents, typed for real.
+//! `cargo xtask capture`: terminal sessions in documents, from real runs.
 //!
-//! A document has a place for its session, between two marks. What commands print is put there, without the parts that
-//! differ every time.
+//! A document has its session between two marks. The output of the commands is put there, without the parts that differ
+//! every time.
 
 mod readme;
 mod webhook;
@@ -25,10 +25,10 @@ const END: &str = "```\n<!-- end of capture -->";
 
 #[derive(Debug, Args)]
 pub(crate) struct Capture {
-    /// Writes nothing: fails if the page of webhooks has another session than is typed now
+    /// Write nothing, and fail if the session in the page of webhooks is out of date
     #[arg(long)]
     check: bool,
-    /// Types with this program, and builds none
+    /// Use this program, and build none
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
 }
@@ -102,10 +102,10 @@ impl Document {
             return Ok(());
         }
         let stale = format!(
-            "the session in {} is not what is typed now, which is:\n{session}",
+            "the session in {} is out of date. Its current text is:\n{session}",
             self.file.display()
         );
-        Err(Problem::new(stale).next("`cargo xtask capture` writes it"))
+        Err(Problem::new(stale).next("write it by `cargo xtask capture`"))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     step::{Outcome, Problem},
 };
 
-/// A first build compiles what functions depend on.
+/// The time limit of a first build, which compiles the dependencies of functions.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) fn session(program: &Path) -> Outcome<String> {
@@ -26,8 +26,8 @@ pub(super) fn session(program: &Path) -> Outcome<String> {
             .env("XDG_CONFIG_HOME", home.path());
         command
     };
-    let made = output(&mut iof(home.path(), &["new", "hello"]))?;
-    let mut typed = format!("$ iof new hello\n{made}\n$ cd hello && iof dev\n");
+    let created = output(&mut iof(home.path(), &["new", "hello"]))?;
+    let mut typed = format!("$ iof new hello\n{created}\n$ cd hello && iof dev\n");
     let project = home.path().join("hello");
     let mut dev = iof(&project, &["dev", "--listen", "127.0.0.1:0"])
         .stdout(Stdio::piped())
@@ -52,7 +52,7 @@ pub(super) fn session(program: &Path) -> Outcome<String> {
             break;
         }
     }
-    let server = server.ok_or_else(|| Problem::new("iof dev did not say where it serves"))?;
+    let server = server.ok_or_else(|| Problem::new("iof dev did not print its address"))?;
     let called = output(&mut iof(
         home.path(),
         &["call", "hello", "Ada", "--server", &server],

@@ -30,7 +30,7 @@ const COMMANDS: [&str; 7] = [
 ];
 
 pub(super) fn session(iof: &Path, page: &str) -> Outcome<String> {
-    packages::need("curl", "curl", "it sends what GitHub would")?;
+    packages::need("curl", "curl", "it sends the event of GitHub")?;
     packages::need("openssl", "openssl", "it signs as GitHub does")?;
     let home = tempfile::tempdir().map_err(Problem::new)?;
     let iof = fs::canonicalize(iof).map_err(|e| super::failed(iof, &e))?;
@@ -60,7 +60,7 @@ pub(super) fn session(iof: &Path, page: &str) -> Outcome<String> {
     Ok(stable(&output(&mut shell)?, &server.url))
 }
 
-/// Commands, each said before it is run.
+/// Runs commands, and prints each before its output.
 fn script(server: &str) -> String {
     let mut script = String::from("set -e\n");
     for command in COMMANDS {
@@ -68,7 +68,7 @@ fn script(server: &str) -> String {
             .replace(SHOWN, server)
             .replacen("curl ", "curl -sS ", 1);
         script += &format!("cat <<'SAID'\n$ {command}\nSAID\n{run}\n");
-        // An answer that does not end its line.
+        // Ends the line of an answer without a line break.
         if command.contains("sha256=00") {
             script += "echo\n";
         }
@@ -94,11 +94,11 @@ fn path(iof: &Path) -> Outcome<std::ffi::OsString> {
     std::env::join_paths(folders).map_err(Problem::new)
 }
 
-/// Without what differs every time: the port, and the end of a key.
-fn stable(said: &str, server: &str) -> String {
-    let said = said.replace(server, SHOWN);
+/// The output without the parts that differ every time: the port, and the end of a key.
+fn stable(output: &str, server: &str) -> String {
+    let output = output.replace(server, SHOWN);
     let mut stable = String::new();
-    for line in said.lines() {
+    for line in output.lines() {
         let line = match line.trim_start().strip_prefix("key   ") {
             Some(_) => "  key   5f1d33c0-…".to_owned(),
             None => line.to_owned(),

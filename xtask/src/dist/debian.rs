@@ -10,10 +10,10 @@ use crate::{
     step::{Outcome, Problem},
 };
 
-/// Files that belong to the operator once they are there.
+/// Configuration files, which belong to the operator once they are installed.
 const CONFFILES: &str = "/etc/iof/iof.toml\n";
 
-/// `level` is how hard the package is pressed, as gzip and xz write it.
+/// Builds the package. `level` is that of compression, as gzip and xz write it.
 pub(super) fn package(
     release: &Release,
     level: &str,
@@ -25,7 +25,7 @@ pub(super) fn package(
         "aarch64" => "arm64",
         other => {
             return Err(Problem::new(format!(
-                "Debian calls this machine something else: got {other}"
+                "the machine has another name in Debian: got {other}"
             ))
             .next("add its name to xtask/src/dist/debian.rs"));
         }
@@ -107,7 +107,7 @@ fn control(release: &Release, architecture: &str, root: &Path) -> Outcome {
     Ok(())
 }
 
-/// The newest version of glibc that the program asks for.
+/// The newest version of glibc that the program requires.
 fn glibc(program: &Path) -> Outcome<String> {
     let symbols = output(Command::new("objdump").arg("-T").arg(program))?;
     let versions = symbols.split("GLIBC_").skip(1).filter_map(|rest| {
@@ -118,8 +118,10 @@ fn glibc(program: &Path) -> Outcome<String> {
         let parts: Option<Vec<u32>> = version.split('.').map(|part| part.parse().ok()).collect();
         Some((parts?, version))
     });
-    versions
-        .max()
-        .map(|(_, version)| version)
-        .ok_or_else(|| Problem::new(format!("{} asks for no glibc", program.display())))
+    versions.max().map(|(_, version)| version).ok_or_else(|| {
+        Problem::new(format!(
+            "{} requires no version of glibc",
+            program.display()
+        ))
+    })
 }

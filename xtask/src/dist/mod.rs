@@ -28,16 +28,16 @@ use release::{Release, epoch, failed, renew, write};
 
 #[derive(Debug, Args)]
 pub(crate) struct Dist {
-    /// Packages a debug build, which is large, and presses it little: to try the chore
+    /// Package a debug build, which is large, with fast compression: for trying the chore
     #[arg(long)]
     debug: bool,
-    /// Packages this program, and builds none
+    /// Package this program, and build none
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// Where releases are downloaded from; the installing script asks there unless it is told otherwise
+    /// The URL of releases, from which the installing script downloads by default
     #[arg(long, value_name = "URL", default_value = "")]
     url: String,
-    /// Where to put it [default: target/dist]
+    /// The output directory [default: target/dist]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -92,12 +92,12 @@ pub(crate) fn run(dist: &Dist) -> Outcome {
 }
 
 fn build(debug: bool) -> Outcome<PathBuf> {
-    // A debug build is that of the tests, of which nothing is then compiled twice.
-    let (what, words, profile): (_, &[&str], _) = match debug {
+    // A debug build is that of the tests, so that nothing is compiled twice.
+    let (purpose, words, profile): (_, &[&str], _) = match debug {
         true => ("tests", &["--workspace", "--bins", "--tests"], "debug"),
         false => ("release", &["--release", "--package=iof"], "release"),
     };
-    step(&format!("build the program, as for {what}"), || {
+    step(&format!("build the program, as for {purpose}"), || {
         let mut build = cargo();
         build.args(["build", "--locked"]).args(words);
         process::run(build.current_dir(paths::root()))

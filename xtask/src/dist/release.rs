@@ -1,4 +1,4 @@
-//! A release, and the files that it is put together from.
+//! A release, and the files from which it is built.
 
 use std::{fs, io, path::Path};
 
@@ -7,7 +7,7 @@ use crate::step::{Outcome, Problem};
 /// A release: its version, and the machine that it is for.
 pub(super) struct Release {
     pub(super) version: &'static str,
-    /// As `uname -m` says it.
+    /// The machine, as `uname -m` prints it.
     pub(super) machine: &'static str,
 }
 

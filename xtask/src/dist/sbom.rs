@@ -1,7 +1,8 @@
 //! The list of all that is compiled into the program, as CycloneDX 1.5.
 //!
-//! Of `cargo tree`, which knows features and kinds of dependencies: what builds the program is not in it, and what is for
-//! other machines neither. Written by hand: `cargo-cyclonedx` would be one more program to compile and to trust, for a list.
+//! The list comes from `cargo tree`, which knows features and kinds of dependencies: it contains neither build
+//! dependencies nor those of other machines. It is written by hand, because `cargo-cyclonedx` would be one more program
+//! to compile and to trust.
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, process::Command};
 
@@ -22,8 +23,8 @@ pub(super) fn write(of: &Release, out: &Path) -> Outcome<String> {
     tree.args(["tree", "--locked", "--package=iof", "--edges=normal"])
         .args(["--prefix=none", "--format={p}\t{l}"])
         .current_dir(paths::root());
-    let said = output(&mut tree)?;
-    let components: BTreeSet<_> = said.lines().filter_map(component).collect();
+    let tree_output = output(&mut tree)?;
+    let components: BTreeSet<_> = tree_output.lines().filter_map(component).collect();
     if components.is_empty() {
         return Err(Problem::new("`cargo tree` names no dependency of iof"));
     }

@@ -1,4 +1,4 @@
-//! The files of a release, as they lie in its archive.
+//! The files of a release, as they are in its archive.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,14 +9,14 @@ use crate::{
     step::Outcome,
 };
 
-/// The shells, and where they look for completions below `/usr/share`.
+/// The shells, and the paths of their completions below `/usr/share`.
 pub(super) const COMPLETIONS: [(&str, &str); 3] = [
     ("bash", "bash-completion/completions/iof"),
     ("zsh", "zsh/vendor-completions/_iof"),
     ("fish", "fish/vendor_completions.d/iof.fish"),
 ];
 
-/// Files of the repository that go along, by their names in it.
+/// The files of the repository that a release contains, by their names in it.
 const FILES: [&str; 6] = [
     "README.md",
     "CHANGELOG.md",
@@ -26,7 +26,7 @@ const FILES: [&str; 6] = [
     "deploy/iof.toml",
 ];
 
-/// Puts a release into `folder`: the program without symbols, and what it says of itself.
+/// Puts a release into `folder`: the program without symbols, its manual and its completions.
 pub(super) fn gather(built: &Path, folder: &Path) -> Outcome {
     let program = folder.join("iof");
     copy(built, &program, 0o755)?;

@@ -136,7 +136,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
         let context = Outbound {
             call: Uuid::now_v7(),
             function: "http_proxy",
-            // For an observer, of which there is none.
+            // Only observers use it, and there are none.
             function_id: 0,
             version: 0,
             rules: &rules,
@@ -144,7 +144,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             depth: 0,
             deadline: Instant::now() + args.max_time,
             max_redirects: None,
-            // Both by the options, in `send`.
+            // `send` sets both by the options.
             retries: 0,
             decode: false,
         };
@@ -166,7 +166,7 @@ fn any_public() -> Rules {
 
 /// `HOST:PORT:ADDR:PORT`, where an IPv6 address stands in brackets.
 fn parse_pin(text: &str) -> Result<Pin, String> {
-    const FORM: &str = "write HOST:PORT:ADDR:PORT, such as example.com:443:127.0.0.1:8443";
+    const FORM: &str = "Write HOST:PORT:ADDR:PORT, such as example.com:443:127.0.0.1:8443";
     let host_end = if text.starts_with('[') {
         text.find(']').map(|i| i + 1)
     } else {
@@ -181,10 +181,10 @@ fn parse_pin(text: &str) -> Result<Pin, String> {
         host: host.to_owned(),
         port: port
             .parse()
-            .map_err(|_| format!("{port:?} is not a port; {FORM}"))?,
+            .map_err(|_| format!("the port is not valid: got {port:?}. {FORM}"))?,
         to: to
             .parse()
-            .map_err(|_| format!("{to:?} is not an address and a port; {FORM}"))?,
+            .map_err(|_| format!("the target is not an address and a port: got {to:?}. {FORM}"))?,
     })
 }
 
@@ -195,7 +195,9 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     match seconds {
         Some(seconds) if !seconds.is_zero() && seconds <= Duration::from_secs(86400) => Ok(seconds),
-        _ => Err(format!("{text:?} is not a number of seconds up to 86400")),
+        _ => Err(format!(
+            "the time is not a number of seconds up to 86400: got {text:?}"
+        )),
     }
 }
 
@@ -213,7 +215,7 @@ fn write(bytes: &[u8]) -> ExitCode {
 }
 
 fn fail(status: i32, message: &str) -> ExitCode {
-    // Nobody is left to tell when stderr is closed.
+    // If stderr is closed, nothing can be reported.
     let _ = writeln!(std::io::stderr(), "http_proxy: {message}");
     ExitCode::from(u8::try_from(status).unwrap_or(1))
 }

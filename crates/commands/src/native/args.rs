@@ -6,7 +6,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-/// The largest compiled pattern: an operator wrote it, and may have copied it from somewhere.
+/// The largest compiled pattern, in bytes: an operator wrote it, perhaps without knowing its cost.
 const PATTERN_SIZE: usize = 1 << 20;
 
 /// The command line of a declaration.
@@ -44,7 +44,7 @@ impl Args {
                 .last()
                 .is_some_and(|piece| matches!(piece, Piece::Rest(_)))
             {
-                return Err("nothing can follow `{…}...`, which takes all that is left".to_owned());
+                return Err("`{…}...` takes all remaining arguments, so nothing can follow it. Move it to the end".to_owned());
             }
             pieces.push(Piece::parse(text)?);
         }
@@ -90,21 +90,20 @@ impl Args {
     }
 
     fn count(&self, given: usize) -> String {
-        let takes = |piece: &&Piece| matches!(piece, Piece::Given { .. });
-        let (takes, more) = (
-            self.0.iter().filter(takes).count(),
+        let single = |piece: &&Piece| matches!(piece, Piece::Given { .. });
+        let (count, more) = (
+            self.0.iter().filter(single).count(),
             matches!(self.0.last(), Some(Piece::Rest(_))),
         );
         let or_more = if more { " or more" } else { "" };
-        let plural = if takes == 1 && !more { "" } else { "s" };
-        format!("it takes {takes}{or_more} argument{plural}, and got {given}")
+        format!("the number of arguments is not {count}{or_more}: got {given}")
     }
 }
 
 impl Piece {
     fn parse(text: &str) -> Result<Piece, String> {
         if text.contains('\0') {
-            return Err(format!("{text:?} contains a NUL"));
+            return Err(format!("the argument {text:?} contains a NUL"));
         }
         let doubled = text.contains("{{");
         let (Some(open), Some(close)) = (text.find('{'), text.rfind('}')) else {
@@ -118,7 +117,7 @@ impl Piece {
         match (before, after) {
             ("", "...") => Ok(Piece::Rest(pattern)),
             (_, after) if after.ends_with("...") => Err(format!(
-                "{text:?}: only a whole argument can be repeated, as in \"{{{}}}...\"",
+                "only a whole argument can be repeated: got {text:?}. Write it as in \"{{{}}}...\"",
                 pattern.text
             )),
             _ => Ok(Piece::Given {
@@ -136,7 +135,7 @@ impl Pattern {
         // Compiled by itself first: `a)|(b` would be valid between the anchors, and not anchored any more.
         let regex = build(text)
             .and_then(|_| build(&format!(r"\A(?:{text})\z")))
-            .map_err(|e| format!("{{{text}}} is not a regular expression: {e}"))?;
+            .map_err(|e| format!("the pattern {{{text}}} is not a regular expression: {e}"))?;
         Ok(Pattern {
             text: text.to_owned(),
             regex,
@@ -166,7 +165,7 @@ mod tests {
     fn a_command_line_is_filled() {
         for (declared, given, filled) in [
             (&[] as &[_], &[] as &[_], Ok(&[] as &[_])),
-            (&[], &["x"], Err("takes 0 arguments, and got 1")),
+            (&[], &["x"], Err("the number of arguments is not 0: got 1")),
             (&["-v"], &[], Ok(&["-v"])),
             (
                 &["-", "-resize", "{[0-9]{1,4}x[0-9]{1,4}}", "png:-"],
@@ -184,8 +183,16 @@ mod tests {
                 Err("argument 1 does not match the allowed pattern [a-z]+|b"),
             ),
             (&["--lang={[a-z]{3}}"], &["deu"], Ok(&["--lang=deu"])),
-            (&["{.}", "{.}"], &["a"], Err("takes 2 arguments, and got 1")),
-            (&["{.}"], &["a", "b"], Err("takes 1 argument, and got 2")),
+            (
+                &["{.}", "{.}"],
+                &["a"],
+                Err("the number of arguments is not 2: got 1"),
+            ),
+            (
+                &["{.}"],
+                &["a", "b"],
+                Err("the number of arguments is not 1: got 2"),
+            ),
             (&["-o", "{.*}..."], &[], Ok(&["-o"])),
             (&["-o", "{.*}..."], &["a", ""], Ok(&["-o", "a", ""])),
             (
@@ -196,7 +203,7 @@ mod tests {
             (
                 &["{.}", "{.*}..."],
                 &[],
-                Err("takes 1 or more arguments, and got 0"),
+                Err("the number of arguments is not 1 or more: got 0"),
             ),
             (&["{{a}}"], &[], Ok(&["{a}"])),
             (&["a}{"], &[], Ok(&["a}{"])),
@@ -214,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_named() {
+    fn an_invalid_command_line_is_refused_by_name() {
         for (declared, part) in [
             (&["{[}"] as &[_], "{[}"),
             (&["{a)|(b}"], "regular expression"),

@@ -59,7 +59,7 @@ pub struct Declaration {
     /// Each file that it writes.
     #[serde(default = "quarter_gib")]
     pub file_size: ByteSize,
-    /// All that lies in its working directory.
+    /// All files in its working directory.
     #[serde(default = "quarter_gib")]
     pub scratch: ByteSize,
     /// Standard input.
@@ -83,7 +83,7 @@ pub struct Declaration {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
-    /// Nothing.
+    /// No network.
     #[default]
     None,
     /// The requests that the function may make, by its outbound rules, through a proxy that the environment names.
@@ -102,13 +102,13 @@ pub struct Resident {
     /// Runs after which a worker is replaced.
     pub runs: u32,
     /// Memory of a worker after a run, from which on it is replaced; three quarters of the command's
-    /// `memory` if nothing is said. Looked at once a second.
+    /// `memory` by default. Checked once a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
     /// The time that an unused worker stays.
     #[serde(with = "humantime_serde")]
     pub idle: Duration,
-    /// From its start until it says that it is ready.
+    /// The time from its start until it reports that it is ready.
     #[serde(with = "humantime_serde")]
     pub start: Duration,
 }
@@ -179,7 +179,7 @@ impl Declaration {
                 Reach::Egress => Network::Proxy,
             },
             limits: Limits {
-                // A worker's grows with its runs, each of which has its time.
+                // The CPU time of a worker grows with its runs, each of which has its own limit.
                 cpu: self.resident.is_none().then_some(self.cpu),
                 memory: self.memory.as_u64(),
                 processes: self.processes,
@@ -199,7 +199,7 @@ impl Declaration {
     /// The problem of the declaration, beyond those that the jail finds in its profile.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.time.is_zero() {
-            return Err("time must be greater than 0s".to_owned());
+            return Err("time is not greater than 0s".to_owned());
         }
         let Some(resident) = &self.resident else {
             return Ok(());
@@ -212,7 +212,7 @@ impl Declaration {
             );
         }
         if resident.runs == 0 {
-            return Err("resident.runs: at least 1".to_owned());
+            return Err("resident.runs is not at least 1".to_owned());
         }
         Ok(())
     }

@@ -68,7 +68,7 @@ impl Native {
         let wrong = |problem: String| format!("commands.{name}.{problem}");
         if name.is_empty() || name.len() > 64 || name.contains(char::is_control) {
             return Err(format!(
-                "commands: {name:?} is not a name; write 1 to 64 characters, none of them a control character"
+                "commands: the name of a command is not valid: got {name:?}. Write 1 to 64 characters, none of them a control character"
             ));
         }
         declaration.check().map_err(wrong)?;
@@ -99,7 +99,7 @@ impl Native {
         let (size, most) = (request.stdin.len() as u64, self.declaration.stdin);
         if size > most.as_u64() {
             return Err(format!(
-                "standard input has {size} bytes, {} are allowed (limit commands.{}.stdin)",
+                "standard input is larger than {} bytes: got {size} (limit commands.{}.stdin)",
                 most.as_u64(),
                 self.name
             ));
@@ -157,7 +157,7 @@ impl Native {
         let (declared, name) = (&self.declaration, &self.name);
         let duration = humantime_serde::re::humantime::format_duration;
         let size = |size: ByteSize| format!("more than {} bytes", size.as_u64());
-        let (what, setting, code) = match limit {
+        let (excess, setting, code) = match limit {
             Limit::Timeout => (
                 format!("it took longer than {}", duration(declared.time)),
                 "time",
@@ -195,7 +195,7 @@ impl Native {
             ),
             _ => ("a limit".to_owned(), "limits", "command-limit"),
         };
-        let line = format!("iof: {name} was stopped: {what} (limit commands.{name}.{setting})\n");
+        let line = format!("iof: {name} was stopped: {excess} (limit commands.{name}.{setting})\n");
         Output {
             status: match limit {
                 Limit::Timeout => status::TIME,

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Any deviation ends the worker: an answer that is late, too large or not a frame, and unexpected bytes, which would
-//! be read as the answer to the next run. A worker continues to start when the run that wanted it gives up, or a worker
-//! whose start takes longer than a call would never be ready.
+//! be read as the answer to the next run. A worker continues to start when the run that started it gives up, or a
+//! worker whose start takes longer than a call would never be ready.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -72,9 +72,9 @@ pub(super) enum Failure {
     Usage(String),
     /// A limit ended the run.
     Ended(Ended),
-    /// There was no run.
+    /// The program was not run.
     NotRun(RunError),
-    /// The worker violated the protocol: how, and the end of its standard error.
+    /// The worker violated the protocol: the problem, and the end of its standard error.
     Broken(String, Vec<u8>),
 }
 
@@ -111,7 +111,7 @@ impl Residents {
         if let Some(at) = request.args.iter().position(|arg| arg.contains('\n')) {
             let at = at + 1;
             return Err(Failure::Usage(format!(
-                "argument {at} has a line break, which a resident command cannot be given"
+                "argument {at} contains a line break, which the protocol of resident commands cannot carry"
             )));
         }
         let deadline = Instant::now() + time;
@@ -164,7 +164,7 @@ impl Residents {
             tasks.spawn(async move {
                 let started = residents.start_now(function, turn).await;
                 if let Err(Ok((waiting, turn))) = tell.send(started) {
-                    // The run that wanted it has given up.
+                    // The run that started it has given up.
                     residents.keep(waiting).await;
                     drop(turn);
                 }
@@ -181,13 +181,14 @@ impl Residents {
             .open(&self.settings.args, &[], start, None)
             .await;
         let mut worker = opened.map_err(Failure::NotRun)?;
-        let mut said = BufReader::new(&mut worker.stdout);
-        let ready = timeout(start, line(&mut said)).await;
-        let extra = !said.buffer().is_empty();
+        let mut reader = BufReader::new(&mut worker.stdout);
+        let ready = timeout(start, line(&mut reader)).await;
+        let extra = !reader.buffer().is_empty();
         match ready {
             Ok(Ok(ready)) if ready == "ready" && !extra => {}
             Ok(Ok(other)) => {
-                let problem = format!("its worker said {other:?} at its start, and not \"ready\"");
+                let problem =
+                    format!("the first line of its worker was not \"ready\": got {other:?}");
                 return Err(last_words(worker, Failure::Broken(problem, vec![])).await);
             }
             Ok(Err(failure)) => return Err(last_words(worker, failure).await),
@@ -243,28 +244,28 @@ impl Residents {
         let Some(stdin) = stdin else {
             return Err(Failure::NotRun(RunError::Lost));
         };
-        let mut said = BufReader::new(stdout);
+        let mut reader = BufReader::new(stdout);
         let ask = async {
             let mut head = format!("{} {}\n", request.args.len(), request.stdin.len());
             for arg in &request.args {
                 head.push_str(arg);
                 head.push('\n');
             }
-            // A worker that answers without reading everything is wrong, which its answer shows.
+            // A worker that answers without reading everything is faulty; its answer shows that.
             let _ = stdin.write_all(head.as_bytes()).await;
             let _ = stdin.write_all(&request.stdin).await;
         };
-        // At the same time: a worker may answer while it reads.
-        let (answer, ()) = tokio::join!(self.answer(&mut said), ask);
+        // Both at the same time, because a worker may answer while it reads.
+        let (answer, ()) = tokio::join!(self.answer(&mut reader), ask);
         let output = answer?;
-        match said.buffer() {
+        match reader.buffer() {
             [] => Ok(output),
-            _ => Err(broken("its worker said more than it announced")),
+            _ => Err(broken("its worker wrote more than it announced")),
         }
     }
 
-    async fn answer(&self, said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<Output, Failure> {
-        let head = line(said).await?;
+    async fn answer(&self, reader: &mut (impl AsyncBufReadExt + Unpin)) -> Result<Output, Failure> {
+        let head = line(reader).await?;
         let mut numbers = head.split(' ').map(str::parse::<u64>);
         let (Some(Ok(status @ 0..=255)), Some(Ok(stdout)), Some(Ok(stderr)), None) = (
             numbers.next(),
@@ -273,7 +274,7 @@ impl Residents {
             numbers.next(),
         ) else {
             return Err(broken(format!(
-                "its worker said {head:?}, and not status and sizes"
+                "its worker did not write a status and two sizes: got {head:?}"
             )));
         };
         for (size, most, limit) in [
@@ -286,8 +287,8 @@ impl Residents {
         }
         Ok(Output {
             status: status as i32,
-            stdout: exactly(said, stdout).await?,
-            stderr: exactly(said, stderr).await?,
+            stdout: exactly(reader, stdout).await?,
+            stderr: exactly(reader, stderr).await?,
             stopped: None,
         })
     }
@@ -302,21 +303,21 @@ impl Residents {
 }
 
 /// A line without its end.
-async fn line(said: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failure> {
+async fn line(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String, Failure> {
     let mut line = Vec::new();
-    let mut limited = said.take(LINE);
+    let mut limited = reader.take(LINE);
     let read = limited.read_until(b'\n', &mut line).await;
     match (read, line.pop()) {
         (Ok(_), Some(b'\n')) => Ok(String::from_utf8_lossy(&line).into_owned()),
         (Ok(0), None) | (Err(_), _) => Err(broken("its worker ended")),
-        _ => Err(broken("its worker said something that is not a line")),
+        _ => Err(broken("its worker wrote something that is not a line")),
     }
 }
 
-async fn exactly(said: &mut (impl AsyncRead + Unpin), size: u64) -> Result<Bytes, Failure> {
+async fn exactly(reader: &mut (impl AsyncRead + Unpin), size: u64) -> Result<Bytes, Failure> {
     let mut bytes = Vec::new();
     // The size was checked to be small enough; the buffer grows with the bytes that really come.
-    let read = said.take(size).read_to_end(&mut bytes).await;
+    let read = reader.take(size).read_to_end(&mut bytes).await;
     match read {
         Ok(read) if read as u64 == size => Ok(bytes.into()),
         _ => Err(broken("its worker ended in the middle of an answer")),
@@ -330,7 +331,7 @@ fn broken(problem: impl Into<String>) -> Failure {
 /// Ends a worker, and adds to `failure` how it ended and what it wrote to standard error.
 async fn last_words(mut worker: Worker, failure: Failure) -> Failure {
     let ended = timeout(GRACE, worker.ended()).await;
-    // Only once it is gone: its end may be known before its output has arrived.
+    // Only after the worker is gone, because its end may be known before its output has arrived.
     let stderr = worker.kill().await;
     let Failure::Broken(problem, _) = failure else {
         return failure;

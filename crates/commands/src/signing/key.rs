@@ -69,8 +69,8 @@ pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<
     })
 }
 
-/// Compares a signature by the public key of somebody else. Services sign with P-256 in both writings: two numbers of 32 bytes,
-/// as JSON Web Tokens have them, and their DER (RFC 3279, section 2.2.3), which is longer.
+/// Verifies a signature with the public key of another party. Services write signatures of P-256 in two formats: two
+/// numbers of 32 bytes, as JSON Web Tokens have them, and their DER (RFC 3279, section 2.2.3), which is longer.
 fn by_public_key(
     algorithm: SigningAlgorithm,
     public: &[u8],
@@ -82,7 +82,7 @@ fn by_public_key(
         SigningAlgorithm::Es256 if signature.len() == 64 => &ECDSA_P256_SHA256_FIXED,
         SigningAlgorithm::Es256 => &ECDSA_P256_SHA256_ASN1,
         SigningAlgorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
-        // No public key has one of these.
+        // A public key never has one of these algorithms.
         SigningAlgorithm::HmacSha1
         | SigningAlgorithm::HmacSha256
         | SigningAlgorithm::HmacSha512 => return false,
@@ -92,7 +92,7 @@ fn by_public_key(
 }
 
 pub(super) const FAILED: Unusable = "the signature could not be made";
-const NOT_PKCS8: Unusable = "it is not a private key in PKCS #8; make one by `openssl genpkey`, and set the lines between BEGIN and END";
+const NOT_PKCS8: Unusable = "it is not a private key in PKCS #8. Make one with `openssl genpkey`, and set the lines between BEGIN and END";
 
 fn hmac_key(key: &SigningKey) -> Result<hmac::Key, Unusable> {
     let algorithm = match key.algorithm {

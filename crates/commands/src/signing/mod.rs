@@ -146,7 +146,7 @@ fn declared<'a>(
         Failure {
             status: status::DENIED,
             message: format!(
-                "the function declares no secret {} for this; add to its function.toml: [[signing]] secret = \"…\", \
+                "the function declares no secret {} for this. Add to its function.toml: [[signing]] secret = \"…\", \
                  use = [\"{word}\"], algorithm = \"hmac-sha256\"",
                 shown(name)
             ),

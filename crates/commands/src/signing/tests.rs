@@ -1,4 +1,4 @@
-//! Signatures of published examples, and what is refused.
+//! Signatures of published examples, and refused arguments and keys.
 
 use super::*;
 use iof_command::Grants;
@@ -51,7 +51,7 @@ async fn verified(call: &CallContext, args: &[&str], stdin: &'static [u8]) -> i3
 
 /// RFC 2202, RFC 4231 (test case 2), and GitHub's own example of `X-Hub-Signature-256`.
 #[tokio::test]
-async fn hmacs_are_those_of_the_standards() {
+async fn hmacs_match_the_test_vectors_of_the_standards() {
     use SigningAlgorithm::{HmacSha1, HmacSha256, HmacSha512};
     for (algorithm, key, data, signature) in [
         (
@@ -148,7 +148,7 @@ const ED25519_PUBLIC: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0
 const ED25519_SIGNATURE: &str = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
 
 #[tokio::test]
-async fn ed25519_is_that_of_its_standard() {
+async fn ed25519_matches_the_test_vector_of_its_standard() {
     for key in [
         ED25519_KEY.to_owned(),
         format!("-----BEGIN PRIVATE KEY-----\\n{ED25519_KEY}\\n-----END PRIVATE KEY-----\\n"),
@@ -164,7 +164,7 @@ async fn ed25519_is_that_of_its_standard() {
             status::DIFFERENT
         );
     }
-    // The other side's public key, as Discord gives it out.
+    // The public key of another party, as Discord publishes it.
     let public = call(
         SigningAlgorithm::Ed25519,
         KeyEncoding::Text,
@@ -184,11 +184,11 @@ async fn ed25519_is_that_of_its_standard() {
 #[tokio::test]
 async fn other_keys_sign_what_they_verify() {
     let random = ring::rand::SystemRandom::new();
-    let made = ring::signature::EcdsaKeyPair::generate_pkcs8(
+    let generated = ring::signature::EcdsaKeyPair::generate_pkcs8(
         &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
         &random,
     );
-    let es256 = STANDARD.encode(made.unwrap());
+    let es256 = STANDARD.encode(generated.unwrap());
     let call = call(SigningAlgorithm::Es256, KeyEncoding::Text, &BOTH, &es256);
     let signature = signed(&call, &["--base64url", "KEY"], b"a.b").await;
     assert_eq!(signature.len(), 86, "two numbers of 32 bytes");
@@ -197,7 +197,7 @@ async fn other_keys_sign_what_they_verify() {
     assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
 }
 
-/// A key of OpenSSL's for this test, and what OpenSSL signs with it.
+/// A key that OpenSSL made for this test, and its signature by OpenSSL.
 const RSA_KEY: &str = include_str!("rsa-test-key.b64");
 const RSA_SIGNATURE: &str = "EG4A//hUNxBBQlz+wbnopLZCvGkjWhz0Z8qEdeYKdP56SeftUABSzsqHrdE0BSNNRnYFpa4yowvgowxC5nOGm5ge7nQ6RBwPAwKlZy8DPGJ0wwdwpVGfuP7VMkq2aZ1R0cacsDdiA1o6M0yKEyQNRrk1CEIDgTy5kl801nRP3BueexGxLsZqtEEl/5Lo4eTDEYCrUazUAmhSQiTeXJpL/w/SklEwKlFkbUYpPin64B1R7XzlS9iEmfT4Cp61UJabebO0sJreLbFOshyysQClmDC/x1Yr7ggbh8BEUZTRqoLv/Vi4aXa4nCs/JqlIpJSRGum/EYwN2lyZB/2MTdhSaw==";
 
@@ -212,9 +212,9 @@ async fn rsa_signs_as_openssl_does() {
     assert_eq!(verified(&call, &args, b"a.c").await, status::DIFFERENT);
 }
 
-/// Signatures that take long are computed beside the threads of connections, to the same end.
+/// Signatures that take long are computed on other threads than those of connections, with the same result.
 #[tokio::test]
-async fn large_data_is_signed_alike() {
+async fn large_data_is_signed_in_the_same_way() {
     const DATA: &[u8] = &[7; 1 << 20];
     let call = call(SigningAlgorithm::HmacSha256, KeyEncoding::Text, &BOTH, "k");
     let signature = signed(&call, &["KEY"], DATA).await;
@@ -227,7 +227,7 @@ async fn large_data_is_signed_alike() {
 }
 
 #[tokio::test]
-async fn what_is_not_declared_is_denied() {
+async fn an_undeclared_key_or_use_is_denied() {
     let key = |uses: &[KeyUse]| {
         call(
             SigningAlgorithm::HmacSha256,
@@ -252,9 +252,12 @@ async fn what_is_not_declared_is_denied() {
             "OTHER",
         ),
     ] {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status, output.stdout.len()), (status::DENIED, 0));
-        assert!(said.contains(word) && !said.contains("s3cret"), "{said}");
+        assert!(
+            stderr.contains(word) && !stderr.contains("s3cret"),
+            "{stderr}"
+        );
     }
     for args in [&[][..], &["KEY", "00", "11"], &["--raw", "KEY"]] {
         assert_eq!(
@@ -281,7 +284,7 @@ async fn what_is_not_declared_is_denied() {
     }
 }
 
-/// Keys of others: made by OpenSSL for this test, with a signature in each writing of P-256.
+/// Public keys of other parties: made by OpenSSL for this test, with a signature in each format of P-256.
 #[tokio::test]
 async fn public_keys_of_others_verify_and_do_not_sign() {
     use ring::signature::{

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use crate::setup::{ok, setup, with_config};
 use crate::support::{Authority, Upstream, quick, read_request, redirect, text};
 
-/// What send_email of 2020 does, byte for byte.
+/// The request of send_email of 2020, byte for byte.
 #[tokio::test]
 async fn the_request_of_send_email() {
     let server = Upstream::raw(|mut stream| async move {
@@ -136,7 +136,7 @@ async fn include_writes_the_head_as_curl_does() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_arguments() {
+async fn wrong_arguments_are_named() {
     let setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
     let url = "http://a.test:PORT/";
     for (args, says) in [
@@ -146,31 +146,52 @@ async fn what_is_wrong_with_the_arguments() {
         ),
         (&["get"], "the URL is missing; usage:"),
         (&["-i"], "the METHOD is missing"),
-        (&["--retry"], "--retry needs a number, such as --retry 3"),
-        (&["--retry", "-1", "get", url], "--retry needs a number"),
-        (&["--retry=", "get", url], "--retry needs a number"),
+        (
+            &["--retry"],
+            "the option --retry has no number. Write one, such as --retry 3",
+        ),
+        (
+            &["--retry", "-1", "get", url],
+            "the option --retry has no number",
+        ),
+        (
+            &["--retry=", "get", url],
+            "the option --retry has no number",
+        ),
         (
             &["--include=1", "get", url],
-            "there is no option \"--include=1\"",
+            "unknown option: got \"--include=1\"",
         ),
         (
             &["--verbose", "get", url],
-            "there is no option \"--verbose\"",
+            "unknown option: got \"--verbose\"",
         ),
-        (&["get", url, "{}", "more"], "unexpected argument \"more\""),
+        (
+            &["get", url, "{}", "more"],
+            "unexpected argument: got \"more\"",
+        ),
         (
             &["gte", url],
-            "unknown method \"gte\"; one of get, post, put, patch, delete, head, options",
+            "unknown method: got \"gte\". Use one of get, post, put, patch, delete, head, options",
         ),
         (&["connect", url], "unknown method"),
         (&["", url], "unknown method"),
-        (&["get", "a.test"], "a URL starts with http:// or https://"),
+        (
+            &["get", "a.test"],
+            "the URL does not start with http:// or https://",
+        ),
         (
             &["get", "file:///etc/passwd"],
-            "only http and https URLs are requested, not file",
+            "the scheme of the URL is not http or https: got file",
         ),
-        (&["get", "http://u:p@a.test/"], "no user name or password"),
-        (&["get", "http://a.test/\nHost: b"], "no control characters"),
+        (
+            &["get", "http://u:p@a.test/"],
+            "contains a user name or password",
+        ),
+        (
+            &["get", "http://a.test/\nHost: b"],
+            "contains a control character",
+        ),
         (&["get", url, ""], "HEADERS_JSON is not JSON"),
         (&["get", url, "{\"a\": }"], "HEADERS_JSON is not JSON"),
         (&["get", url, "[]"], "HEADERS_JSON is not an object"),
@@ -184,11 +205,11 @@ async fn what_is_wrong_with_the_arguments() {
         ),
         (
             &["get", url, r#"{"a b":"c"}"#],
-            "\"a b\" is not a header name",
+            "the name of the header is not valid: got \"a b\"",
         ),
         (
             &["get", url, r#"{"X-A":"s3cret\r\nX-B: c"}"#],
-            "header x-a has a line break",
+            "the header x-a contains a line break",
         ),
         (
             &["get", url, r#"{"Host":"b.test"}"#],
@@ -196,7 +217,7 @@ async fn what_is_wrong_with_the_arguments() {
         ),
         (
             &["get", url, r#"{"Content-Length":"7"}"#],
-            "content-length is not the body's length, 0",
+            "content-length is not the length of the body, 0",
         ),
         (
             &["get", url, r#"{"Transfer-Encoding":"chunked"}"#],
@@ -290,7 +311,7 @@ fn bytesize(bytes: u64) -> bytesize::ByteSize {
 }
 
 #[tokio::test]
-async fn without_the_grant_there_is_no_command() {
+async fn without_the_grant_the_command_is_refused() {
     let mut setup = setup(Upstream::http(|_, _| text(200, "")).await).await;
     setup.call.grants = Arc::new(Grants {
         commands: Default::default(),

@@ -1,4 +1,4 @@
-//! The time of `http_proxy`: its own timeout, and the end of every wait.
+//! The time limits of `http_proxy`: its own timeout, and the deadline of each wait.
 
 use crate::setup::{setup, with_config};
 use crate::support::{Upstream, quick, read_request};
@@ -40,10 +40,10 @@ async fn time() {
     );
 }
 
-/// Nothing beside the command watches the clock for it, so it has to look at each of its waits: for a
-/// place, a name, a handshake, the head, each part of the body, the next try.
+/// The command keeps its own time, so each of its waits needs a deadline: for a permit, a name, a handshake, the head,
+/// each part of the body, and the next try.
 #[tokio::test]
-async fn every_wait_ends_with_the_time() {
+async fn every_wait_ends_at_the_deadline() {
     let slow = |head: &'static str, part: &'static str| {
         Upstream::raw(move |mut stream| async move {
             read_request(&mut stream).await;
@@ -103,26 +103,26 @@ async fn every_wait_ends_with_the_time() {
             vec!["--retry", "9", "get", http],
         ),
     ];
-    for (what, server, config, args) in cases {
+    for (wait, server, config, args) in cases {
         let setup = with_config(server, config);
         let ask = |ms| setup.try_run(&args, "", Duration::from_millis(ms));
         let started = Instant::now();
-        match what {
+        match wait {
             // The second of two waits until the first has ended.
             "place" => {
                 let (first, second) = tokio::join!(ask(400), ask(200));
                 assert_eq!(first, Err(Refusal::TimedOut));
                 // The status of a timeout, and the setting that it waited for.
                 let second = second.unwrap();
-                let said = String::from_utf8_lossy(&second.stderr).into_owned();
+                let stderr = String::from_utf8_lossy(&second.stderr).into_owned();
                 assert_eq!((second.status, &second.stdout[..]), (110, &b""[..]));
-                assert!(said.contains("(limit max_concurrent)"), "{said}");
+                assert!(stderr.contains("(limit max_concurrent)"), "{stderr}");
             }
             // With no time for another pause the last answer counts, which is a response.
             "try" => assert_eq!(ask(400).await.unwrap().status, status::OK),
-            _ => assert_eq!(ask(200).await, Err(Refusal::TimedOut), "{what}"),
+            _ => assert_eq!(ask(200).await, Err(Refusal::TimedOut), "{wait}"),
         }
         let took = started.elapsed();
-        assert!(took < Duration::from_secs(2), "{what} took {took:?}");
+        assert!(took < Duration::from_secs(2), "{wait} took {took:?}");
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use crate::setup::{ok, setup};
 use crate::support::{Upstream, text};
 
-/// Says 503 every other time, and then how often it was asked.
+/// Answers every other request with 503, and the others with the number of requests so far.
 async fn flaky() -> (Upstream, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = count.clone();
@@ -23,9 +23,9 @@ async fn flaky() -> (Upstream, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn retry_asks_again_what_may_be_asked_twice() {
+async fn retry_sends_again_only_what_may_be_sent_twice() {
     let url = "http://a.test:PORT/";
-    for (args, stdout, asked) in [
+    for (args, stdout, requested) in [
         (&["get", url][..], "503 1", 1),
         (&["--retry", "0", "get", url], "503 1", 1),
         (&["--retry", "2", "get", url], "200 2", 2),
@@ -41,7 +41,7 @@ async fn retry_asks_again_what_may_be_asked_twice() {
             ok(stdout.to_owned()),
             "{args:?}"
         );
-        assert_eq!(count.load(Ordering::Relaxed), asked, "{args:?}");
+        assert_eq!(count.load(Ordering::Relaxed), requested, "{args:?}");
     }
 }
 
@@ -49,11 +49,11 @@ async fn retry_asks_again_what_may_be_asked_twice() {
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x01\x00\x1e\x4b\x56\x97\x0a\x00\x00\x00";
 
 #[tokio::test]
-async fn compressed_asks_for_it_and_decodes_it() {
+async fn compressed_requests_and_decodes_compression() {
     let answer = |request: &http::request::Parts, _| {
-        let asked = request.headers.contains_key("accept-encoding");
+        let requested = request.headers.contains_key("accept-encoding");
         let response = Response::builder().header("content-encoding", "gzip");
-        let response = response.header("x-asked", asked.to_string());
+        let response = response.header("x-accepted", requested.to_string());
         response.body(Full::from(GZIP)).unwrap()
     };
     let setup = setup(Upstream::http(answer).await).await;
@@ -63,6 +63,6 @@ async fn compressed_asks_for_it_and_decodes_it() {
     assert_eq!(decoded, ok("compressed"));
     let head = setup.run(&["--compressed", "-i", "get", url], "").await;
     let head = String::from_utf8(head.stdout.to_vec()).unwrap();
-    assert!(head.contains("x-asked: true\r\n"), "{head}");
+    assert!(head.contains("x-accepted: true\r\n"), "{head}");
     assert!(!head.contains("content-encoding"), "{head}");
 }

@@ -16,8 +16,8 @@ async fn the_calls_secrets_are_attached_and_masked() {
     let server = Upstream::http(|request, _| {
         let sent = request.headers.get("authorization");
         let value = sent.map_or("none", |value| value.to_str().unwrap());
-        let known = value == "Bearer s3cret-token";
-        text(200, format!("{known} {value}"))
+        let valid = value == "Bearer s3cret-token";
+        text(200, format!("{valid} {value}"))
     })
     .await;
     let config = Config {

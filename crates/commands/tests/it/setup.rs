@@ -1,4 +1,4 @@
-//! `http_proxy` as a function runs it, and short ways to do so.
+//! `http_proxy` as a function runs it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The program itself, against real servers on loopback. One test a row of what was measured with
-//! the program of 2020: what was good is the same, what was a panic is a status and a line.
+//! The program itself, against real servers on loopback. Each test covers one behaviour that was measured with the
+//! program of 2020: it is the same where it was good, and a status and a line where it was a panic.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ fn command(args: &[&str]) -> Command {
 
 async fn finish(mut command: Command, stdin: &[u8]) -> Run {
     let mut child = command.spawn().unwrap();
-    // It may have gone before it read anything.
+    // The program may have ended before it read anything.
     let _ = child.stdin.take().unwrap().write_all(stdin).await;
     let output = child.wait_with_output().await.unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -64,7 +64,7 @@ async fn run(args: &[&str], stdin: &str) -> Run {
     finish(command(args), stdin.as_bytes()).await
 }
 
-/// With the server's port for PORT.
+/// Runs the program with the server's port in place of PORT.
 async fn at(server: &Upstream, args: &[&str], stdin: &str) -> Run {
     let port = server.port().to_string();
     let args: Vec<_> = args.iter().map(|arg| arg.replace("PORT", &port)).collect();
@@ -165,7 +165,7 @@ async fn statuses_and_bodies() {
         "{}",
         included.stdout
     );
-    // Options may come after the words, too.
+    // Options may also come after the positional arguments.
     assert!(
         at(&server, &["get", "http://127.0.0.1:PORT/404", "-i"], "")
             .await
@@ -224,11 +224,14 @@ async fn wrong_arguments() {
     for (args, says) in [
         (&[][..], "the METHOD is missing"),
         (&["get"], "the URL is missing"),
-        (&["get", "nonsense"], "a URL starts with http"),
-        (&["get", "file:///etc/passwd"], "only http and https"),
+        (&["get", "nonsense"], "the URL does not start with http"),
+        (
+            &["get", "file:///etc/passwd"],
+            "the scheme of the URL is not http or https",
+        ),
         (
             &["gte", "http://127.0.0.1/"],
-            "unknown method \"gte\"; one of get, post",
+            "unknown method: got \"gte\". Use one of get, post",
         ),
         (
             &["get", "http://127.0.0.1/", "{"],
@@ -248,7 +251,7 @@ async fn wrong_arguments() {
         ),
         (
             &["--connect-to", "a:1", "get", "http://127.0.0.1/"],
-            "write HOST:PORT:ADDR:PORT",
+            "Write HOST:PORT:ADDR:PORT",
         ),
         (
             &["--retry", "x", "get", "http://127.0.0.1/"],
@@ -383,7 +386,7 @@ async fn help_and_version_go_to_stdout() {
 
 /// `http_proxy … | head -c1` is not an error.
 #[tokio::test]
-async fn a_closed_pipe_is_no_error() {
+async fn a_closed_pipe_is_not_an_error() {
     let server = Upstream::http(|_, _| text(200, vec![b'x'; 4 << 20])).await;
     let url = format!("http://127.0.0.1:{}/", server.port());
     let mut child = command(&["--allow-private", "get", &url]).spawn().unwrap();

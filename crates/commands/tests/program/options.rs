@@ -9,7 +9,7 @@ use crate::at;
 use crate::support::{Upstream, text};
 
 #[tokio::test]
-async fn what_failed_is_sent_again_if_asked() {
+async fn a_failed_request_is_sent_again_on_request() {
     let server = || async {
         let count = AtomicUsize::new(0);
         Upstream::http(move |_, _| match count.fetch_add(1, Ordering::Relaxed) {
@@ -33,10 +33,10 @@ async fn what_failed_is_sent_again_if_asked() {
 const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x4b\xce\xcf\x2d\x28\x4a\x2d\x2e\x4e\x4d\x01\x00\x1e\x4b\x56\x97\x0a\x00\x00\x00";
 
 #[tokio::test]
-async fn a_compressed_response_is_decoded_if_asked() {
+async fn a_compressed_response_is_decoded_on_request() {
     let server = Upstream::http(|request, _| {
-        let asked = request.headers.contains_key("accept-encoding");
-        let response = Response::builder().status(if asked { 200 } else { 406 });
+        let requested = request.headers.contains_key("accept-encoding");
+        let response = Response::builder().status(if requested { 200 } else { 406 });
         let response = response.header("content-encoding", "gzip");
         response.body(Full::from(GZIP)).unwrap()
     })

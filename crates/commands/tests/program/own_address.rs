@@ -1,4 +1,4 @@
-//! The public addresses of this machine itself, which are tried in a network namespace that has some.
+//! The public addresses of the machine itself, in a network namespace that has some.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use tokio::process::Command;
 const V4: &str = "93.184.215.14";
 const V6: &str = "2606:2800:21f:cb07::1";
 
-/// Runs the program where both are addresses of the loopback interface, after `more`.
+/// Runs the program in a namespace whose loopback interface has both addresses, after the commands `more`.
 async fn run(more: &str, args: &[&str]) -> (i32, String) {
     let script = format!(
         "ip link set lo up && ip address add {V4}/32 dev lo && ip address add {V6}/128 dev lo nodad && {more} \
@@ -26,12 +26,12 @@ async fn run(more: &str, args: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn they_are_refused_like_private_ones() {
+async fn own_addresses_are_refused_like_private_ones() {
     let v6 = format!("http://[{V6}]:8080/");
     let v4 = format!("http://{V4}:8080/");
     for more in [
         "",
-        // Fail-over pairs let programs bind to addresses that the machine has not.
+        // Machines of a fail-over pair let programs bind to addresses that they do not have.
         "echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind && echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind &&",
     ] {
         for url in [&v4, &v6] {
@@ -39,15 +39,15 @@ async fn they_are_refused_like_private_ones() {
             assert_eq!(status, 3, "{more} {url} {stderr}");
             assert!(stderr.contains("is not an address"), "{stderr}");
         }
-        // A neighbour is another machine: nobody answers, but nothing is denied.
+        // A neighbour is another machine: it does not answer, but it is not denied.
         let (status, stderr) = run(more, &["get", "http://93.184.215.15:8080/"]).await;
         assert_eq!(status, 4, "{more} {stderr}");
     }
 }
 
-/// What the operator pins is meant.
+/// A pin is the operator's decision.
 #[tokio::test]
-async fn a_pin_leads_there() {
+async fn a_pin_may_name_an_own_address() {
     let to = format!("a.test:80:{V4}:8080");
     let (status, stderr) = run("", &["--connect-to", &to, "get", "http://a.test/"]).await;
     assert_eq!(status, 4, "{stderr}");
@@ -55,7 +55,7 @@ async fn a_pin_leads_there() {
 }
 
 #[tokio::test]
-async fn a_program_of_the_user_reaches_them() {
+async fn a_program_of_the_user_reaches_own_addresses() {
     let url = format!("http://{V4}:8080/");
     let (status, stderr) = run("", &["--allow-private", "get", &url]).await;
     assert_eq!(status, 4, "{stderr}");

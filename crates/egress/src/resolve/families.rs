@@ -1,7 +1,7 @@
 //! The two DNS queries for a name: its IPv4 and its IPv6 addresses.
 //!
 //! Both are sent at once. Name servers, and middleboxes before them, drop queries for a family that they do not know,
-//! so the addresses that came are used after a short wait, and the other answer is used only if none of them can be
+//! so the addresses that arrived are used after a short wait, and the other answer is used only if none of them can be
 //! reached (RFC 8305 section 3).
 
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::target::ResolvedTarget;
 use crate::tcp::interleave;
 
-/// No host needs more; a name with thousands of addresses is an attack.
+/// The most addresses of one name. No host needs more; a name with thousands of addresses is an attack.
 const MAX_ADDRESSES: usize = 16;
 
 /// The wait for the other family (the Resolution Delay of RFC 8305 section 3).

@@ -1,13 +1,13 @@
 //! The addresses of this machine itself.
 //!
-//! The kernel is asked each time, by binding a socket: three system calls for a new connection and none for a request
+//! Each check binds a socket: three system calls for a new connection and none for a request
 //! on a pooled one. Unlike a list of interfaces this covers `127.0.0.0/8`, routed-to-local ranges and addresses that
 //! were added since the start.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Returns whether `ip` is an address of this machine now. Anything but a clear no counts as yes.
+/// Returns `true` if `ip` is an address of this machine now, also if that cannot be determined.
 pub(super) fn has(ip: IpAddr) -> bool {
     match bind(ip) {
         Ok(_) => !binds_foreign(ip) || is_routed_here(ip),
@@ -29,8 +29,8 @@ fn binds_foreign(like: IpAddr) -> bool {
     bind(foreign).is_ok()
 }
 
-/// Returns whether packets to `ip` stay on this machine: they would come from `ip` itself, or from loopback. No packet
-/// is sent to find out.
+/// Returns `true` if packets to `ip` stay on this machine: their source would be `ip` itself, or loopback. No packet is
+/// sent for this test.
 fn is_routed_here(ip: IpAddr) -> bool {
     let any: IpAddr = match ip {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_routed_here_is_told_from_what_is_not() {
+    fn addresses_routed_here_are_distinguished_from_others() {
         for (ip, here) in [
             ("127.0.0.1", true),
             ("127.1.2.3", true),

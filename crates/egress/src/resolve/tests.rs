@@ -19,9 +19,9 @@ async fn name(resolve: &Resolve, name: &str) -> Result<Vec<String>, Error> {
     Ok(target.addresses.iter().map(SocketAddr::to_string).collect())
 }
 
-/// Only here can the first answer be a public address, because nobody dials it.
+/// A unit test, because here the first answer can be a public address, which is not dialled.
 #[tokio::test]
-async fn a_name_that_was_good_is_checked_again() {
+async fn a_name_that_was_allowed_is_checked_again() {
     const SECOND: [&str; 17] = [
         "127.0.0.1",
         "0.0.0.0",
@@ -68,7 +68,7 @@ async fn a_name_that_was_good_is_checked_again() {
 }
 
 #[tokio::test]
-async fn the_good_answers_of_a_mixture_are_left() {
+async fn only_the_allowed_answers_of_a_mixture_are_used() {
     let dns = Dns::start(|_, _| {
         are(&[
             "10.0.0.1",
@@ -115,15 +115,15 @@ async fn chains_of_aliases_are_followed_to_an_end() {
         assert_eq!(error.kind(), Kind::Dns, "{error:?}");
     }
     assert!(
-        dns.asked().len() < 100,
+        dns.queries().len() < 100,
         "a chain is given up: {}",
-        dns.asked().len()
+        dns.queries().len()
     );
 }
 
 /// Addresses of this machine's own hosts file are filtered like any answer.
 #[tokio::test]
-async fn the_hosts_file_is_no_way_around() {
+async fn the_hosts_file_does_not_bypass_the_check() {
     let hosts = tokio::fs::read_to_string("/etc/hosts")
         .await
         .unwrap_or_default();
@@ -132,7 +132,7 @@ async fn the_hosts_file_is_no_way_around() {
         ..Config::default()
     };
     let resolve = Resolve::new(&config, Vec::new());
-    let Ok(resolve) = resolve else { return }; // no system resolver configured
+    let Ok(resolve) = resolve else { return }; // no system resolver is configured
     let lines = hosts
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default());
@@ -155,7 +155,7 @@ async fn the_hosts_file_is_no_way_around() {
 }
 
 #[test]
-fn this_machine_is_known_by_its_addresses() {
+fn the_addresses_of_this_machine_are_recognised() {
     for local in ["127.0.0.1", "127.9.9.9", "0.0.0.0"] {
         assert!(machine::has(local.parse().unwrap()), "{local}");
     }

@@ -1,7 +1,6 @@
-//! The table of ways out that must stay shut (loopback, encodings, special ranges, IPv4 inside
-//! IPv6): each literal directly, as the target of each kind of redirect, as a DNS answer, and as
-//! the second answer of a name that was good at first. A victim listens on loopback, and must never
-//! see a connection.
+//! Attacks by address (loopback, encodings, special ranges, IPv4 inside IPv6): each literal directly, as the target of
+//! each kind of redirect, as a DNS answer, and as the second answer of a name that was allowed at first. A victim
+//! listens on loopback, and must never get a connection.
 
 use std::net::IpAddr;
 
@@ -83,7 +82,7 @@ const LOCAL_NAMES: &[&str] = &[
     "localhost.localdomain",
 ];
 
-/// Spellings that are refused before anything is understood of them.
+/// Spellings that are refused by the parser.
 const REFUSED: &[&str] = &[
     "http://allowed.test@127.0.0.1:PORT/",
     "http://a:80\\@127.0.0.1:PORT/",
@@ -144,7 +143,7 @@ async fn directly() {
             .refuses(&url.replace("PORT", &port.to_string()), &[Kind::Url])
             .await;
     }
-    // `evil#@allowed`: the host is what stands before the fragment.
+    // `evil#@allowed`: the host ends before the fragment.
     victim
         .refuses(
             &format!("http://127.0.0.1:{port}#@allowed.test/"),
@@ -154,8 +153,8 @@ async fn directly() {
 }
 
 #[tokio::test]
-async fn as_the_target_of_a_redirect() {
-    // Sends whoever asks for /STATUS/LOCATION to the location, which comes in hexadecimal.
+async fn attacks_as_the_target_of_a_redirect() {
+    // Redirects /STATUS/LOCATION to the location, which is in hexadecimal.
     let start = Upstream::http(|request, _| {
         let mut path = request.uri.path().split('/').skip(1);
         let status = path.next().unwrap().parse().unwrap();
@@ -221,7 +220,7 @@ fn addresses() -> Vec<IpAddr> {
 }
 
 #[tokio::test]
-async fn as_a_dns_answer() {
+async fn attacks_as_a_dns_answer() {
     let all = addresses();
     let dns = Dns::start(move |name, _| match name.split('.').next().unwrap() {
         "all" => DnsAnswer::Are(all.clone()),
@@ -245,15 +244,15 @@ async fn as_a_dns_answer() {
         .await;
 }
 
-/// DNS rebinding. No public address is within reach of a test, so the good answer is a loopback
-/// address here, and the second one is in a denied range: the decision is made in the same place.
-/// That place is tried with every address of this table in the tests of `src/resolve.rs`.
+/// DNS rebinding. A test cannot reach a public address, so the allowed answer is a loopback address here, and the
+/// second one is in a denied range: the same code decides. The tests of `src/resolve.rs` try that code with every
+/// address of this table.
 #[tokio::test]
-async fn as_the_second_dns_answer() {
+async fn attacks_as_the_second_dns_answer() {
     let good = Upstream::raw(|mut stream| async move {
         use tokio::io::AsyncWriteExt;
         crate::support::read_request(&mut stream).await;
-        // Closed after the answer, so that the next request needs a new connection.
+        // The server closes the connection after its answer, so that the next request needs a new one.
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngood")
             .await;
@@ -284,9 +283,9 @@ async fn as_the_second_dns_answer() {
     assert_eq!(good.connections(), 1);
 }
 
-/// The control: the same victim is reached where the operator pinned it.
+/// The control: the same victim is reached if the operator pins it.
 #[tokio::test]
-async fn a_pin_reaches_what_its_absence_does_not() {
+async fn a_pin_reaches_an_address_that_is_refused_without_it() {
     let server = Upstream::http(|_, _| text(200, "reached")).await;
     let dns = Dns::start(|_, _| DnsAnswer::NoSuchName).await;
     for pinned in ["allowed.test", "127.0.0.1", "[::1]", "localhost"] {

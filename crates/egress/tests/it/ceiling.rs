@@ -1,4 +1,4 @@
-//! The operator's rules over a function's: which rule allows all that another does.
+//! The operator's rules as the ceiling of a function's: which rule allows all that another does.
 
 use http::Method;
 use iof_egress::{Rule, parse_outbound_url};
@@ -11,7 +11,7 @@ fn rule(text: &str) -> Rule {
 }
 
 #[test]
-fn a_rule_covers_what_is_narrower() {
+fn a_rule_covers_a_narrower_one() {
     for (wide, narrow) in [
         ("* https://a.test", "* https://a.test"),
         ("* https://a.test", "GET,PROPFIND https://a.test"),
@@ -38,7 +38,7 @@ fn a_rule_covers_what_is_narrower() {
 }
 
 #[test]
-fn a_rule_covers_nothing_beside_it() {
+fn a_rule_does_not_cover_a_different_one() {
     for (this, other) in [
         ("GET https://a.test", "* https://a.test"),
         ("GET https://a.test", "GET,POST https://a.test"),
@@ -66,7 +66,7 @@ fn a_rule_covers_nothing_beside_it() {
 }
 
 #[test]
-fn one_rule_of_many_covers_alone() {
+fn a_single_rule_of_several_must_cover() {
     let ceiling = rules(&[
         "GET https://a.test",
         "POST https://a.test",
@@ -140,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8192))]
 
     #[test]
-    fn what_is_covered_is_allowed((wide, narrow) in related(), requests in prop::collection::vec(any_request(), 32)) {
+    fn a_covering_rule_allows_the_same_requests((wide, narrow) in related(), requests in prop::collection::vec(any_request(), 32)) {
         if wide.covers(&narrow) {
             for (method, text) in requests {
                 if let Ok(url) = parse_outbound_url(&text) && narrow.allows(&method, &url) {

@@ -1,4 +1,4 @@
-//! Certificates of ours: shown to the host that they are for, and to no other.
+//! Client certificates: each is sent to its own host, and to no other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::{Authority, Upstream, any_rule, get, outbound, quick, redirect, serve, text};
 
-/// Answers with the number of certificates that it was shown.
+/// Answers with the number of certificates that the client sent.
 async fn asking(tls: ServerConfig) -> Upstream {
     remembering(TlsAcceptor::from(Arc::new(tls)), "keep-alive").await
 }
@@ -25,16 +25,16 @@ async fn remembering(acceptor: TlsAcceptor, connection: &'static str) -> Upstrea
         async move {
             let stream = match acceptor.accept(stream).into_fallible().await {
                 Ok(stream) => stream,
-                // The client hears why if the connection is not closed before it has spoken.
+                // The client gets the reason if the connection is not closed before it has sent something.
                 Err((_, mut stream)) => {
                     let _ = stream.read_to_end(&mut Vec::new()).await;
                     return;
                 }
             };
-            let shown = stream.get_ref().1.peer_certificates();
-            let shown = shown.map_or(0, <[_]>::len).to_string();
+            let certificates = stream.get_ref().1.peer_certificates();
+            let certificates = certificates.map_or(0, <[_]>::len).to_string();
             let answer = move |request: &Parts, _| {
-                let mut response = text(200, shown.clone());
+                let mut response = text(200, certificates.clone());
                 if request.version == Version::HTTP_11 {
                     let value = HeaderValue::from_static(connection);
                     response.headers_mut().insert(CONNECTION, value);
@@ -56,25 +56,29 @@ fn certificate(host: &str, files: &(PathBuf, PathBuf)) -> ClientCertificate {
     }
 }
 
-async fn egress(authority: &Authority, shown: Vec<ClientCertificate>, pins: Vec<Pin>) -> Egress {
+async fn egress(
+    authority: &Authority,
+    certificates: Vec<ClientCertificate>,
+    pins: Vec<Pin>,
+) -> Egress {
     Egress::new(Config {
         ca_files: vec![authority.file().await],
-        client_certificate: shown,
+        client_certificate: certificates,
         pin: pins,
         ..quick()
     })
     .unwrap()
 }
 
-async fn shown(egress: &Egress, url: String) -> String {
+async fn certificate_count(egress: &Egress, url: String) -> String {
     let response = get(egress, &any_rule(), &url).await.unwrap();
     String::from_utf8(response.body().to_vec()).unwrap()
 }
 
-/// The server is one and asks everybody, so that only the name makes the difference; and
-/// connections and sessions are there to be mixed up.
+/// One server requests certificates from every client, so only the name makes the difference, and connections and
+/// sessions could be mixed up.
 #[tokio::test]
-async fn it_is_shown_to_its_host_alone() {
+async fn a_certificate_is_sent_only_to_its_host() {
     let authority = Authority::new();
     let files = authority.client("us").await;
     for alpn in [&["h2"][..], &["http/1.1"]] {
@@ -93,7 +97,7 @@ async fn it_is_shown_to_its_host_alone() {
                 ("api.bank.test", &other, "0"),
             ] {
                 let url = format!("https://{host}:{}/", server.port());
-                assert_eq!(shown(&egress, url).await, expected, "{host}");
+                assert_eq!(certificate_count(&egress, url).await, expected, "{host}");
             }
         }
     }
@@ -101,10 +105,10 @@ async fn it_is_shown_to_its_host_alone() {
 
 /// A session that is resumed for another port would bring the certificate along.
 #[tokio::test]
-async fn sessions_are_not_resumed_with_it_elsewhere() {
+async fn sessions_with_a_certificate_are_not_resumed_elsewhere() {
     let authority = Authority::new();
     let files = authority.client("us").await;
-    // One server with one memory of sessions, which closes each connection, behind two ports.
+    // One server with one cache of sessions, which closes each connection, behind two ports.
     let tls = authority.server_asking("a.test", &[], false);
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let with = remembering(acceptor.clone(), "close").await;
@@ -116,14 +120,14 @@ async fn sessions_are_not_resumed_with_it_elsewhere() {
     for _ in 0..5 {
         for (server, expected) in [(&with, "1"), (&without, "0")] {
             let url = format!("https://a.test:{}/", server.port());
-            assert_eq!(shown(&egress, url).await, expected);
+            assert_eq!(certificate_count(&egress, url).await, expected);
         }
     }
     assert_eq!((with.connections(), without.connections()), (5, 5));
 }
 
 #[tokio::test]
-async fn a_server_that_insists_is_reached_with_it_alone() {
+async fn a_server_that_requires_one_is_reached_only_with_it() {
     let authority = Authority::new();
     let (ours, theirs) = (authority.client("us").await, Authority::new());
     let unknown = theirs.client("us").await;
@@ -136,19 +140,19 @@ async fn a_server_that_insists_is_reached_with_it_alone() {
     ];
     let egress = egress(&authority, certificates, pins).await;
     let url = |host: &str| format!("https://{host}:{}/", server.port());
-    assert_eq!(shown(&egress, url("a.bank.test")).await, "1");
-    for (host, says) in [
+    assert_eq!(certificate_count(&egress, url("a.bank.test")).await, "1");
+    for (host, expected) in [
         ("b.bank.test", "CertificateRequired"),
         ("c.bank.test", "UnknownCA"),
     ] {
         let error = get(&egress, &any_rule(), &url(host)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Tls, "{error:?}");
-        assert!(error.to_string().contains(says), "{error:?}");
+        assert!(error.to_string().contains(expected), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_wildcard_is_what_it_is_in_rules_and_the_first_that_fits_is_shown() {
+async fn a_wildcard_works_as_in_rules_and_the_first_match_is_sent() {
     let authority = Authority::new();
     let files = authority.client("us").await;
     let chain = authority.directory().join("chain.pem");
@@ -173,12 +177,12 @@ async fn a_wildcard_is_what_it_is_in_rules_and_the_first_that_fits_is_shown() {
         ("bank.test", top.port(), "0"),
     ] {
         let url = format!("https://{host}:{port}/");
-        assert_eq!(shown(&egress, url).await, expected, "{host}");
+        assert_eq!(certificate_count(&egress, url).await, expected, "{host}");
     }
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_them_is_named() {
+async fn wrong_certificates_are_named() {
     let authority = Authority::new();
     let (good, other) = (
         authority.client("good").await,
@@ -193,35 +197,49 @@ async fn what_is_wrong_with_them_is_named() {
         Egress::new(config).err().unwrap().to_string()
     };
     let name = |path: &Path| path.display().to_string();
-    for (files, file, says) in [
+    for (files, file, expected) in [
         ((&missing, &good.1), &missing, "No such file"),
         ((&good.0, &missing), &missing, "No such file"),
-        ((&good.1, &good.1), &good.1, "no certificate in PEM form"),
-        ((&good.0, &good.0), &good.0, "no private key in PEM form"),
-        ((&good.0, &other.1), &other.1, "not a key of"),
+        (
+            (&good.1, &good.1),
+            &good.1,
+            "contains no certificate in PEM form",
+        ),
+        (
+            (&good.0, &good.0),
+            &good.0,
+            "contains no private key in PEM form",
+        ),
+        ((&good.0, &other.1), &other.1, "it is not the key of"),
     ] {
         let files = (files.0.clone(), files.1.clone());
         let error = refused(vec![certificate("a.test", &files)]);
         let start = format!("egress.client_certificate: {}: ", name(file));
-        assert!(error.starts_with(&start) && error.contains(says), "{error}");
+        assert!(
+            error.starts_with(&start) && error.contains(expected),
+            "{error}"
+        );
     }
-    for (host, says) in [
-        ("*", "a certificate is not shown to every host"),
-        ("a b", "\"a b\" is not a host"),
-        ("a.*.test", "write `*.example.com`"),
+    for (host, expected) in [
+        ("*", "a certificate cannot be for every host"),
+        ("a b", "the host is not valid: got \"a b\""),
+        ("a.*.test", "or `*.example.com`"),
         ("", "the host is missing"),
     ] {
         let error = refused(vec![certificate(host, &good)]);
         let start = "egress.client_certificate: ";
-        assert!(error.starts_with(start) && error.contains(says), "{error}");
+        assert!(
+            error.starts_with(start) && error.contains(expected),
+            "{error}"
+        );
     }
     let twice = vec![certificate("a.test", &good), certificate("A.test.", &other)];
     assert!(refused(twice).ends_with("\"A.test.\" is listed twice"));
 }
 
-/// Whoever holds no credential of ours makes no request that one goes with, on no hop.
+/// A caller without credentials causes no request that carries a certificate, on any hop.
 #[tokio::test]
-async fn it_is_not_shown_where_credentials_are_withheld() {
+async fn a_certificate_is_withheld_with_other_credentials() {
     let authority = Authority::new();
     let files = authority.client("us").await;
     let bank = asking(authority.server_asking("*.bank.test", &["h2"], false)).await;
@@ -262,9 +280,9 @@ async fn it_is_not_shown_where_credentials_are_withheld() {
             Err(error) => assert!(denied && error.kind() == Kind::Denied, "{url}: {error}"),
         }
     }
-    // Its own code still may.
+    // The function's own code still may.
     assert_eq!(
-        shown(&egress, format!("https://api.bank.test:{}/", bank.port())).await,
+        certificate_count(&egress, format!("https://api.bank.test:{}/", bank.port())).await,
         "1"
     );
 }

@@ -42,7 +42,7 @@ fn cut(body: Vec<u8>) -> Vec<u8> {
     body[..body.len() - 3].to_vec()
 }
 
-/// Of [`TEXT`].
+/// [`TEXT`] in the format of Brotli.
 fn brotli() -> Vec<u8> {
     STANDARD
         .decode("iwyAaGVsbG8sIGhlbGxvLCBoZWxsbyBicm90bGkD")
@@ -56,13 +56,13 @@ fn brotli_zeros() -> Vec<u8> {
     STANDARD.decode(text).unwrap()
 }
 
-/// The same, in the format with windows of a gigabyte, which is not a coding of HTTP.
+/// 64 MiB of zeros in the variant with windows of a gigabyte, which is not a coding of HTTP.
 fn brotli_large_window() -> Vec<u8> {
     let text = "ER7///8BkACIxwIh9/6f////AEgAxGEBoHv/z///fwAkAOKwANC9/+f//z8AEgBxWADo3v8P";
     STANDARD.decode(text).unwrap()
 }
 
-/// Answers everything with `body`, said to be in `codings`.
+/// A server that answers every request with `body`, and names `codings`.
 async fn encoded(codings: &'static str, body: impl Into<Bytes>) -> Upstream {
     answering(200, codings, body).await
 }
@@ -70,14 +70,14 @@ async fn encoded(codings: &'static str, body: impl Into<Bytes>) -> Upstream {
 async fn answering(status: u16, codings: &'static str, body: impl Into<Bytes>) -> Upstream {
     let body = body.into();
     Upstream::http(move |request, _| {
-        let asked = request.headers.get("accept-encoding");
+        let accepted = request.headers.get("accept-encoding");
         let mut response = Response::builder()
             .status(status)
             .header("content-encoding", codings)
             .header("digest", "of the body")
             .header("etag", "\"x\"");
-        if let Some(asked) = asked {
-            response = response.header("x-asked", asked);
+        if let Some(accepted) = accepted {
+            response = response.header("x-accepted", accepted);
         }
         response.body(Full::new(body.clone())).unwrap()
     })
@@ -108,7 +108,7 @@ async fn get(server: &Upstream) -> Result<Response<Bytes>, Error> {
 }
 
 #[tokio::test]
-async fn each_coding_is_undone() {
+async fn each_coding_is_decoded() {
     for (codings, body) in [
         ("gzip", gzip(TEXT)),
         ("x-gzip", gzip(TEXT)),
@@ -126,43 +126,43 @@ async fn each_coding_is_undone() {
         let response = send(&server, &egress, true, None).await.unwrap();
         assert_eq!(response.body(), TEXT, "{codings}");
         let headers = response.headers();
-        assert_eq!(headers["x-asked"], "gzip, deflate, br");
+        assert_eq!(headers["x-accepted"], "gzip, deflate, br");
         assert_eq!(headers["content-length"], TEXT.len().to_string());
         assert_eq!(headers["etag"], "\"x\"");
-        for gone in ["content-encoding", "digest"] {
-            assert!(!headers.contains_key(gone), "{gone}");
+        for header in ["content-encoding", "digest"] {
+            assert!(!headers.contains_key(header), "{header}");
         }
         assert_eq!(kept.take()[0].bytes_in, length, "as it came");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_or_decoded_unasked() {
+async fn nothing_is_compressed_or_decoded_without_a_request() {
     let server = encoded("gzip", gzip(TEXT)).await;
     let egress = pinned(&server, quick());
     let response = send(&server, &egress, false, None).await.unwrap();
     assert_eq!(response.body(), &gzip(TEXT));
     assert_eq!(response.headers()["content-encoding"], "gzip");
     assert_eq!(response.headers()["digest"], "of the body");
-    assert!(!response.headers().contains_key("x-asked"));
+    assert!(!response.headers().contains_key("x-accepted"));
 }
 
 #[tokio::test]
-async fn what_a_function_asks_for_itself_stays() {
+async fn a_header_of_the_function_itself_stays() {
     let server = encoded("gzip", gzip(TEXT)).await;
     let egress = pinned(&server, quick());
     let own = Some(("accept-encoding", "gzip;q=0.1"));
     let response = send(&server, &egress, true, own).await.unwrap();
-    assert_eq!(response.headers()["x-asked"], "gzip;q=0.1");
+    assert_eq!(response.headers()["x-accepted"], "gzip;q=0.1");
     assert_eq!(response.body(), TEXT);
-    // A part is asked for plain.
+    // A range is requested without a coding.
     let range = Some(("range", "bytes=0-9"));
     let response = send(&server, &egress, true, range).await.unwrap();
-    assert!(!response.headers().contains_key("x-asked"));
+    assert!(!response.headers().contains_key("x-accepted"));
 }
 
 #[tokio::test]
-async fn what_is_no_whole_body_in_a_known_coding_is_handed_on() {
+async fn partial_bodies_and_unknown_codings_are_passed_on() {
     let body = gzip(TEXT);
     for (status, codings, body) in [
         (200, "zstd", &body[..]),
@@ -225,7 +225,7 @@ async fn broken_bodies_are_errors() {
 }
 
 #[tokio::test]
-async fn codings_on_top_of_each_other_are_refused() {
+async fn several_codings_are_refused() {
     for (codings, count) in [
         ("gzip, gzip", 2),
         ("br,gzip", 2),
@@ -234,8 +234,8 @@ async fn codings_on_top_of_each_other_are_refused() {
         let server = encoded(codings, gzip(&gzip(TEXT))).await;
         let error = get(&server).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol);
-        let says = format!("is encoded {count} times over");
-        assert!(error.to_string().ends_with(&says), "{error}");
+        let expected = format!("is encoded {count} times over");
+        assert!(error.to_string().ends_with(&expected), "{error}");
     }
 }
 
@@ -248,7 +248,7 @@ async fn bombs_stop_at_the_limit() {
         ("gzip", zeros),
         ("deflate", zlib(&vec![0; 64 << 20])),
         ("br", brotli_zeros()),
-        // What is broken after the limit is not reached.
+        // An error after the limit is not reached.
         (
             "gzip",
             [gzip(&vec![0; 17 << 20]), b"broken".to_vec()].concat(),
@@ -282,9 +282,9 @@ async fn the_limit_is_exact() {
     }
 }
 
-/// Nothing is found in a compressed body before it is decoded, and decoding is not for secrets.
+/// A compressed body cannot be searched, so a request with a secret never requests one.
 #[tokio::test]
-async fn a_request_with_a_secret_asks_for_plain_text_all_the_same() {
+async fn a_request_with_a_secret_always_requests_plain_text() {
     let secrets = one("* http://a.test:*", header("x-key"), "{TOKEN}");
     let rules = any_rule();
     let context = Outbound {
@@ -299,7 +299,7 @@ async fn a_request_with_a_secret_asks_for_plain_text_all_the_same() {
         let response = egress.send(&context, request.unwrap()).await;
         match fails {
             true => assert_eq!(response.unwrap_err().kind(), Kind::Encoded),
-            false => assert_eq!(response.unwrap().headers()["x-asked"], "identity"),
+            false => assert_eq!(response.unwrap().headers()["x-accepted"], "identity"),
         }
     }
 }

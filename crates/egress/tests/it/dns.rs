@@ -1,4 +1,4 @@
-//! A name server on loopback that says what a test wants. Also part of the unit tests of `resolve`.
+//! A name server on loopback whose answers a test chooses. Also part of the unit tests of `resolve`.
 
 #![allow(dead_code, reason = "the unit tests need less of it than these")]
 
@@ -14,15 +14,15 @@ use tokio::task::JoinSet;
 /// A name server on loopback.
 pub(crate) struct Dns {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    queries: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
-/// What the name server says.
+/// An answer of the name server.
 pub(crate) enum DnsAnswer {
-    /// These addresses (of the family asked for), to be asked again every time.
+    /// These addresses (of the queried family), with a lifetime of 0.
     Are(Vec<IpAddr>),
-    /// The same, and nothing to a question for the other family.
+    /// The same, without an answer to a query for the other family.
     Only(Vec<IpAddr>),
     Cname(String),
     NoSuchName,
@@ -35,13 +35,13 @@ pub(crate) fn are(addresses: &[&str]) -> DnsAnswer {
 }
 
 impl Dns {
-    /// `says` gets a name without its trailing dot, and how often it was asked for that name and
-    /// type before.
-    pub(crate) async fn start(says: impl Fn(&str, usize) -> DnsAnswer + Send + 'static) -> Dns {
+    /// Starts the server. `respond` gets a name without its trailing dot, and the number of earlier queries for that
+    /// name and type.
+    pub(crate) async fn start(respond: impl Fn(&str, usize) -> DnsAnswer + Send + 'static) -> Dns {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = asked.clone();
+        let queries = Arc::new(Mutex::new(Vec::new()));
+        let log = queries.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut buffer = [0; 4096];
@@ -49,27 +49,27 @@ impl Dns {
                 let Ok(query) = Message::from_vec(&buffer[..length]) else {
                     continue;
                 };
-                if let Some(answer) = answer(&query, &says, &log) {
+                if let Some(answer) = answer(&query, &respond, &log) {
                     let _ = socket.send_to(&answer.to_vec().unwrap(), from).await;
                 }
             }
         });
         Dns {
             address,
-            asked,
+            queries,
             _tasks: tasks,
         }
     }
 
-    /// The questions so far, as `A name`.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    /// The queries so far, as `A name`.
+    pub(crate) fn queries(&self) -> Vec<String> {
+        self.queries.lock().unwrap().clone()
     }
 }
 
 fn answer(
     query: &Message,
-    says: &impl Fn(&str, usize) -> DnsAnswer,
+    respond: &impl Fn(&str, usize) -> DnsAnswer,
     log: &Mutex<Vec<String>>,
 ) -> Option<Message> {
     let question = query.queries.first()?.clone();
@@ -89,7 +89,7 @@ fn answer(
     );
     answer.metadata.recursion_desired = true;
     answer.metadata.recursion_available = true;
-    match says(name, before) {
+    match respond(name, before) {
         DnsAnswer::Nothing => return None,
         DnsAnswer::NoSuchName => answer.metadata.response_code = ResponseCode::NXDomain,
         DnsAnswer::Failure => answer.metadata.response_code = ResponseCode::ServFail,

@@ -1,4 +1,4 @@
-//! What goes over the wire, and what comes back.
+//! Requests as they are sent, and responses as they arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,7 +65,7 @@ async fn nothing_is_added_but_host_accept_and_length() {
     );
     assert_eq!(String::from_utf8_lossy(post.body()), expected);
 
-    // A length of nothing is sent when it was set, and not otherwise.
+    // A content-length of 0 is sent only if it was set.
     let empty = Request::get(server.url("a.test", "/"))
         .header("content-length", "0")
         .body(Bytes::new())
@@ -104,7 +104,7 @@ async fn framing_headers_of_a_function_never_leave() {
     assert_eq!(server.connections(), 0);
 }
 
-/// Any status is a response; bodies come as they are.
+/// Any status is a response; bodies are unchanged.
 #[tokio::test]
 async fn every_status_is_a_response() {
     let server = Upstream::http(|request, _| {
@@ -156,7 +156,7 @@ async fn every_status_is_a_response() {
 }
 
 #[tokio::test]
-async fn a_chunked_response_arrives_whole_and_says_nothing_of_chunks() {
+async fn a_chunked_response_arrives_whole_and_without_its_framing() {
     let server = Upstream::raw(|mut stream| async move {
         read_request(&mut stream).await;
         for part in ["HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n", "connection: keep-alive\r\n\r\n", "3\r\nabc\r\n", "2\r\nde\r\n", "0\r\n\r\n"] {
@@ -193,10 +193,9 @@ async fn a_connection_serves_many_requests_to_one_host_and_port() {
     );
 }
 
-/// A server that closed an idle connection did nothing wrong: the request is sent again on a new
-/// one, once.
+/// A server may close an idle connection: the request is sent again on a new one, once.
 #[tokio::test]
-async fn a_closed_idle_connection_is_no_error() {
+async fn a_closed_idle_connection_is_not_an_error() {
     let served = Arc::new(AtomicUsize::new(0));
     let count = served.clone();
     let server = Upstream::raw(move |mut stream| {
@@ -220,7 +219,7 @@ async fn a_closed_idle_connection_is_no_error() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_an_error_and_not_a_hang() {
+async fn a_response_that_is_not_http_is_an_error_at_once() {
     for bytes in [
         "",
         "SSH-2.0-OpenSSH_9\r\n",
@@ -241,11 +240,11 @@ async fn what_is_not_http_is_an_error_and_not_a_hang() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_says_so() {
-    let gone = Upstream::http(|_, _| text(200, "")).await;
-    let egress = pinned(&gone);
-    let (url, port) = (gone.url("a.test", "/"), gone.port());
-    drop(gone);
+async fn a_refused_connection_is_reported_as_such() {
+    let stopped = Upstream::http(|_, _| text(200, "")).await;
+    let egress = pinned(&stopped);
+    let (url, port) = (stopped.url("a.test", "/"), stopped.port());
+    drop(stopped);
     tokio::time::sleep(Duration::from_millis(20)).await;
     let error = get(&egress, &any_rule(), &url).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Connect);

@@ -1,4 +1,4 @@
-//! Every wait and every size has an end, and the error names the limit.
+//! Every wait and every size has a limit, and the error names it.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn refused(server: &Upstream, config: Config) -> Error {
     .unwrap_err()
 }
 
-/// Writes `head`, then `again` for ever, with pauses.
+/// Writes `head`, then `again` forever, with pauses.
 pub(crate) async fn drip(head: &'static str, again: &'static str, pause: Duration) -> Upstream {
     Upstream::raw(move |mut stream| async move {
         read_request(&mut stream).await;
@@ -73,7 +73,7 @@ async fn an_announced_body_that_is_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn an_endless_body_ends() {
+async fn an_endless_body_is_cut_off() {
     let chunk = "40\r\n0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n";
     let server = drip(CHUNKED, chunk, Duration::ZERO).await;
     let error = refused(
@@ -116,7 +116,7 @@ async fn a_body_of_exactly_the_limit_is_let_through() {
 }
 
 #[tokio::test]
-async fn a_request_has_a_size() {
+async fn a_request_is_limited_in_size() {
     let server = Upstream::http(|_, body| text(200, body.len().to_string())).await;
     let egress = pinned(
         &server,
@@ -139,12 +139,12 @@ async fn a_request_has_a_size() {
     assert_eq!(error.code(), "egress-request-too-large");
     assert_eq!(
         error.to_string(),
-        "the request has 1025 bytes, 1024 are allowed (limit max_request)"
+        "the request is larger than 1024 bytes: got 1025 (limit max_request)"
     );
 }
 
 #[tokio::test]
-async fn response_headers_have_a_count_and_a_size() {
+async fn response_headers_are_limited_in_number_and_size() {
     let server = Upstream::http(|request, _| {
         let (count, size) = request.uri.path()[1..].split_once('/').unwrap();
         let value = "x".repeat(size.parse().unwrap());
@@ -178,7 +178,7 @@ async fn response_headers_have_a_count_and_a_size() {
 }
 
 #[tokio::test]
-async fn endless_headers_end() {
+async fn endless_headers_are_cut_off() {
     let server = drip(
         "HTTP/1.1 200 OK\r\n",
         "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n",
@@ -192,8 +192,8 @@ async fn endless_headers_end() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about() {
-    // Accepts, and never says a word of TLS.
+async fn a_connection_that_is_not_established_ends_in_time() {
+    // The server accepts, but never starts the TLS handshake.
     let server = Upstream::raw(|stream| async move {
         let _stream = stream;
         std::future::pending::<()>().await;
@@ -216,7 +216,7 @@ async fn a_connection_that_does_not_come_about() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing() {
+async fn a_silent_server_ends_in_time() {
     let server = drip("", "", Duration::from_secs(9)).await;
     let error = refused(
         &server,
@@ -233,7 +233,7 @@ async fn a_server_that_says_nothing() {
             .ends_with("for 100ms (limit first_byte_timeout)"),
         "{error}"
     );
-    // Half a head is no head.
+    // Half a head does not count.
     let server = drip("HTTP/1.1 2", "", Duration::from_secs(9)).await;
     assert_eq!(
         refused(
@@ -250,7 +250,7 @@ async fn a_server_that_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops() {
+async fn a_body_that_stops_ends_in_time() {
     let server = drip(CHUNKED, "5\r\nabcde\r\n", Duration::from_secs(9)).await;
     let error = refused(
         &server,
@@ -270,7 +270,7 @@ async fn a_body_that_stops() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips() {
+async fn a_slow_body_ends_in_time() {
     let server = drip(CHUNKED, "1\r\na\r\n", Duration::from_millis(20)).await;
     let config = Config {
         idle_timeout: Duration::from_millis(1500),
@@ -288,7 +288,7 @@ async fn a_body_that_drips() {
 }
 
 #[tokio::test]
-async fn the_call_ends_first() {
+async fn a_request_ends_with_its_call() {
     let server = drip("", "", Duration::from_secs(9)).await;
     let egress = pinned(&server, quick());
     let rules = any_rule();
@@ -304,7 +304,7 @@ async fn the_call_ends_first() {
             .unwrap()
     };
     for _ in 0..2 {
-        // The second time the deadline has passed before anything begins.
+        // The second time, the deadline has passed before the request begins.
         let error = egress.send(&context, request()).await.unwrap_err();
         assert_eq!(error.code(), "egress-timeout-total");
         assert!(

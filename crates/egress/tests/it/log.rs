@@ -1,4 +1,4 @@
-//! The outbound log: one event a request, whatever becomes of it, without secrets.
+//! The outbound log: one event for each request, whatever its outcome, without secrets.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -125,7 +125,7 @@ async fn each_request_is_one_event() {
         [(302.into(), "redirect".into()), (404.into(), "ok".into())]
     );
 
-    // What the function reads as a missing name.
+    // The function sees a missing name.
     get(&egress, &rules, "http://blocked.test/")
         .await
         .unwrap_err();
@@ -157,9 +157,9 @@ async fn each_request_is_one_event() {
     assert_eq!(event["fields"]["outcome"], "egress-url");
 }
 
-/// A call that ends takes its requests with it, and they are on record all the same.
+/// A call that ends cancels its requests, which are recorded as well.
 #[tokio::test]
-async fn a_cancelled_request_is_on_record() {
+async fn a_cancelled_request_is_recorded() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .json()

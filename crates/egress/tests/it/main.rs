@@ -1,4 +1,4 @@
-//! The egress crate against real servers on loopback, a file a subject.
+//! Tests of the egress crate against real servers on loopback, one file for each subject.
 
 #![allow(
     clippy::unwrap_used,

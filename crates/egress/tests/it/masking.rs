@@ -1,4 +1,4 @@
-//! What comes back says nothing of a secret that went out.
+//! Masking: a response never contains a secret that its request carried.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -58,7 +58,7 @@ async fn in_pieces(authority: &Authority, pieces: Vec<Vec<u8>>, alpn: &[&str]) -
                 let _ = stream.flush().await;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            // Closed with something unread, a connection loses what was written last.
+            // A connection that is closed with unread bytes loses the last bytes that were written.
             let rest = stream.read(&mut request);
             let _ = tokio::time::timeout(Duration::from_millis(200), rest).await;
         }
@@ -71,14 +71,14 @@ async fn an_echo_is_masked_in_the_body_and_in_headers() {
     let authority = Authority::new();
     for alpn in [&["h2"][..], &[]] {
         let server = Upstream::https(authority.server("api.test", alpn), |request, _| {
-            let says = request.headers["x-say"].to_str().unwrap();
-            let says = match request.headers.get("authorization") {
-                Some(credential) if says == "credential" => credential.to_str().unwrap(),
-                _ => says,
+            let echo = request.headers["x-say"].to_str().unwrap();
+            let echo = match request.headers.get("authorization") {
+                Some(credential) if echo == "credential" => credential.to_str().unwrap(),
+                _ => echo,
             };
-            let mut response = text(200, format!("<{says}>"));
+            let mut response = text(200, format!("<{echo}>"));
             let headers = response.headers_mut();
-            headers.insert("x-echo", says.parse().unwrap());
+            headers.insert("x-echo", echo.parse().unwrap());
             headers.insert("x-other", "stays".parse().unwrap());
             headers.insert("digest", "of the body".parse().unwrap());
             response
@@ -87,7 +87,7 @@ async fn an_echo_is_masked_in_the_body_and_in_headers() {
         let egress = trusting(&authority, &server).await;
         let json = serde_json::to_string(TOKEN).unwrap().replace('/', "\\/");
         let base64 = STANDARD.encode(TOKEN);
-        for (secrets, says, heard) in [
+        for (secrets, echo, expected) in [
             (bearer(), TOKEN, "***"),
             (bearer(), "credential", "Bearer ***"),
             (bearer(), TOKEN_ENCODED, "***"),
@@ -100,22 +100,22 @@ async fn an_echo_is_masked_in_the_body_and_in_headers() {
             (basic(), "me", "me"),
             (bearer(), "s3cret", "s3cret"),
         ] {
-            let request = Request::get(url(&server, "/v3")).header("x-say", says);
+            let request = Request::get(url(&server, "/v3")).header("x-say", echo);
             let response = send(&egress, &secrets, request).await.unwrap();
-            let body = format!("<{heard}>");
-            assert_eq!(response.body(), &body, "{says}");
+            let body = format!("<{expected}>");
+            assert_eq!(response.body(), &body, "{echo}");
             let headers = response.headers();
-            assert_eq!(headers["x-echo"], heard, "{says}");
+            assert_eq!(headers["x-echo"], expected, "{echo}");
             assert_eq!(headers["x-other"], "stays");
             assert_eq!(headers["content-length"], body.len().to_string());
-            let changed = heard.contains('*');
-            assert_eq!(headers.contains_key("digest"), !changed, "{says}");
+            let changed = expected.contains('*');
+            assert_eq!(headers.contains_key("digest"), !changed, "{echo}");
 
-            // Its twin: what carried no secret is handed on as it is.
-            let request = Request::get(url(&server, "/v2")).header("x-say", says);
+            // The control: a response to a request without a secret is unchanged.
+            let request = Request::get(url(&server, "/v2")).header("x-say", echo);
             let response = send(&egress, &secrets, request).await.unwrap();
-            assert_eq!(response.body(), &format!("<{says}>"));
-            assert_eq!(response.headers()["x-echo"], says);
+            assert_eq!(response.body(), &format!("<{echo}>"));
+            assert_eq!(response.headers()["x-echo"], echo);
         }
     }
 }
@@ -140,7 +140,7 @@ async fn an_echo_in_two_chunks_is_one() {
     }
 }
 
-/// Larger than what is searched at once, with the token in front, at the end and between.
+/// A body larger than one search, with the token at its start, at its end and in between.
 #[tokio::test]
 async fn a_large_body_is_searched_to_its_end() {
     let authority = Authority::new();
@@ -158,7 +158,7 @@ async fn a_large_body_is_searched_to_its_end() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_searched_is_refused() {
+async fn a_response_that_cannot_be_searched_is_refused() {
     let authority = Authority::new();
     let server = Upstream::https(authority.server("api.test", &["h2"]), |request, _| {
         let mut response = match request.uri.path() {
@@ -192,7 +192,7 @@ async fn what_cannot_be_searched_is_refused() {
         let error = send(&egress, &bearer(), request).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Encoded, "{codings:?}");
         assert_eq!(error.code(), "egress-encoded");
-        // Where there is no body, or no secret, there is nothing to search.
+        // Without a body, or without a secret, there is nothing to search.
         for (method, path) in [
             (Method::HEAD, "/v3"),
             (Method::GET, "/v3/empty"),
@@ -231,9 +231,9 @@ fn quiet(text: &str) {
     }
 }
 
-/// Everything that anybody logs on the way of a request, down to the libraries' traces.
+/// All logs on the way of a request, down to the libraries' traces, contain no secret.
 #[tokio::test]
-async fn no_log_and_no_error_tells() {
+async fn no_log_and_no_error_contains_a_secret() {
     let (lines, _guard) = log("trace");
     let authority = Authority::new();
     let query = one(
@@ -269,13 +269,13 @@ async fn no_log_and_no_error_tells() {
     quiet(&format!("{events:?}"));
 }
 
-/// What a server says when it breaks off, as far as this crate repeats it. (The libraries log what
-/// they receive at level `debug`.)
+/// The last message of a server that aborts, as far as this crate repeats it, is masked. (The libraries log what they
+/// receive at level `debug`.)
 #[tokio::test]
-async fn no_error_repeats_a_servers_last_words() {
+async fn no_error_repeats_a_secret_in_the_last_message_of_a_server() {
     let (lines, _guard) = log("info");
     let authority = Authority::new();
-    // An HTTP/2 connection that ends with words (RFC 9113 section 6.8): the operator's detail.
+    // An HTTP/2 connection that ends with a text (RFC 9113 section 6.8), which is the operator's detail.
     let words = format!("bad request: {TOKEN} {CREDENTIAL}");
     let length = 8 + words.len() as u8;
     let settings = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -296,7 +296,7 @@ async fn no_error_repeats_a_servers_last_words() {
     quiet(&format!("{error} {error:?}"));
     quiet(&format!("{:?}", lines.take()));
 
-    // A response that breaks off, and one that is not HTTP.
+    // A response that is aborted, and one that is not HTTP.
     for piece in [
         format!("HTTP/1.1 200 {TOKEN}\r\ncontent-length: 99\r\n\r\n{TOKEN}"),
         format!("{TOKEN}\r\n\r\n"),
@@ -311,7 +311,7 @@ async fn no_error_repeats_a_servers_last_words() {
     }
 }
 
-/// One part of a response, in one of the ways to write it.
+/// One part of a response, in one of its spellings.
 fn part() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,20}",
@@ -336,9 +336,9 @@ fn part() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// Whatever the response: its status, its headers, its body.
+    /// Whatever the status, the headers and the body of the response are.
     #[test]
-    fn whatever_comes_back_the_value_is_not_in_it(
+    fn no_response_contains_the_value(
         responses in proptest::collection::vec(
             (
                 200..600u16,
@@ -373,13 +373,13 @@ proptest! {
                 if let Some(length) = length {
                     prop_assert_eq!(length, &response.body().len().to_string());
                 }
-                let heard = response.headers().values().map(|v| v.as_bytes().to_vec());
-                for heard in heard.chain([response.body().to_vec()]) {
-                    let heard = String::from_utf8(heard).unwrap();
-                    let undone = heard.replace("\\/", "/");
-                    let decoded = percent_encoding::percent_decode_str(&heard).decode_utf8_lossy();
+                let part = response.headers().values().map(|v| v.as_bytes().to_vec());
+                for part in part.chain([response.body().to_vec()]) {
+                    let part = String::from_utf8(part).unwrap();
+                    let undone = part.replace("\\/", "/");
+                    let decoded = percent_encoding::percent_decode_str(&part).decode_utf8_lossy();
                     let twice = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy();
-                    for text in [&*heard, &*undone, &*decoded, &*twice] {
+                    for text in [&*part, &*undone, &*decoded, &*twice] {
                         let text = text.to_ascii_lowercase();
                         for hidden in [TOKEN, CREDENTIAL, "czNjcmV0L3QwaytuPTk"] {
                             let hidden = hidden.to_ascii_lowercase();

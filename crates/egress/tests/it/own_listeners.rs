@@ -1,5 +1,4 @@
-//! Where this server listens, no function gets: by no address of this machine, by no name, and
-//! through no pin.
+//! Functions never reach the server's own listeners: by any address of this machine, by any name, or through a pin.
 
 use std::net::{SocketAddr, UdpSocket};
 
@@ -34,7 +33,7 @@ async fn every_address_of_this_machine_is_refused_on_our_port() {
             "[::]",
             "[::ffff:127.0.0.1]",
         ];
-        // The address that this machine would use to reach the world, if it has one.
+        // The address that this machine would use to reach the internet, if it has one.
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         let outside = socket
             .connect("192.0.2.1:9")
@@ -92,7 +91,7 @@ async fn names_redirects_and_pins_do_not_lead_there() {
     );
 }
 
-/// An address that others reach us by (NAT, another node) is refused as it is.
+/// A listed public address of the server (NAT, another node) is refused.
 #[tokio::test]
 async fn a_listed_address_need_not_be_of_this_machine() {
     let listeners = vec!["8.8.8.8:443".parse().unwrap()];

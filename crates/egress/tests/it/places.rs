@@ -1,5 +1,5 @@
-//! Requests in progress are counted over the process, for a function and for an upstream; who finds
-//! no place waits, and no longer than its time.
+//! Requests in progress are limited for the process, for a function and for an upstream; a request without a permit
+//! waits, but not longer than its time.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::limits::{drip, pinned};
 use crate::support::{Upstream, any_rule, get, outbound, quick, read_request};
 
 #[tokio::test]
-async fn a_request_without_a_place_waits_and_then_gives_up() {
+async fn a_request_without_a_permit_waits_until_its_deadline() {
     let short = Duration::from_millis(200);
     let long = Duration::from_secs(20);
     for (config, function, deadline, limit) in [
@@ -86,10 +86,10 @@ async fn a_request_without_a_place_waits_and_then_gives_up() {
     }
 }
 
-/// As many as the limit are under way at once, one more waits for one of them, and another function
-/// does not notice.
+/// As many requests as the limit are in progress at once, one more waits for one of them, and another function is not
+/// affected.
 #[tokio::test]
-async fn a_function_has_its_own_places() {
+async fn a_function_has_its_own_permits() {
     let (free, gate) = tokio::sync::watch::channel(false);
     let server = Upstream::raw(move |mut stream| {
         let mut gate = gate.clone();

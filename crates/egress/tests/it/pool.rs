@@ -47,7 +47,7 @@ async fn soon(ended: &AtomicUsize, expected: usize) {
 }
 
 #[tokio::test]
-async fn whatever_ends_where_it_says_is_followed_by_another() {
+async fn a_connection_serves_another_request_after_a_complete_response() {
     for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -69,7 +69,7 @@ async fn whatever_ends_where_it_says_is_followed_by_another() {
 
 /// The bytes that arrive on a connection wake the thread that made it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_gets_the_connection_back_that_it_made() {
+async fn a_thread_reuses_its_own_connections() {
     let opened = Arc::new(AtomicUsize::new(0));
     let count = opened.clone();
     let server = Upstream::raw(move |mut stream| {
@@ -78,7 +78,7 @@ async fn a_thread_gets_the_connection_back_that_it_made() {
             let number = opened.fetch_add(1, Ordering::Relaxed);
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
             while !read_request(&mut stream).await.is_empty() {
-                // Not before there are two: one would serve both threads.
+                // Answers only once there are two connections, because one would serve both threads.
                 while opened.load(Ordering::Relaxed) < 2 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
@@ -92,10 +92,10 @@ async fn a_thread_gets_the_connection_back_that_it_made() {
     let egress = pinned(&server, quick());
     let threads = [(), ()].map(|()| {
         let (egress, url) = (egress.clone(), server.url("a.test", "/"));
-        let (ask, asked) = std::sync::mpsc::channel::<oneshot::Sender<Bytes>>();
+        let (ask, requests) = std::sync::mpsc::channel::<oneshot::Sender<Bytes>>();
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            while let Ok(answer) = asked.recv() {
+            while let Ok(answer) = requests.recv() {
                 let response = runtime.block_on(get(&egress, &any_rule(), &url));
                 answer.send(response.unwrap().into_body()).unwrap();
             }
@@ -103,9 +103,9 @@ async fn a_thread_gets_the_connection_back_that_it_made() {
         ask
     });
     let ask = |thread: usize| {
-        let (answer, answered) = oneshot::channel();
+        let (answer, response) = oneshot::channel();
         threads[thread].send(answer).unwrap();
-        answered
+        response
     };
     let (first, second) = tokio::join!(ask(0), ask(1));
     let own = [first.unwrap(), second.unwrap()];
@@ -128,7 +128,7 @@ async fn a_response_to_head_has_no_body_to_wait_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_so_gets_another_connection() {
+async fn connection_close_is_respected() {
     for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
         "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
@@ -145,10 +145,9 @@ async fn a_server_that_says_so_gets_another_connection() {
     }
 }
 
-/// What comes without having been asked for would be taken for the response to the next request,
-/// which may be another function's.
+/// Unexpected bytes would be read as the response to the next request, which may be another function's.
 #[tokio::test]
-async fn nothing_that_came_before_a_request_answers_it() {
+async fn bytes_that_came_before_a_request_do_not_answer_it() {
     const ONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     const MORE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
     for pause in [None, Some(Duration::from_millis(20))] {
@@ -179,7 +178,7 @@ async fn nothing_that_came_before_a_request_answers_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_wanted_ends_its_connection() {
+async fn a_body_that_is_not_read_ends_its_connection() {
     let (server, ended) =
         answering("HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\nbegin").await;
     let egress = pinned(&server, quick());
@@ -190,7 +189,7 @@ async fn a_body_that_is_not_wanted_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_waits_for_ends_its_connection() {
+async fn a_cancelled_request_ends_its_connection() {
     let (server, ended) = answering("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal").await;
     let egress = pinned(&server, quick());
     let rules = any_rule();
@@ -201,7 +200,7 @@ async fn a_request_that_nobody_waits_for_ends_its_connection() {
 }
 
 #[tokio::test]
-async fn connections_wait_for_so_long_and_no_longer() {
+async fn idle_connections_are_closed_in_time() {
     let (server, ended) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let egress = pinned(
         &server,
@@ -220,7 +219,7 @@ async fn connections_wait_for_so_long_and_no_longer() {
 }
 
 #[tokio::test]
-async fn no_more_of_them_wait_than_allowed() {
+async fn idle_connections_are_limited_in_number() {
     let (server, ended) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     let egress = pinned(
         &server,
@@ -240,14 +239,14 @@ async fn no_more_of_them_wait_than_allowed() {
         assert_eq!(response.unwrap().body(), "ok");
     }
     let open = server.connections();
-    assert!(open > 2, "they all came one after the other");
+    assert!(open > 2, "the requests ran one after the other");
     soon(&ended, open - 2).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(ended.load(Ordering::Relaxed), open - 2);
 }
 
 #[tokio::test]
-async fn many_share_one_connection_of_http2() {
+async fn many_requests_share_one_connection_of_http2() {
     let authority = Authority::new();
     let tls = authority.server("a.test", &["h2"]);
     let server = Upstream::https(tls, |_, _| text(200, "ok")).await;
@@ -271,7 +270,7 @@ async fn many_share_one_connection_of_http2() {
         assert_eq!(response.unwrap().body(), "ok");
     }
     assert_eq!(server.connections(), 1);
-    // Unused, it goes as the others do.
+    // An unused connection is closed like the others.
     tokio::time::sleep(Duration::from_millis(400)).await;
     get(&egress, &rules, &url).await.unwrap();
     assert_eq!(server.connections(), 2);

@@ -1,4 +1,4 @@
-//! A proxy of the operator's: everything goes through it, and nothing more is allowed by it.
+//! The operator's proxy: all requests go through it, and it allows nothing more.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,10 +20,10 @@ use crate::support::{
 const USER: &str = "me:s3cret%2F%40";
 const CREDENTIAL: &str = "Proxy-Authorization: Basic bWU6czNjcmV0L0A=\r\n";
 
-/// A proxy that opens each tunnel to one server, and what it was asked for.
+/// A proxy that opens each tunnel to one server, and records its requests.
 struct Proxy {
     server: Upstream,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
@@ -31,13 +31,13 @@ impl Proxy {
         Proxy::answering(move |_| Ok(upstream)).await
     }
 
-    /// `decide` gets the number of the request, and says where the tunnel leads or what is answered
-    /// instead of one.
+    /// Starts a proxy. `decide` gets the number of the request, and returns the target of the tunnel or an answer in
+    /// its place.
     async fn answering(
         decide: impl Fn(usize) -> Result<SocketAddr, &'static str> + Send + Sync + 'static,
     ) -> Proxy {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (log, decide) = (asked.clone(), Arc::new(decide));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, decide) = (requests.clone(), Arc::new(decide));
         let server = Upstream::raw(move |mut stream| {
             let (log, decide) = (log.clone(), decide.clone());
             async move {
@@ -59,7 +59,7 @@ impl Proxy {
             }
         })
         .await;
-        Proxy { server, asked }
+        Proxy { server, requests }
     }
 
     fn url(&self) -> String {
@@ -67,11 +67,11 @@ impl Proxy {
     }
 
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+        std::mem::take(&mut *self.requests.lock().unwrap())
     }
 }
 
-/// Every name has these addresses, but for those in `private`, which is private.
+/// A name server that answers every name with these addresses, except those in `private`, which get a private one.
 async fn names(addresses: &'static [&'static str]) -> Dns {
     Dns::start(move |name, _| match name {
         name if name.ends_with("private.test") => are(&["10.0.0.1"]),
@@ -90,9 +90,9 @@ fn config(dns: &Dns, proxy: &Proxy) -> Config {
 }
 
 fn shows_nothing(error: &Error) {
-    let shown = format!("{error} {error:?} {:?}", error.detail());
+    let text = format!("{error} {error:?} {:?}", error.detail());
     for hidden in ["s3cret", "bWU6"] {
-        assert!(!shown.contains(hidden), "{shown}");
+        assert!(!text.contains(hidden), "{text}");
     }
 }
 
@@ -133,7 +133,7 @@ async fn http_goes_through_a_tunnel_to_the_checked_address() {
 }
 
 #[tokio::test]
-async fn tls_is_spoken_inside_with_the_upstreams_name() {
+async fn tls_inside_the_tunnel_has_the_name_of_the_upstream() {
     let authority = Authority::new();
     let server = Upstream::https(
         authority.server("api.test", &["h2", "http/1.1"]),
@@ -153,17 +153,20 @@ async fn tls_is_spoken_inside_with_the_upstreams_name() {
         let response = get(&egress, &any_rule(), "https://api.test/").await;
         assert_eq!(response.unwrap().body(), "HTTP/2.0 true");
     }
-    let asked = proxy.take();
-    assert_eq!(asked.len(), 1, "a tunnel is kept like any connection");
-    assert!(asked[0].starts_with("CONNECT 1.1.1.1:443 "), "{asked:?}");
-    assert!(!asked[0].contains("api.test"), "{asked:?}");
+    let requests = proxy.take();
+    assert_eq!(requests.len(), 1, "a tunnel is kept like any connection");
+    assert!(
+        requests[0].starts_with("CONNECT 1.1.1.1:443 "),
+        "{requests:?}"
+    );
+    assert!(!requests[0].contains("api.test"), "{requests:?}");
     let error = get(&egress, &any_rule(), "https://other.test/").await;
     assert_eq!(error.unwrap_err().kind(), Kind::Tls);
 }
 
-/// Rules, classes, denied ranges and our own listeners come first.
+/// Rules, classes, denied ranges and the server's own listeners are checked first.
 #[tokio::test]
-async fn what_is_refused_without_a_proxy_never_reaches_it() {
+async fn requests_that_are_refused_without_a_proxy_never_reach_it() {
     let server = Upstream::http(|_, _| text(200, "")).await;
     let (dns, proxy) = (names(&["9.9.9.9"]).await, Proxy::to(server.address).await);
     let config = Config {
@@ -195,7 +198,7 @@ async fn what_is_refused_without_a_proxy_never_reaches_it() {
     assert_eq!(proxy.server.connections(), 0);
 }
 
-/// The way to the inside does not lead through the way out.
+/// A pin for the internal network does not go through the proxy to the outside.
 #[tokio::test]
 async fn a_pin_is_dialled_directly() {
     let server = Upstream::http(|_, _| text(200, "direct")).await;
@@ -208,14 +211,14 @@ async fn a_pin_is_dialled_directly() {
     let response = get(&egress, &any_rule(), &server.url("a.test", "/")).await;
     assert_eq!(response.unwrap().body(), "direct");
     assert_eq!(proxy.server.connections(), 0);
-    // The name at another port is pinned nowhere.
+    // The name at another port is not pinned.
     get(&egress, &any_rule(), "http://a.test/").await.unwrap();
     assert_eq!(proxy.server.connections(), 1);
 }
 
 #[tokio::test]
-async fn a_refusal_is_named_and_nothing_is_shown_of_the_credential() {
-    for (answer, says, tries) in [
+async fn a_refusal_is_named_without_the_credential() {
+    for (answer, reason, tries) in [
         ("HTTP/1.1 403 no\r\n\r\n", "it refused with status 403", 1),
         (
             "HTTP/1.0 502 Bad\r\ncontent-length: 6\r\n\r\ns3cret",
@@ -253,7 +256,7 @@ async fn a_refusal_is_named_and_nothing_is_shown_of_the_credential() {
         let request = Request::get("http://a.test/").body(Bytes::new()).unwrap();
         let error = egress.send(&context, request).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Connect, "{answer:?}");
-        let message = format!("no connection to a.test:80 through the proxy: {says}");
+        let message = format!("no connection to a.test:80 through the proxy: {reason}");
         assert_eq!(error.to_string(), message);
         shows_nothing(&error);
         assert_eq!(proxy.take().len(), tries, "{answer:?}");
@@ -261,10 +264,10 @@ async fn a_refusal_is_named_and_nothing_is_shown_of_the_credential() {
 }
 
 #[tokio::test]
-async fn the_next_address_is_asked_for_unless_we_are_unknown() {
+async fn the_next_address_is_tried_unless_the_credential_is_refused() {
     let server = Upstream::http(|_, _| text(200, "")).await;
     let upstream = server.address;
-    for (refusal, asked) in [
+    for (refusal, requests) in [
         ("HTTP/1.1 503 no\r\n\r\n", 2),
         ("HTTP/1.1 407 no\r\n\r\n", 1),
     ] {
@@ -276,17 +279,17 @@ async fn the_next_address_is_asked_for_unless_we_are_unknown() {
         .await;
         let egress = Egress::new(config(&dns, &proxy)).unwrap();
         let response = get(&egress, &any_rule(), "http://a.test/").await;
-        assert_eq!(response.is_ok(), asked == 2, "{response:?}");
+        assert_eq!(response.is_ok(), requests == 2, "{response:?}");
         let heads = proxy.take();
-        assert_eq!(heads.len(), asked, "{heads:?}");
+        assert_eq!(heads.len(), requests, "{heads:?}");
     }
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_or_says_nothing() {
-    let gone = Upstream::http(|_, _| text(200, "")).await;
-    let url = format!("http://me:s3cret@{}", gone.address);
-    drop(gone);
+async fn a_missing_or_silent_proxy_is_reported() {
+    let stopped = Upstream::http(|_, _| text(200, "")).await;
+    let url = format!("http://me:s3cret@{}", stopped.address);
+    drop(stopped);
     let dns = names(&["1.1.1.1"]).await;
     let egress = |url: &str| {
         Egress::new(Config {
@@ -335,12 +338,12 @@ async fn a_proxy_that_is_not_there_or_says_nothing() {
 }
 
 #[tokio::test]
-async fn the_setting_shows_no_password() {
+async fn the_setting_hides_the_password() {
     let config = |text: &str| Config {
         proxy: text.into(),
         ..quick()
     };
-    for (text, shown) in [
+    for (text, redacted) in [
         ("", ""),
         ("http://proxy.test:3128", "http://proxy.test:3128"),
         (
@@ -356,9 +359,9 @@ async fn the_setting_shows_no_password() {
         ("s3cret@x://", "(hidden)"),
     ] {
         let config = config(text);
-        assert!(format!("{config:?}").contains(&format!("{shown:?}")));
+        assert!(format!("{config:?}").contains(&format!("{redacted:?}")));
         let table = toml::Table::try_from(&config).unwrap();
-        assert_eq!(table["proxy"].as_str(), Some(shown));
+        assert_eq!(table["proxy"].as_str(), Some(redacted));
         assert!(
             !format!("{config:?} {table:?}").contains("s3cret"),
             "{text}"

@@ -1,5 +1,4 @@
-//! What a sink is given: every request once, whatever becomes of it, without paths, queries and
-//! values.
+//! The records for observers: every request once, whatever its outcome, without paths, queries and header values.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -10,7 +9,7 @@ use iof_egress::{Config, Egress, Entry, Observer};
 
 use crate::support::{Upstream, get, quick, redirect, rules, send, text};
 
-/// Keeps what it is given, as long as the tests run.
+/// An observer that keeps its records.
 #[derive(Default)]
 pub(crate) struct EntryList(Mutex<Vec<Entry<'static>>>);
 
@@ -42,7 +41,7 @@ impl EntryList {
         entries
     }
 
-    /// The outcome of each, and its status.
+    /// The outcome and the status of each record.
     pub(crate) fn outcomes(&self) -> Vec<(&'static str, Option<u16>)> {
         let entries = self.take().into_iter();
         entries.map(|entry| (entry.outcome, entry.status)).collect()
@@ -123,7 +122,7 @@ async fn each_request_is_one_entry() {
 }
 
 #[tokio::test]
-async fn what_did_not_leave_is_on_record_too() {
+async fn requests_that_were_not_sent_are_recorded_too() {
     let server = Upstream::http(|_, _| text(200, "")).await;
     let (egress, kept) = EntryList::client(pinned(&server));
     let rules = rules(&["* http://a.test:*"]);
@@ -147,7 +146,7 @@ async fn what_did_not_leave_is_on_record_too() {
     };
     assert_eq!((entry.outcome, entry.host), ("egress-url", None));
 
-    // A guest's words are kept to a size.
+    // Texts of a guest are truncated.
     let long = Request::builder()
         .method(&*"X".repeat(9000))
         .uri(format!("http://{}.test/", "h".repeat(9000)))
@@ -161,9 +160,9 @@ async fn what_did_not_leave_is_on_record_too() {
     assert!(entry.method.len() < 300 && host < 300, "{entry:?}");
 }
 
-/// A call that ends takes its requests with it.
+/// A call that ends cancels its requests.
 #[tokio::test]
-async fn a_cancelled_request_is_on_record() {
+async fn a_cancelled_request_is_recorded() {
     let server = Upstream::raw(|stream| async move {
         let _stream = stream;
         std::future::pending::<()>().await;

@@ -1,4 +1,4 @@
-//! Redirects: each hop is a request of its own, with its own permission.
+//! Redirects: each hop is a request of its own, which needs its own rule.
 
 use bytes::Bytes;
 use http::Request;
@@ -6,7 +6,7 @@ use iof_egress::{Config, Egress, Kind};
 
 use crate::support::{Upstream, any_rule, get, quick, redirect, rules, send, text};
 
-/// Redirects /STATUS to /end, and tells at /end what arrived.
+/// A server that redirects /STATUS to /end, and answers at /end with the request.
 async fn echo() -> Upstream {
     Upstream::http(
         |request, body| match request.uri.path().trim_start_matches('/').parse() {
@@ -103,7 +103,7 @@ async fn each_hop_needs_a_rule() {
         "evil"
     );
 
-    // The method counts, too: POST is allowed, and the GET that 302 makes of it is not.
+    // The method counts, too: POST is allowed, but not the GET that 302 makes of it.
     let post = Request::post(server.url("a.test", "/302"))
         .body(Bytes::new())
         .unwrap();
@@ -114,7 +114,7 @@ async fn each_hop_needs_a_rule() {
 }
 
 #[tokio::test]
-async fn credentials_stay_with_the_origin_that_they_were_meant_for() {
+async fn credentials_stay_with_their_origin() {
     let seen = |request: &http::request::Parts| {
         let has = |name| {
             if request.headers.contains_key(name) {

@@ -1,4 +1,4 @@
-//! Names: what a function sees of them, and who is asked.
+//! Names: the errors that a function sees, and the servers that are queried.
 
 use iof_egress::{Addresses, Config, Egress, Kind};
 
@@ -79,12 +79,12 @@ async fn names_are_absolute() {
             "no such host: db"
         );
     }
-    let asked = dns.asked();
+    let queries = dns.queries();
     assert!(
-        asked
+        queries
             .iter()
             .all(|question| question == "A db" || question == "AAAA db"),
-        "{asked:?}"
+        "{queries:?}"
     );
 }
 
@@ -109,7 +109,7 @@ async fn the_next_address_is_tried() {
 }
 
 #[tokio::test]
-async fn a_pinned_name_is_not_asked_for() {
+async fn a_pinned_name_is_not_resolved() {
     let server = Upstream::http(|_, _| text(200, "pinned")).await;
     let dns = Dns::start(|_, _| are(&["10.0.0.1"])).await;
     let pin = vec![server.pin("Pinned.Test.")];
@@ -128,7 +128,7 @@ async fn a_pinned_name_is_not_asked_for() {
             "pinned"
         );
     }
-    assert!(dns.asked().is_empty());
+    assert!(dns.queries().is_empty());
     assert_eq!(
         get(&egress, &any_rule(), "http://pinned.test/")
             .await
@@ -139,7 +139,7 @@ async fn a_pinned_name_is_not_asked_for() {
     );
 }
 
-/// RFC 8305 section 3: the addresses that are there are tried.
+/// RFC 8305 section 3: the addresses that have arrived are tried.
 #[tokio::test]
 async fn a_dropped_answer_for_the_other_family_costs_no_time() {
     let server = Upstream::http(|_, _| text(200, "here")).await;
@@ -159,7 +159,7 @@ async fn a_dropped_answer_for_the_other_family_costs_no_time() {
     assert_eq!(response.unwrap().body(), "here");
     let took = started.elapsed();
     assert!(took < std::time::Duration::from_millis(500), "{took:?}");
-    // Where the only address that came is not reached, the other answer is waited for.
+    // If the only address that arrived is not reached, the other answer is awaited.
     let started = tokio::time::Instant::now();
     let error = get(&egress, &any_rule(), &server.url("v6.test", "/")).await;
     assert_eq!(error.unwrap_err().kind(), Kind::Connect);
@@ -167,7 +167,7 @@ async fn a_dropped_answer_for_the_other_family_costs_no_time() {
     assert!(took > std::time::Duration::from_millis(500), "{took:?}");
 }
 
-/// An answer that was dropped hides no refused address, and lets none through.
+/// A dropped answer neither hides a refused address nor lets one through.
 #[tokio::test]
 async fn a_blocked_address_stays_blocked_without_the_other_answer() {
     let dns = Dns::start(|_, _| DnsAnswer::Only(vec!["127.0.0.1".parse().unwrap()])).await;

@@ -1,4 +1,4 @@
-//! What is sent again, and what never is.
+//! Retries: the requests that are sent again, and those that never are.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +45,7 @@ async fn send(
     egress.send(&context, request).await
 }
 
-/// Reads a request and breaks off, `times` over; then answers, with the method.
+/// A server that reads a request and closes the connection, `times` over, and then answers with the method.
 async fn breaking(times: usize) -> Upstream {
     let count = Arc::new(AtomicUsize::new(0));
     Upstream::raw(move |mut stream| {
@@ -56,7 +56,7 @@ async fn breaking(times: usize) -> Upstream {
             let number = count.fetch_add(1, Ordering::Relaxed);
             let length = if method == "HEAD" { 0 } else { method.len() };
             let answer = match (number < times, number % 2) {
-                // In the middle of the body, and before anything.
+                // In the middle of the body, or before any byte.
                 (true, 0) => "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nbroken".to_owned(),
                 (true, _) => String::new(),
                 (false, _) => format!(
@@ -70,7 +70,7 @@ async fn breaking(times: usize) -> Upstream {
     .await
 }
 
-/// Answers with `status` and these headers, `times` over, and then with 200.
+/// A server that answers with `status` and these headers, `times` over, and then with 200.
 async fn answering(
     status: u16,
     header: Option<(&'static str, &'static str)>,
@@ -103,7 +103,7 @@ async fn idempotent_requests_are_sent_again_after_a_broken_connection() {
         assert_eq!(response.unwrap().body(), method);
         assert_eq!(kept.outcomes(), [BROKE_LATE, BROKE, OK], "{method}");
     }
-    // Only the head came, and that is all of it.
+    // The head is the whole response.
     let server = breaking(1).await;
     let (egress, kept) = pinned(&server, quick());
     send(&egress, 2, "HEAD", server.url("a.test", "/"))
@@ -113,7 +113,7 @@ async fn idempotent_requests_are_sent_again_after_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn others_never_are() {
+async fn other_requests_are_never_sent_again() {
     for method in ["POST", "PATCH", "PROPFIND", "X"] {
         let server = breaking(1).await;
         let (egress, kept) = pinned(&server, quick());
@@ -132,8 +132,8 @@ async fn others_never_are() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again_unasked_or_more_often_than_allowed() {
-    for (asked, config, tries) in [
+async fn nothing_is_sent_again_without_a_request_or_beyond_the_limit() {
+    for (requested, config, tries) in [
         (0, quick(), 1),
         (1, quick(), 2),
         (99, quick(), 4),
@@ -156,7 +156,7 @@ async fn nothing_is_sent_again_unasked_or_more_often_than_allowed() {
     ] {
         let server = breaking(99).await;
         let (egress, kept) = pinned(&server, config);
-        let error = send(&egress, asked, "GET", server.url("a.test", "/"))
+        let error = send(&egress, requested, "GET", server.url("a.test", "/"))
             .await
             .unwrap_err();
         assert_eq!(error.kind(), Kind::Protocol);
@@ -165,7 +165,7 @@ async fn nothing_is_sent_again_unasked_or_more_often_than_allowed() {
 }
 
 #[tokio::test]
-async fn gateways_are_asked_again() {
+async fn responses_of_gateways_are_retried() {
     for status in [502, 503, 504] {
         let server = answering(status, None, 2).await;
         let (egress, kept) = pinned(&server, quick());
@@ -174,7 +174,7 @@ async fn gateways_are_asked_again() {
         let retried = ("retried", Some(status));
         assert_eq!(kept.outcomes(), [retried, retried, OK]);
 
-        // The last one is an answer like any other.
+        // The last response is returned like any other.
         let server = answering(status, None, 9).await;
         let (egress, kept) = pinned(&server, quick());
         let response = send(&egress, 1, "GET", server.url("a.test", "/")).await;
@@ -195,7 +195,7 @@ async fn gateways_are_asked_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_when_is_not_asked_earlier() {
+async fn retry_after_is_respected() {
     let ask = async |value, retries| {
         let server = answering(503, Some(("retry-after", value)), 1).await;
         let (egress, _) = pinned(&server, quick());
@@ -222,9 +222,9 @@ async fn a_server_that_says_when_is_not_asked_earlier() {
     }
 }
 
-/// It is somebody else's turn meanwhile.
+/// Another request runs meanwhile.
 #[tokio::test]
-async fn a_pause_holds_no_place() {
+async fn a_pause_holds_no_permit() {
     let server = answering(503, Some(("retry-after", "2")), 1).await;
     let config = Config {
         max_concurrent_per_function: 1,
@@ -261,7 +261,7 @@ async fn no_pause_goes_beyond_the_deadline() {
 }
 
 #[tokio::test]
-async fn no_connection_is_tried_again() {
+async fn a_refused_connection_is_tried_again() {
     let server = Upstream::http(|_, _| text(200, "")).await;
     let (pin, url) = (server.pin("a.test"), server.url("a.test", "/"));
     drop(server);
@@ -270,13 +270,13 @@ async fn no_connection_is_tried_again() {
     assert_eq!(error.kind(), Kind::Connect);
     let refused = ("egress-connect", None);
     assert_eq!(kept.outcomes(), [refused, refused]);
-    // Not even now, though nothing was sent: one question decides, and it is the method.
+    // Not even here, although nothing was sent: only the method decides.
     send(&egress, 1, "POST", url).await.unwrap_err();
     assert_eq!(kept.outcomes(), [refused]);
 }
 
 #[tokio::test]
-async fn names_are_asked_for_again_if_nobody_answered() {
+async fn names_are_resolved_again_if_no_server_answered() {
     let dns = Dns::start(|name, _| match name {
         "missing.test" => DnsAnswer::NoSuchName,
         _ => DnsAnswer::Failure,
@@ -299,7 +299,7 @@ async fn names_are_asked_for_again_if_nobody_answered() {
 }
 
 #[tokio::test]
-async fn what_will_not_change_is_not_tried_again() {
+async fn permanent_failures_are_not_tried_again() {
     let talk = |answer: &'static str| {
         Upstream::raw(move |mut stream| async move {
             read_request(&mut stream).await;
@@ -350,7 +350,7 @@ async fn what_will_not_change_is_not_tried_again() {
     assert_eq!(kept.outcomes(), [("egress-address", None)]);
 }
 
-/// Each hop is asked for by its own method, and all of them share the tries.
+/// Each hop is retried by its own method, and all hops share the tries.
 #[tokio::test]
 async fn hops_of_a_redirect() {
     let count = AtomicUsize::new(0);
@@ -366,8 +366,8 @@ async fn hops_of_a_redirect() {
         let response = send(&egress, 1, "POST", server.url("a.test", path)).await;
         response.unwrap();
         let entries = kept.take().into_iter();
-        let told = entries.map(|entry| (entry.method, entry.outcome));
-        told.collect::<Vec<_>>()
+        let outcomes = entries.map(|entry| (entry.method, entry.outcome));
+        outcomes.collect::<Vec<_>>()
     };
     let expected = [("POST", "redirect"), ("GET", "retried"), ("GET", "ok")];
     assert_eq!(send("/303").await, expected);

@@ -1,5 +1,5 @@
-//! Requests on connections that served before, whose other side closes them in that moment or says
-//! that it did not process a request.
+//! Requests on reused connections, which the other side closes at that moment, or on which it states that it did not
+//! process a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,7 +80,7 @@ async fn an_idempotent_request_on_a_connection_that_closes_is_sent_again() {
 }
 
 #[tokio::test]
-async fn any_other_request_arrives_once_at_most() {
+async fn other_requests_arrive_at_most_once() {
     for method in ["POST", "PATCH"] {
         let (server, requests) = closing(1, EMPTY, "").await;
         let (egress, kept) = pinned(&server);
@@ -93,9 +93,9 @@ async fn any_other_request_arrives_once_at_most() {
     }
 }
 
-/// Once a byte of an answer came, the request was looked at.
+/// A request is not sent again once a byte of an answer has arrived.
 #[tokio::test]
-async fn an_answer_that_began_is_the_answer() {
+async fn an_answer_that_has_begun_is_final() {
     for begun in ["H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let (server, requests) = closing(1, EMPTY, begun).await;
         let (egress, _) = pinned(&server);
@@ -106,9 +106,9 @@ async fn an_answer_that_began_is_the_answer() {
     }
 }
 
-/// On a new connection the end is the other side's answer; so it is on the one that replaced another.
+/// On a new connection, also on one that replaced another, an end is the other side's answer.
 #[tokio::test]
-async fn it_is_sent_again_once_and_from_a_new_connection_never() {
+async fn a_request_is_sent_again_once_and_not_from_a_new_connection() {
     let (server, requests) = closing(0, EMPTY, "").await;
     let (egress, _) = pinned(&server);
     ask(&egress, "GET", &server.url("a.test", "/"))
@@ -136,9 +136,9 @@ async fn it_is_sent_again_once_and_from_a_new_connection_never() {
     assert_eq!(server.connections(), 2);
 }
 
-/// Others of the same age are as likely to be closed.
+/// Other idle connections of the same age are as likely to be closed.
 #[tokio::test]
-async fn it_is_sent_again_on_a_new_connection_whatever_others_wait() {
+async fn a_request_is_sent_again_on_a_new_connection_even_if_others_are_idle() {
     let (server, _) = closing(1, EMPTY, "").await;
     let (egress, kept) = pinned(&server);
     let url = server.url("a.test", "/");
@@ -180,11 +180,11 @@ async fn a_connection_is_given_up_before_the_other_side_closes_it() {
     }
 }
 
-/// The runtime has not heard of the end, because this thread was busy since.
+/// The runtime does not know of the end, because this thread has been busy since.
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "blocking the runtime is what is tested"
+    reason = "the test blocks the runtime on purpose"
 )]
 async fn a_connection_that_closed_meanwhile_is_not_used() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -230,7 +230,7 @@ async fn folded_headers_are_one_line() {
     assert_eq!(response.body(), "ok");
 }
 
-/// What an HTTP/2 server does with a request.
+/// The action of an HTTP/2 server on a request.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Answer,
@@ -238,14 +238,14 @@ enum Act {
     Refuse,
     /// Resets its stream for another reason.
     Reset,
-    /// Names the stream before as the last one, and closes.
+    /// Sends GOAWAY with the previous stream as the last one, and closes.
     GoAway,
-    /// Names this stream as the last one, and closes.
+    /// Sends GOAWAY with this stream as the last one, and closes.
     GoAwayAfter,
     Close,
 }
 
-/// An HTTP/2 server in frames: what it does with its requests, in order, and answers further ones.
+/// An HTTP/2 server written in frames: it takes `acts` on its requests, in order, and answers further ones.
 async fn scripted(authority: &Authority, acts: &'static [Act]) -> (Upstream, Arc<AtomicUsize>) {
     let acceptor = TlsAcceptor::from(Arc::new(authority.server("a.test", &["h2"])));
     let requests = Arc::new(AtomicUsize::new(0));
@@ -318,7 +318,7 @@ async fn write_frame(
 
 /// RFC 9113 sections 6.8 and 8.7.
 #[tokio::test]
-async fn http2_sends_again_what_was_not_processed() {
+async fn http2_requests_that_were_not_processed_are_sent_again() {
     use Act::*;
     const FAILED: &[(&str, Option<u16>)] = &[BROKE];
     type Case = (
@@ -334,11 +334,11 @@ async fn http2_sends_again_what_was_not_processed() {
         ("POST", &[Refuse; 9], 4, &[RESENT, RESENT, RESENT, BROKE]),
         ("POST", &[Reset], 1, FAILED),
         ("GET", &[Reset], 1, FAILED),
-        // Nobody says that it was not processed.
+        // The server does not state that the request was not processed.
         ("POST", &[GoAwayAfter], 1, FAILED),
         ("POST", &[Close], 1, FAILED),
         ("GET", &[Close], 1, FAILED),
-        // On a connection that served before.
+        // On a reused connection.
         ("POST", &[Answer, GoAway], 3, &[OK, RESENT, OK]),
         ("POST", &[Answer, GoAwayAfter], 2, &[OK, BROKE]),
         ("POST", &[Answer, Close], 2, &[OK, BROKE]),

@@ -1,4 +1,4 @@
-//! Rules: their text, and what they allow.
+//! Rules: their text, and the requests that they allow.
 
 use http::Method;
 use iof_egress::{Rule, Rules, parse_outbound_url};
@@ -13,7 +13,7 @@ fn allows(rule: &str, method: &str, url: &str) -> bool {
 }
 
 #[test]
-fn what_a_rule_allows() {
+fn a_rule_allows_the_requests_of_its_shape() {
     for (rule, allowed, denied) in [
         (
             "POST https://api.sendgrid.com/v3/mail",
@@ -117,7 +117,7 @@ fn no_rules_allow_nothing() {
 }
 
 #[test]
-fn the_rule_that_allowed_is_known() {
+fn the_rule_that_allowed_a_request_is_returned() {
     let rules = rules(&["GET https://a.test", "* https://*"]);
     let allowed = |url| {
         rules
@@ -151,27 +151,30 @@ fn a_rule_has_one_canonical_text() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_what_to_write() {
-    for (rule, says) in [
-        ("", "no methods; write METHODS URL"),
-        ("https://a.test", "no methods; write METHODS URL"),
-        ("GET a.test", "no scheme before the host"),
-        ("GET ftp://a.test", "write http or https"),
-        ("GET *://a.test", "write http or https (two rules for both)"),
+fn errors_state_the_problem_and_the_next_step() {
+    for (rule, expected) in [
+        ("", "the methods are missing. Write METHODS URL"),
+        (
+            "https://a.test",
+            "the methods are missing. Write METHODS URL",
+        ),
+        ("GET a.test", "the scheme before the host is missing"),
+        ("GET ftp://a.test", "Write http or https"),
+        ("GET *://a.test", "Write http or https (two rules for both)"),
         ("GET https://", "the host is missing"),
         ("GET https:///x", "the host is missing"),
         ("GET https://*.", "the host is missing"),
-        ("GET https://a.*.test", "whole leftmost label"),
-        ("GET https://*a.test", "whole leftmost label"),
-        ("GET https://*.*.test", "whole leftmost label"),
+        ("GET https://a.*.test", "only a part of a label"),
+        ("GET https://*a.test", "only a part of a label"),
+        ("GET https://*.*.test", "only a part of a label"),
         ("GET https://*.10.0.0.1", "not before an address"),
         ("GET https://*.0.0.1", "not before an address"),
         ("GET https://a..test", "empty label"),
-        ("GET https://a%2etest", "nothing encoded"),
-        ("GET https://user@a.test", "no user name"),
-        ("GET https://a.test?x=1", "no query"),
-        ("GET https://a.test/x?", "no query"),
-        ("GET https://a.test/x#y", "no fragment"),
+        ("GET https://a%2etest", "without percent-encoding"),
+        ("GET https://user@a.test", "cannot have a user name"),
+        ("GET https://a.test?x=1", "cannot have a query"),
+        ("GET https://a.test/x?", "cannot have a query"),
+        ("GET https://a.test/x#y", "cannot have a fragment"),
         ("GET https://a.test:0", "1 to 65535"),
         ("GET https://a.test:65536", "1 to 65535"),
         ("GET https://a.test:+80", "1 to 65535"),
@@ -181,16 +184,16 @@ fn errors_say_what_is_wrong_and_what_to_write() {
         ("GET https://a.test/x//y", "empty segment"),
         ("GET https://a.test/x%2fy", "servers read differently"),
         ("GET https://a.test/x;y", "servers read differently"),
-        ("GET, https://a.test", "is not a method"),
-        ("G(T https://a.test", "is not a method"),
+        ("GET, https://a.test", "the method is not valid"),
+        ("G(T https://a.test", "the method is not valid"),
         ("CONNECT https://a.test", "never allowed"),
         ("GET,TRACE https://a.test", "never allowed"),
-        ("GET,* https://a.test", "stands alone"),
+        ("GET,* https://a.test", "Leave the others out"),
     ] {
         match rule.parse::<Rule>() {
             Ok(parsed) => panic!("{rule:?} was taken for {parsed}"),
             Err(e) => {
-                assert!(e.to_string().contains(says), "{rule:?}: {e}");
+                assert!(e.to_string().contains(expected), "{rule:?}: {e}");
                 assert!(
                     e.to_string().contains(&format!("{rule:?}")),
                     "the rule is named: {e}"
@@ -215,7 +218,10 @@ fn rules_are_texts_in_files() {
     let error = toml::from_str::<File>(r#"outbound = ["https://a.test"]"#)
         .err()
         .unwrap();
-    assert!(error.to_string().contains("no methods"), "{error}");
+    assert!(
+        error.to_string().contains("the methods are missing"),
+        "{error}"
+    );
 }
 
 fn any_path() -> impl Strategy<Value = String> {
@@ -228,7 +234,7 @@ fn any_path() -> impl Strategy<Value = String> {
         .prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
 }
 
-/// How a server may read a path that decodes more than once and takes `\` for `/`.
+/// A path as a server may read it that decodes more than once and treats `\` as `/`.
 fn resolved(path: &str, times: usize) -> Vec<String> {
     let mut bytes = path.as_bytes().to_vec();
     for _ in 0..times {

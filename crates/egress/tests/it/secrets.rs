@@ -1,4 +1,4 @@
-//! Secrets go where their rule says, with each hop anew, and nowhere else.
+//! Secrets are attached to the requests that their rule allows, decided anew for each hop, and to no others.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +12,10 @@ use iof_egress::{
 
 use crate::support::{Authority, Upstream, any_rule, outbound, quick, redirect, text};
 
-/// With characters that every place writes differently.
+/// A token with characters that each location encodes differently.
 pub(crate) const TOKEN: &str = "s3cret/t0k+n=9";
 pub(crate) const TOKEN_ENCODED: &str = "s3cret%2Ft0k%2Bn%3D9";
-/// Of `me:` and the token.
+/// The base64 of `me:` and the token.
 pub(crate) const CREDENTIAL: &str = "bWU6czNjcmV0L3QwaytuPTk=";
 
 pub(crate) fn header(name: &'static str) -> SecretLocation {
@@ -51,7 +51,7 @@ pub(crate) async fn send(
     egress.send(&context, request).await
 }
 
-/// What arrived at servers: whole requests, as text.
+/// The requests that arrived at servers, whole, as text.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 
@@ -79,7 +79,7 @@ impl Seen {
     }
 }
 
-fn told(request: &str) -> bool {
+fn carries_secret(request: &str) -> bool {
     [TOKEN, TOKEN_ENCODED, CREDENTIAL]
         .iter()
         .any(|text| request.contains(text))
@@ -158,7 +158,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn each_place_is_filled_and_replaces_what_the_function_set() {
+async fn each_location_is_filled_and_replaces_the_functions_value() {
     let world = World::new().await;
     let rule = format!("* https://api.test:{}", world.tls.port());
     let rule2 = format!("* https://api.test:{}", world.tls2.port());
@@ -213,7 +213,7 @@ async fn each_place_is_filled_and_replaces_what_the_function_set() {
 }
 
 #[tokio::test]
-async fn only_what_the_rule_allows_carries_it() {
+async fn only_requests_that_the_rule_allows_carry_it() {
     let world = World::new().await;
     let other = format!("https://other.test:{}/v3/x", world.tls.port());
     let port = format!("https://api.test:{}/v3/x", world.tls2.port());
@@ -241,15 +241,19 @@ async fn only_what_the_rule_allows_carries_it() {
             let request = Request::builder().method(method).uri(url);
             world.send(&secrets, request).await;
             let seen = world.seen.only();
-            assert_eq!(told(&seen), carries, "{place:?} {method} {url}: {seen}");
+            assert_eq!(
+                carries_secret(&seen),
+                carries,
+                "{place:?} {method} {url}: {seen}"
+            );
         }
     }
 }
 
-/// A rule's scheme is meant: pinned or not, `https` is never `http`, and whoever wants a secret in
-/// the clear writes so.
+/// The scheme of a rule is exact: pinned or not, `https` does not allow `http`, and only a rule that says `http` sends
+/// a secret in the clear.
 #[tokio::test]
-async fn in_the_clear_only_if_the_rule_says_so() {
+async fn a_secret_is_in_the_clear_only_by_a_rule_for_http() {
     let world = World::new().await;
     let port = world.plain.port();
     let url = world.plain.url("api.test", "/");
@@ -260,14 +264,14 @@ async fn in_the_clear_only_if_the_rule_says_so() {
     ] {
         let secrets = one(&rule, header("x-key"), "{T}");
         world.send(&secrets, Request::get(&url)).await;
-        assert_eq!(told(&world.seen.only()), carries, "{rule}");
+        assert_eq!(carries_secret(&world.seen.only()), carries, "{rule}");
         let one = attachment(&rule, header("x-key"), "{T}");
         assert_eq!(one.in_the_clear(), carries, "{rule}");
     }
 }
 
 #[tokio::test]
-async fn a_redirect_is_asked_about_anew() {
+async fn the_rule_is_checked_again_for_a_redirect() {
     let world = World::new().await;
     let other = format!("https://other.test:{}/v3/x", world.tls.port());
     let port = format!("https://api.test:{}/v3/x", world.tls2.port());
@@ -295,31 +299,38 @@ async fn a_redirect_is_asked_about_anew() {
                 world.send(&secrets, request).await;
                 let seen = world.seen.take();
                 assert_eq!(seen.len(), 2, "{seen:?}");
-                assert!(told(&seen[0]), "{seen:?}");
-                assert_eq!(told(&seen[1]), carries, "{place:?} {status} {to}: {seen:?}");
+                assert!(carries_secret(&seen[0]), "{seen:?}");
+                assert_eq!(
+                    carries_secret(&seen[1]),
+                    carries,
+                    "{place:?} {status} {to}: {seen:?}"
+                );
             }
         }
     }
 
-    // Into the rule: what the first hop had no right to, the second has.
+    // A redirect into the rule: the second hop carries the secret, although the first did not.
     let secrets = one(&world.rule("*", "/v3"), header("x-key"), "{T}");
     let request = Request::post(world.url("/v2/307")).header("x-to", "/v3/x");
     world.send(&secrets, request).await;
     let seen = world.seen.take();
-    assert!(!told(&seen[0]) && told(&seen[1]), "{seen:?}");
+    assert!(
+        !carries_secret(&seen[0]) && carries_secret(&seen[1]),
+        "{seen:?}"
+    );
 
-    // A rule for POST, and a GET that 303 made of it.
+    // A rule for POST, and the GET that 303 makes of it.
     let secrets = one(&world.rule("POST", "/v3"), header("x-key"), "{T}");
     for (status, carries) in [(303, false), (307, true)] {
         let request = Request::post(world.url(&format!("/v3/{status}"))).header("x-to", "/v3/x");
         world.send(&secrets, request).await;
-        assert_eq!(told(&world.seen.take()[1]), carries, "{status}");
+        assert_eq!(carries_secret(&world.seen.take()[1]), carries, "{status}");
     }
 }
 
-/// A server that knows the token puts it where the next one would read it.
+/// A server that knows the token writes it into the location of a redirect.
 #[tokio::test]
-async fn a_location_carries_nothing_out_of_the_rule() {
+async fn a_location_carries_no_secret_out_of_the_rule() {
     let world = World::new().await;
     let secrets = one(
         &world.rule("*", "/v3"),
@@ -338,7 +349,7 @@ async fn a_location_carries_nothing_out_of_the_rule() {
                 "POST /out?key=***&a=b\n".to_owned(),
             ),
             (format!("/out/{echo}/x"), "POST /out/***/x\n".to_owned()),
-            // Within the rule it is attached as always, and not doubled.
+            // Within the rule it is attached as always, and only once.
             (
                 format!("/v3/in?key={echo}&a=b"),
                 format!("POST /v3/in?a=b&key={TOKEN_ENCODED}\n"),
@@ -346,7 +357,7 @@ async fn a_location_carries_nothing_out_of_the_rule() {
         ] {
             let request = Request::post(world.url("/v3/307")).header("x-to", &to);
             world.send(&secrets, request).await;
-            // The function chose this header; it arrives as the function wrote it.
+            // This header is the function's own and arrives unchanged.
             let seen = world.seen.take()[1].replace(&format!("x-to: {to}"), "");
             assert!(seen.starts_with(&becomes), "{to}: {seen}");
         }
@@ -354,7 +365,7 @@ async fn a_location_carries_nothing_out_of_the_rule() {
 }
 
 #[tokio::test]
-async fn the_response_is_asked_for_whole_and_as_it_is() {
+async fn the_response_is_requested_whole_and_unencoded() {
     let world = World::new().await;
     let secrets = one(&world.rule("*", "/v3"), header("x-key"), "{T}");
     let request = |path| {
@@ -367,7 +378,7 @@ async fn the_response_is_asked_for_whole_and_as_it_is() {
     let seen = world.seen.only();
     assert!(seen.contains("\naccept-encoding: identity\n"), "{seen}");
     assert!(!seen.contains("gzip") && !seen.contains("range"), "{seen}");
-    // Without a secret it is the function's own affair, until a hop had one.
+    // Without a secret the function decides, until a hop carries one.
     world.send(&secrets, request("/v2")).await;
     let seen = world.seen.only();
     assert!(seen.contains("gzip") && seen.contains("if-range"), "{seen}");
@@ -382,7 +393,7 @@ async fn the_response_is_asked_for_whole_and_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_first_of_two_for_one_place_counts() {
+async fn the_first_of_two_secrets_for_one_location_applies() {
     let world = World::new().await;
     let rule = world.rule("*", "/v3");
     let list = ["first {T}", "second {T}"].map(|t| attachment(&rule, header("x-key"), t));

@@ -1,4 +1,4 @@
-//! Settings as an operator writes them.
+//! The settings, as an operator writes them.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn unknown_settings_are_refused_and_the_address_policy_is_one_of_them() {
 
 #[tokio::test]
 async fn settings_that_do_not_work_are_named() {
-    for (text, says) in [
+    for (text, expected) in [
         (
             "connect_timeout = '0s'",
             "egress.connect_timeout: write more than 0s",
@@ -94,11 +94,11 @@ async fn settings_that_do_not_work_are_named() {
         ),
         (
             "[[pin]]\nhost = 'a b'\nport = 1\nto = '1.1.1.1:1'",
-            "egress.pin: \"a b\" is not a host",
+            "egress.pin: the host is not valid: got \"a b\"",
         ),
         (
             "[[pin]]\nhost = 'a'\nport = 0\nto = '1.1.1.1:1'",
-            "egress.pin: a: port 0",
+            "egress.pin: a: the port is not valid",
         ),
         (
             "[[pin]]\nhost = 'a'\nport = 1\nto = '1.1.1.1:1'\n[[pin]]\nhost = 'A.'\nport = 1\nto = '1.1.1.1:1'",
@@ -109,6 +109,6 @@ async fn settings_that_do_not_work_are_named() {
         let error = Egress::new(config)
             .err()
             .unwrap_or_else(|| panic!("{text} was accepted"));
-        assert!(error.to_string().contains(says), "{text}: {error}");
+        assert!(error.to_string().contains(expected), "{text}: {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies that stream: their bounds, their ends, and what masks them.
+//! Bodies that stream: their limits, their ends, and their masking.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ fn nothing() -> RequestStream {
         .boxed_unsync()
 }
 
-/// A body that is what the channel gets.
+/// A body whose parts come from a channel.
 fn channel() -> (mpsc::Sender<Result<&'static [u8], BoxError>>, RequestStream) {
     let (sender, mut receiver) = mpsc::channel(1);
     let frames = futures::stream::poll_fn(move |cx| receiver.poll_recv(cx))
@@ -101,16 +101,16 @@ fn channel() -> (mpsc::Sender<Result<&'static [u8], BoxError>>, RequestStream) {
 
 static MEGABYTE: [u8; 1 << 20] = [b'x'; 1 << 20];
 
-/// A body of megabytes, each made when it is asked for.
-fn megabytes(count: u64, made: Arc<AtomicU64>) -> RequestStream {
+/// A body of megabytes, each made when it is polled for.
+fn megabytes(count: u64, produced: Arc<AtomicU64>) -> RequestStream {
     let frames = futures::stream::iter(0..count).map(move |_| {
-        made.fetch_add(1, Ordering::Relaxed);
+        produced.fetch_add(1, Ordering::Relaxed);
         Ok(Frame::data(Bytes::from_static(&MEGABYTE)))
     });
     StreamBody::new(frames).boxed_unsync()
 }
 
-/// An upstream whose bodies stream: it answers with what it is sent, byte by byte.
+/// An upstream that echoes the body of a request while it arrives.
 async fn echo() -> Upstream {
     Upstream::raw(|stream| async move {
         let service = service_fn(|request: Request<Incoming>| async move {
@@ -139,13 +139,13 @@ fn get(server: &Upstream, path: &str) -> Request<RequestStream> {
 async fn large_bodies_pass_in_constant_memory() {
     let server = echo().await;
     let egress = client(&server);
-    let (count, made) = (256, Arc::new(AtomicU64::new(0)));
-    let mut sent = start(&egress, post(&server, megabytes(count, made.clone())));
+    let (count, produced) = (256, Arc::new(AtomicU64::new(0)));
+    let mut sent = start(&egress, post(&server, megabytes(count, produced.clone())));
     let mut body = sent.head().await.into_body();
     let mut read = 0;
     while let Some(frame) = body.frame().await {
         read += frame.unwrap().into_data().unwrap().len() as u64;
-        let ahead = made.load(Ordering::Relaxed) - (read >> 20);
+        let ahead = produced.load(Ordering::Relaxed) - (read >> 20);
         assert!(ahead < 32, "{ahead} MiB were made and not read");
     }
     assert_eq!(read, count << 20);
@@ -153,16 +153,16 @@ async fn large_bodies_pass_in_constant_memory() {
 }
 
 #[tokio::test]
-async fn who_reads_nothing_is_sent_nothing_more() {
+async fn backpressure_reaches_both_sides() {
     let server = echo().await;
     let egress = client(&server);
-    let made = Arc::new(AtomicU64::new(0));
-    let mut sent = start(&egress, post(&server, megabytes(256, made.clone())));
+    let produced = Arc::new(AtomicU64::new(0));
+    let mut sent = start(&egress, post(&server, megabytes(256, produced.clone())));
     let body = sent.head().await.into_body();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let first = made.load(Ordering::Relaxed);
+    let first = produced.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(made.load(Ordering::Relaxed), first);
+    assert_eq!(produced.load(Ordering::Relaxed), first);
     assert!(first < 64, "{first} MiB");
     drop(body);
     timeout(Duration::from_secs(5), sent.end)
@@ -194,17 +194,17 @@ async fn each_piece_arrives_when_it_is_made() {
     sent.end.await.unwrap().unwrap();
 }
 
-/// Chunks are for bodies of unknown length; a body that is not there has none.
+/// Chunks are for bodies of unknown length; a missing body has no framing.
 #[tokio::test]
 async fn framing_follows_the_body() {
     let server = Upstream::http(|request, body| {
-        let says = |name| {
+        let header = |name| {
             request
                 .headers
                 .get(name)
                 .map(|v| v.to_str().unwrap().to_owned())
         };
-        let (length, coding) = (says("content-length"), says("transfer-encoding"));
+        let (length, coding) = (header("content-length"), header("transfer-encoding"));
         text(200, format!("{length:?} {coding:?} {}", body.len()))
     })
     .await;
@@ -265,17 +265,19 @@ async fn a_length_that_is_not_the_bodys_is_an_error() {
     }
 }
 
-/// The other side must not take a part for the whole.
+/// The other side must not take a part of the body for the whole.
 #[tokio::test]
-async fn a_request_that_is_not_finished_is_cut() {
+async fn an_unfinished_request_is_aborted() {
     for failing in [true, false] {
-        let (heard, mut hears) = mpsc::channel(1);
+        let (sender, mut receiver) = mpsc::channel(1);
         let server = Upstream::raw(move |mut stream| {
-            let heard = heard.clone();
+            let sender = sender.clone();
             async move {
                 let mut all = Vec::new();
                 let _ = stream.read_to_end(&mut all).await;
-                let _ = heard.send(String::from_utf8_lossy(&all).into_owned()).await;
+                let _ = sender
+                    .send(String::from_utf8_lossy(&all).into_owned())
+                    .await;
             }
         })
         .await;
@@ -297,17 +299,17 @@ async fn a_request_that_is_not_finished_is_cut() {
                 sent.end.abort();
             }
         }
-        let heard = timeout(Duration::from_secs(5), hears.recv())
+        let received = timeout(Duration::from_secs(5), receiver.recv())
             .await
             .unwrap()
             .unwrap();
-        assert!(heard.contains("4\r\npart\r\n"), "{heard}");
-        assert!(!heard.contains("\r\n0\r\n"), "{heard}");
+        assert!(received.contains("4\r\npart\r\n"), "{received}");
+        assert!(!received.contains("\r\n0\r\n"), "{received}");
     }
 }
 
 #[tokio::test]
-async fn an_upstream_that_goes_halfway_is_not_the_end() {
+async fn a_response_that_ends_early_is_an_error() {
     let server = Upstream::raw(|mut stream| async move {
         let mut head = [0; 4096];
         let _ = stream.read(&mut head).await;
@@ -326,7 +328,7 @@ async fn an_upstream_that_goes_halfway_is_not_the_end() {
     let error = body.frame().await.unwrap().unwrap_err();
     assert_eq!(error.kind(), Kind::Protocol);
     assert!(sent.end.await.unwrap().is_err());
-    // Cancelled from this side.
+    // The request is cancelled by the client.
     let server = echo().await;
     let egress = client(&server);
     let (source, body) = channel();
@@ -349,16 +351,16 @@ async fn limits_hold_while_bodies_stream() {
         ..quick()
     };
     let egress = Egress::new(config.clone()).unwrap();
-    let made = Arc::new(AtomicU64::new(0));
-    let mut sent = start(&egress, post(&server, megabytes(2, made.clone())));
+    let produced = Arc::new(AtomicU64::new(0));
+    let mut sent = start(&egress, post(&server, megabytes(2, produced.clone())));
     let body = sent.head().await.into_body();
     let error = body.collect().await.unwrap_err();
     assert_eq!(error.kind(), Kind::ResponseTooLarge);
     config.max_response = bytesize::ByteSize::gib(1);
     let egress = Egress::new(config).unwrap();
-    let mut sent = start(&egress, post(&server, megabytes(9, made)));
+    let mut sent = start(&egress, post(&server, megabytes(9, produced)));
     let error = match (&mut sent.head).await {
-        // The answer began before the request was too large.
+        // The answer begins before the request is too large.
         Ok(head) => head.into_body().collect().await.unwrap_err(),
         Err(_) => sent.end.await.unwrap().unwrap_err(),
     };
@@ -382,7 +384,7 @@ async fn a_slow_source_is_not_a_slow_upstream() {
     source.send(Ok(b"a")).await.unwrap();
     let _head = sent.head().await;
     drop(source);
-    // One that swallows everything and says nothing.
+    // An upstream that reads everything and does not answer.
     let server = Upstream::http(|_, body| text(200, body)).await;
     let egress = with(
         &server,
@@ -404,7 +406,7 @@ async fn a_slow_source_is_not_a_slow_upstream() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_ends_at_its_limits() {
+async fn a_silent_upstream_is_ended_by_its_limits() {
     let server = Upstream::raw(|mut stream| async move {
         let mut read = [0; 4096];
         while stream.read(&mut read).await.is_ok_and(|count| count > 0) {}
@@ -422,7 +424,7 @@ async fn a_silent_upstream_ends_at_its_limits() {
     source.send(Ok(b"a")).await.unwrap();
     drop(source);
     assert_eq!(sent.error().await.kind(), Kind::TimeoutFirstByte);
-    // One that does not even read.
+    // An upstream that does not even read.
     let server = Upstream::raw(|stream| async move {
         tokio::time::sleep(Duration::from_secs(30)).await;
         drop(stream);

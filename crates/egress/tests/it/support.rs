@@ -1,4 +1,4 @@
-//! Real servers on loopback, HTTP and HTTPS, and short ways to use them.
+//! Real HTTP and HTTPS servers on loopback, and functions that use them.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub(crate) struct Upstream {
 type Answer = Response<Full<Bytes>>;
 
 impl Upstream {
-    /// HTTP/1.1 and HTTP/2 with prior knowledge.
+    /// Starts a server of HTTP/1.1 and HTTP/2 with prior knowledge.
     pub(crate) async fn http(
         answer: impl Fn(&Parts, Bytes) -> Answer + Send + Sync + 'static,
     ) -> Upstream {
@@ -63,7 +63,7 @@ impl Upstream {
         .await
     }
 
-    /// Whatever `talk` does with a connection.
+    /// Starts a server that runs `talk` on each connection.
     pub(crate) async fn raw<F, T>(talk: F) -> Upstream
     where
         F: Fn(TcpStream) -> T + Send + 'static,
@@ -92,12 +92,12 @@ impl Upstream {
         self.address.port()
     }
 
-    /// How many connections were accepted so far.
+    /// The number of connections that were accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// `host` and this server's port lead here.
+    /// A pin of `host` and this server's port to this server.
     pub(crate) fn pin(&self, host: &str) -> Pin {
         Pin {
             host: host.to_owned(),
@@ -174,7 +174,7 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Two authorities of one name would be told apart by their signatures alone.
+        // Two authorities of one name would differ only in their signatures.
         let name = Uuid::now_v7().to_string();
         params
             .distinguished_name
@@ -201,7 +201,7 @@ impl Authority {
         self.server_with(name, alpn, Arc::new(NoClientAuth))
     }
 
-    /// Asks for a certificate of this authority.
+    /// A configuration that requires a certificate of this authority.
     pub(crate) fn server_asking(&self, name: &str, alpn: &[&str], insists: bool) -> ServerConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
@@ -252,10 +252,10 @@ impl Authority {
     }
 }
 
-/// Settings that fail soon, and yet not on a machine with other things to do.
+/// Settings with short timeouts, yet long enough for a busy machine.
 pub(crate) fn quick() -> Config {
     Config {
-        // Nobody listens there: a test that wants names brings its own server.
+        // Nothing listens there: a test that needs names starts its own server.
         dns_servers: vec!["127.0.0.1:9".parse().unwrap()],
         connect_timeout: Duration::from_secs(4),
         first_byte_timeout: Duration::from_secs(20),
@@ -268,7 +268,7 @@ pub(crate) fn rules(rules: &[&str]) -> Rules {
     rules.iter().map(|rule| rule.parse().unwrap()).collect()
 }
 
-/// Everything that a policy of addresses alone may stop.
+/// A rule for every request, so that only the policy of addresses can refuse it.
 pub(crate) fn any_rule() -> Rules {
     rules(&["* http://*:*", "* https://*:*"])
 }
@@ -303,7 +303,7 @@ pub(crate) async fn get(
     rules: &Rules,
     url: &str,
 ) -> Result<Response<Bytes>, Error> {
-    // What http::Uri itself refuses cannot be put into a request.
+    // A URL that http::Uri itself refuses cannot be put into a request.
     let uri: http::Uri = iof_egress::parse_outbound_url(url)?
         .as_str()
         .parse()

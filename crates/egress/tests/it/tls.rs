@@ -1,4 +1,4 @@
-//! TLS: HTTP/2 and HTTP/1.1, the name in the URL, the roots we trust.
+//! TLS: HTTP/2 and HTTP/1.1, the name in the URL, and the trusted roots.
 
 use bytes::Bytes;
 use bytesize::ByteSize;
@@ -23,7 +23,7 @@ fn url(server: &Upstream, host: &str, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_better_protocol_of_both_is_spoken() {
+async fn the_best_common_protocol_is_used() {
     let authority = Authority::new();
     for (offered, spoken) in [
         (&["h2", "http/1.1"][..], Version::HTTP_2),
@@ -129,7 +129,7 @@ async fn unknown_authorities_and_plain_servers_are_refused() {
 }
 
 #[tokio::test]
-async fn http2_keeps_to_the_same_limits() {
+async fn http2_has_the_same_limits() {
     let authority = Authority::new();
     let server = Upstream::https(authority.server("api.test", &["h2"]), |request, _| {
         let mut response = text(

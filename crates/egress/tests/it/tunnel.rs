@@ -1,5 +1,4 @@
-//! A tunnel carries bytes that nobody understands: where it leads, how much of it, how long, and what
-//! is on record of it.
+//! Tunnels, whose bytes are not inspected: their targets, sizes, times and records.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use crate::records::EntryList;
 use crate::support::{Upstream, any_rule, outbound, quick, rules};
 
-/// Sends back what it gets.
+/// A server that echoes.
 async fn parrot() -> Upstream {
     Upstream::raw(|mut stream| async move {
         let (mut input, mut output) = stream.split();
@@ -30,10 +29,10 @@ fn through(server: &Upstream, most: u64) -> (Egress, Arc<EntryList>) {
     })
 }
 
-/// What comes back of `sent`, until the other side has said all.
+/// The bytes that come back for `sent`, up to the end.
 async fn exchange(mut near: DuplexStream, sent: &[u8]) -> Vec<u8> {
     let mut back = Vec::new();
-    // A tunnel that is cut takes no more.
+    // A tunnel that was cut off takes no more.
     let _ = near.write_all(sent).await;
     let _ = near.shutdown().await;
     let _ = near.read_to_end(&mut back).await;
@@ -41,7 +40,7 @@ async fn exchange(mut near: DuplexStream, sent: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn it_carries_as_much_as_is_allowed_and_not_a_byte_more() {
+async fn a_tunnel_carries_exactly_its_limit() {
     let server = parrot().await;
     let authority = format!("a.test:{}", server.port());
     for (sent, outcome) in [(1000, "ok"), (1001, Kind::RequestTooLarge.code())] {
@@ -64,7 +63,7 @@ async fn it_carries_as_much_as_is_allowed_and_not_a_byte_more() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_never_stops_is_cut_off() {
+async fn an_endless_upstream_is_cut_off() {
     let server =
         Upstream::raw(
             |mut stream| async move { while stream.write_all(&[0; 4096]).await.is_ok() {} },
@@ -78,11 +77,7 @@ async fn an_upstream_that_never_stops_is_cut_off() {
     let mut back = Vec::new();
     let (_, read) = tokio::join!(tunnel.carry(far), near.read_to_end(&mut back));
     read.unwrap();
-    assert_eq!(
-        back.len(),
-        100_001,
-        "the one that tells that it was too much"
-    );
+    assert_eq!(back.len(), 100_001, "and the byte that exceeds the limit");
     let [entry] = &kept.take()[..] else {
         panic!("one entry")
     };
@@ -90,7 +85,7 @@ async fn an_upstream_that_never_stops_is_cut_off() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_call() {
+async fn a_tunnel_ends_with_its_call() {
     let server = parrot().await;
     let (egress, kept) = through(&server, 1000);
     let (rules, (near, far)) = (any_rule(), duplex(64));

@@ -22,11 +22,11 @@ macro_rules! refuse {
 
 refuse! {
     async_functions: "async fn f() {}" =>
-        "a call has one thread, and its commands answer in place: remove `async`";
+        "a call has one thread, and its commands block: remove `async`";
     unsafe_functions: "unsafe fn f() {}" =>
-        "anybody may call it with anything: remove `unsafe`";
+        "callers cannot keep the contract of an unsafe function: remove `unsafe`";
     foreign_functions: "extern \"C\" fn f() {}" =>
-        "the attribute writes what the server calls: remove `extern`";
+        "the attribute generates the export that the server calls: remove `extern`";
     generics: "fn f<T>(a: T) {}" =>
         "a call needs to know the types: write them in place of generics, and references without lifetimes";
     lifetimes: "fn f<'a>(a: &'a str) -> &'a str { a }" =>
@@ -40,13 +40,13 @@ refuse! {
     nameless: "fn f(_: u8) {}" =>
         "callers see the names of parameters: write a name here, and take the value apart in the function";
     mutable_references: "fn f(a: &mut Vec<u8>) {}" =>
-        "nothing comes back through a parameter: take it by value, and return what has changed";
+        "a parameter returns nothing to the caller: take it by value, and return the changed value";
     static_references: "fn f(a: &'static str) {}" =>
         "an argument lives as long as its call: write the reference without a lifetime";
     borrowed_json: "fn f(a: Option<&str>) {}" =>
-        "there is nothing to borrow from inside of JSON: write the owned type, such as `Option<String>`";
+        "JSON contains nothing to borrow from: write the owned type, such as `Option<String>`";
     borrowed_cows: "fn f(a: Cow<'_, str>) {}" =>
-        "there is nothing to borrow from inside of JSON: write the owned type, such as `Option<String>`";
+        "JSON contains nothing to borrow from: write the owned type, such as `Option<String>`";
     traits_in: "fn f(a: impl Into<String>) {}" =>
         "a call needs to know the type: write its name instead of a trait";
     trait_objects: "fn f(a: &dyn Display) {}" =>
@@ -64,22 +64,21 @@ refuse! {
     endless: "fn f() -> ! { loop {} }" =>
         "a call has to end: return `()`, or a `Result` to end it with an error";
     bare_results: "fn f() -> fmt::Result { Ok(()) }" =>
-        "this `Result` does not say of what: write its types, such as `Result<(), String>`";
+        "this `Result` does not state its types: write them, such as `Result<(), String>`";
     names_of_the_c_library: "fn write(a: &str) {}" =>
         "`write` is a function of the C library, whose callers would find yours instead: give it a longer name, such as `write_it`";
     types: "struct A;" =>
-        "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`";
+        "`#[iof::function]` is for functions with a body: use `#[iof::data]` for a type";
     declarations: "fn f();" =>
-        "`#[iof::function]` stands on a function with a body; on a type it is `#[iof::data]`";
+        "`#[iof::function]` is for functions with a body: use `#[iof::data]` for a type";
     unfinished_bodies: "fn f() { let x = ; }" =>
         "expected an expression";
 }
 
 #[test]
-fn words_in_brackets() {
-    const WORDS: &str = "`#[iof::function(…)]` takes `raw` and the methods `get`, `post`, `put`, `patch`, `delete`, and nothing else";
-    const BODY: &str =
-        "`raw` is the body as it is: take it as the one parameter, as `&str`, `&[u8]` or JSON";
+fn options_in_brackets() {
+    const WORDS: &str = "`#[iof::function(…)]` takes only `raw` and the methods `get`, `post`, `put`, `patch`, `delete`";
+    const BODY: &str = "`raw` passes the unchanged body: take it as the only parameter, as `&str`, `&[u8]` or JSON";
     let plain = "fn f(a: &str) {}";
     for (brackets, item, words) in [
         ("name = \"other\"", plain, WORDS),
@@ -87,8 +86,8 @@ fn words_in_brackets() {
         ("GET", plain, WORDS),
         ("get post", plain, WORDS),
         ("get(1)", plain, WORDS),
-        ("get, raw, get", plain, "`get` is there twice"),
-        ("raw, raw", plain, "`raw` is there twice"),
+        ("get, raw, get", plain, "`get` is repeated: remove one"),
+        ("raw, raw", plain, "`raw` is repeated: remove one"),
         ("raw", "fn f() {}", BODY),
         ("raw", "fn f(a: u8) {}", BODY),
         ("raw", "fn f(a: &str, b: &str) {}", BODY),

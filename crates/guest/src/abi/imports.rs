@@ -135,13 +135,13 @@ pub(crate) fn save(key: &str, value: &[u8]) {
     unsafe { storage_set(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
 }
 
-/// Removes a value, and returns whether there was one.
+/// Removes a value; returns `true` if there was one.
 pub(crate) fn forget(key: &str) -> bool {
     // SAFETY: the server reads the key.
     unsafe { storage_forget(key.as_ptr(), key.len()) == 1 }
 }
 
-/// Makes a batch of changes, and returns whether it was made.
+/// Makes a batch of changes; returns `true` if it was made.
 pub(crate) fn commit(batch: &[u8]) -> bool {
     // SAFETY: the server reads the batch.
     unsafe { storage_make(batch.as_ptr(), batch.len()) == 1 }

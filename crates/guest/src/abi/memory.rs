@@ -65,7 +65,7 @@ fn dangling(layout: Layout) -> *mut u8 {
     std::ptr::without_provenance_mut(layout.align())
 }
 
-/// A layout; ends the call if the server asks for an impossible one, which it never should.
+/// A layout; ends the call if the server requests an impossible one, which it never should.
 fn layout(size: usize, align: usize) -> Layout {
     Layout::from_size_align(size, align).unwrap_or_else(|_| std::process::abort())
 }

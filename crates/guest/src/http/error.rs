@@ -60,7 +60,7 @@ impl Error {
                  and outbound = [\"{}\"]. For a server on your own machine, start iof dev with --allow HOST:PORT",
                 origin(request)
             ),
-            ("", Kind::Timeout) => "the request ran out of time".to_owned(),
+            ("", Kind::Timeout) => "the request timed out".to_owned(),
             ("", _) => format!("the command `http_proxy` ended with {}", output.status),
             (stderr, _) => stderr.to_owned(),
         };

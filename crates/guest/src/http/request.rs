@@ -95,7 +95,7 @@ impl Request {
     /// Sends the request, and waits for the response, of any status.
     ///
     /// # Errors
-    /// An error if there is no response; [`Error::kind`] tells why.
+    /// An error if there is no response; [`Error::kind`] is the reason.
     pub fn send(self) -> Result<Response, Error> {
         if let Some(error) = self.invalid {
             return Err(error);
@@ -114,20 +114,20 @@ impl Request {
             .map(|(name, value)| (name, value.into()))
             .collect();
         let headers = serde_json::Value::Object(headers).to_string();
-        // A millisecond rather than none at all.
+        // At least a millisecond.
         let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
         let output = command
             .args([self.method, &self.url, &headers])
             .stdin_u8vec(&self.body)
             .timeout(timeout.max(1))
             .output();
-        // What a query says is between the function and the service, and in no error.
+        // A query may contain private data, so it is in no error.
         let url = self.url.split(['?', '#']).next().unwrap_or_default();
-        let what = format!("{} {url}", self.method);
+        let label = format!("{} {url}", self.method);
         if output.status != 0 {
-            return Err(Error::of_command(&output, &what));
+            return Err(Error::of_command(&output, &label));
         }
-        Response::parse(output.stdout, what)
+        Response::parse(output.stdout, label)
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
     use crate::{Output, testing};
 
     #[test]
-    fn the_command_line_says_all_of_it() {
+    fn the_command_line_has_the_whole_request() {
         let host = testing::commands(|_| Output::ok("HTTP/2 204 No Content\r\n\r\n"));
         post("https://example.com/a")
             .query("q", "ü & 1")
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_a_kind_and_the_words_of_the_command() {
+    fn a_failure_has_a_kind_and_the_message_of_the_command() {
         let failure = |status: i32, stderr: &'static str| {
             let _host = testing::commands(move |_| Output::failed(status, stderr));
             let error = get("https://example.com/").send().unwrap_err();
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(failure(6, "http_proxy: x\n").0, Kind::Protocol);
         assert_eq!(
             failure(110, ""),
-            (Kind::Timeout, "the request ran out of time".to_owned())
+            (Kind::Timeout, "the request timed out".to_owned())
         );
         let (kind, message) = failure(-1, "Permission denied: …\n");
         assert_eq!(kind, Kind::NotGranted);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_cannot_express_is_not_sent() {
+    fn a_value_that_json_cannot_express_is_not_sent() {
         let host = testing::commands(|_| unreachable!("it is not sent"));
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
         let error = post("https://example.com/").json(&map).send().unwrap_err();

@@ -15,7 +15,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// A response of this status, without a body: what tests answer.
+    /// A response of this status, without a body, for the answers of tests.
     #[must_use]
     pub fn new(status: u16) -> Self {
         Self {
@@ -43,7 +43,12 @@ impl Response {
     /// Reads the status line, the headers, an empty line, and the rest.
     pub(super) fn parse(mut printed: Vec<u8>, request: String) -> Result<Self, Error> {
         const END: &[u8] = b"\r\n\r\n";
-        let no_http = || Error::new(Kind::Protocol, "what came back has no HTTP head");
+        let no_http = || {
+            Error::new(
+                Kind::Protocol,
+                "the output of `http_proxy` has no HTTP head",
+            )
+        };
         let length = printed
             .windows(END.len())
             .position(|window| window == END)
@@ -120,7 +125,7 @@ impl Response {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|e| {
             let message = format!(
-                "what {} answered cannot be read as JSON: {e}",
+                "the response to {} cannot be read as JSON: {e}",
                 self.answers()
             );
             Error::new(Kind::Body, message)
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn head_and_body_are_apart() {
+    fn head_and_body_are_separated() {
         let response = parse(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nx-time: 12:30\r\nx-a: 1\r\nx-a: 2\r\n\r\na\r\n\r\nb",
         )
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_is_an_error() {
+    fn a_response_that_is_not_http_is_an_error() {
         for printed in ["", "HTTP/1.1 200 OK", "\r\n\r\n", "HTTP/1.1 many\r\n\r\n"] {
             assert_eq!(parse(printed).unwrap_err().kind(), Kind::Protocol);
         }
@@ -195,7 +200,7 @@ mod tests {
         let error = parse("HTTP/1.1 200 OK\r\n\r\n[").unwrap().json::<u8>();
         assert_eq!(
             error.unwrap_err().to_string(),
-            "what GET https://example.com/ answered cannot be read as JSON: invalid type: sequence, expected u8 at line 1 column 0"
+            "the response to GET https://example.com/ cannot be read as JSON: invalid type: sequence, expected u8 at line 1 column 0"
         );
         assert_eq!(Response::new(201).with_body("7").json::<u8>().unwrap(), 7);
     }

@@ -1,4 +1,4 @@
-//! Answers to HTTP requests: commands `http_proxy`, shown as the requests that they send.
+//! Answers to HTTP requests: runs of the command `http_proxy`, in the form of the requests that they send.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,11 +21,11 @@ pub struct Http {
 pub struct Request {
     /// The method, in upper case.
     pub method: String,
-    /// With its query.
+    /// The URL with its query.
     pub url: String,
-    /// In alphabetical order.
+    /// The headers, in alphabetical order.
     pub headers: Vec<(String, String)>,
-    /// Empty if there was none.
+    /// The body; empty if there was none.
     pub body: Vec<u8>,
 }
 
@@ -90,17 +90,17 @@ impl Request {
     /// When it is not the JSON of such a value, which fails the test.
     #[must_use]
     pub fn json<T: DeserializeOwned>(&self) -> T {
-        #[expect(clippy::panic, reason = "it fails the test that asked")]
+        #[expect(clippy::panic, reason = "it fails the calling test")]
         serde_json::from_slice(&self.body).unwrap_or_else(|e| {
             panic!(
-                "the body of {} {} is not what was expected: {e}",
+                "the body of {} {} is not valid JSON of the expected type: {e}",
                 self.method, self.url
             )
         })
     }
 }
 
-/// As `http_proxy --include` prints it.
+/// The response as `http_proxy --include` prints it.
 fn printed(response: &Response) -> Vec<u8> {
     let mut printed = format!("HTTP/1.1 {} \r\n", response.status());
     for (name, value) in response.headers() {
@@ -118,7 +118,7 @@ mod tests {
     use crate::http::{Kind, post};
 
     #[test]
-    fn a_request_arrives_and_its_response_goes_back() {
+    fn a_request_arrives_and_its_response_is_returned() {
         let host = http(|request| {
             assert_eq!(request.json::<u8>(), 7);
             Response::new(201)

@@ -42,7 +42,7 @@ pub(crate) fn add(key: &str, delta: i64) -> Option<Vec<u8>> {
     Some(sum)
 }
 
-/// Reads what the module `storage::batch` writes down.
+/// Reads the entries that the module `storage::batch` writes.
 pub(crate) fn commit(batch: &[u8]) -> bool {
     let mut rest = batch;
     let mut changes = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn commit(batch: &[u8]) -> bool {
     true
 }
 
-/// A length, and as many bytes.
+/// Reads a length and that many bytes.
 fn take<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let Some((length, tail)) = rest.split_first_chunk::<4>() else {
         return &[];

@@ -1,4 +1,4 @@
-//! The variables of tests: of one thread each, until they are dropped.
+//! The variables of tests, each set for one thread until it is dropped.
 
 use std::cell::RefCell;
 

@@ -1,7 +1,7 @@
 //! A worker process as a separate binary, for tests and benches: the server is its own worker.
 //!
-//! `iof-infer-worker BOUNDS_JSON` serves; `iof-infer-worker add DIRECTORY NAME FILE` adds a model,
-//! which a test kills in the middle.
+//! `iof-infer-worker BOUNDS_JSON` serves; `iof-infer-worker add DIRECTORY NAME FILE` adds a
+//! model; a test kills it in the middle.
 
 use std::process::ExitCode;
 

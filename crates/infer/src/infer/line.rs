@@ -1,4 +1,4 @@
-//! The command line of `infer`, as it is typed.
+//! The command line of `infer`.
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use crate::preparation::{Filter, Layout, Preparation, Resize, Size};
 use crate::{Error, Spec};
 
-/// Run a model of this server on what is on stdin.
+/// Run a model of this server on the data on stdin.
 #[derive(Clone, Debug, PartialEq, Parser)]
 #[command(
     name = "infer",
@@ -18,8 +18,8 @@ use crate::{Error, Spec};
     override_usage = "infer MODEL [OPTIONS] < TENSORS_OR_PICTURE",
     after_help = "Stdin is the inputs' bytes, one after the other, little-endian and row-major; or a picture \
 (PNG, JPEG, GIF, WebP, BMP), if the model is declared to take pictures or an option says so.\n\n\
-Exit status: 0 done, 2 usage, 3 no such model or it does not load, 4 stdin is not what it should be, \
-5 time over or all places taken, 6 a limit was reached, 7 the model failed."
+Exit status: 0 done, 2 usage, 3 no such model or it does not load, 4 stdin does not match, \
+5 time over or queue full, 6 a limit was reached, 7 the model failed."
 )]
 pub(crate) struct Line {
     /// The model's name
@@ -27,11 +27,11 @@ pub(crate) struct Line {
     pub(crate) model: String,
 
     /// An input's name, type (f32, u8, i64, bool, ...) and shape; once for each input, in the
-    /// order of stdin. Needed where the model leaves something open
+    /// order of stdin. Needed if the model leaves something open
     #[arg(long = "input", value_name = "NAME:TYPE:SHAPE")]
     pub(crate) inputs: Vec<Spec>,
 
-    /// An output that is wanted, instead of all; once for each
+    /// An output to compute, instead of all; once for each
     #[arg(long = "output", value_name = "NAME")]
     pub(crate) outputs: Vec<String>,
 
@@ -43,27 +43,27 @@ pub(crate) struct Line {
     #[arg(long, conflicts_with_all = ["image", "resize", "crop", "filter", "layout", "scale", "mean", "std", "bgr"])]
     pub(crate) raw: bool,
 
-    /// Resize to that, or with one number the shorter side to that [default: the input's size]
+    /// Resize to this size, or with one number the shorter side to it [default: the input's size]
     #[arg(long, value_name = "WxH")]
     resize: Option<Resize>,
 
-    /// Then cut that out of the middle [default: the input's size]
+    /// Then crop the middle to this size [default: the input's size]
     #[arg(long, value_name = "WxH")]
     crop: Option<Size>,
 
-    /// How to resize [default: bilinear]
+    /// The filter for resizing [default: bilinear]
     #[arg(long)]
     filter: Option<Filter>,
 
-    /// Where the channels are [default: by the input's shape]
+    /// The order of dimensions [default: by the input's shape]
     #[arg(long)]
     layout: Option<Layout>,
 
-    /// Multiply each value of 0 to 255 with that [default: 1/255]
+    /// Multiply each value of 0 to 255 by this [default: 1/255]
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     scale: Option<f32>,
 
-    /// Then subtract that, for each channel or for all [default: 0]
+    /// Then subtract this, for each channel or for all [default: 0]
     #[arg(
         long,
         value_name = "A,B,C",
@@ -72,7 +72,7 @@ pub(crate) struct Line {
     )]
     mean: Option<Vec<f32>>,
 
-    /// Then divide by that, likewise [default: 1]
+    /// Then divide by this, likewise [default: 1]
     #[arg(
         long,
         value_name = "A,B,C",
@@ -81,7 +81,7 @@ pub(crate) struct Line {
     )]
     std: Option<Vec<f32>>,
 
-    /// The channels are blue, green, red
+    /// Order the channels as blue, green, red
     #[arg(long)]
     bgr: bool,
 
@@ -97,12 +97,12 @@ pub(crate) struct Line {
     #[arg(long, value_name = "K", group = "form", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
 
-    /// Make the output to probabilities before --top
+    /// Convert the output to probabilities before --top
     #[arg(long)]
     pub(crate) softmax: bool,
 }
 
-/// What is printed.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     Json,
@@ -110,7 +110,7 @@ pub(crate) enum Form {
     Top(usize),
 }
 
-/// What a command line comes to.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Typed {
     Line(Box<Line>),
@@ -119,7 +119,7 @@ pub(crate) enum Typed {
 }
 
 impl Line {
-    /// Understands all arguments, without the command's name.
+    /// Parses all arguments, without the command's name.
     pub(crate) fn parse_args(args: &[String]) -> Result<Typed, Error> {
         match Line::try_parse_from(args) {
             Ok(line) => Ok(Typed::Line(Box::new(line))),
@@ -127,16 +127,16 @@ impl Line {
                 Ok(Typed::Help(error.to_string()))
             }
             Err(error) => {
-                // What is wrong comes first, then hints and the usage, which --help has in full.
+                // The problem comes first, then hints and the usage, which --help has in full.
                 let text = error.to_string();
-                let (what, _) = text.split_once("\n\n").unwrap_or((&text, ""));
-                let what = what.strip_prefix("error: ").unwrap_or(what);
-                Err(Error::usage(format!("{what}; see infer --help")))
+                let (problem, _) = text.split_once("\n\n").unwrap_or((&text, ""));
+                let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+                Err(Error::usage(format!("{problem}. See infer --help")))
             }
         }
     }
 
-    /// What the options say of a picture, if they say that stdin is one.
+    /// The preparation of a picture, if an option says that stdin is one.
     pub(crate) fn preparation(&self) -> Option<Preparation> {
         let preparation = Preparation {
             resize: self.resize,
@@ -151,7 +151,7 @@ impl Line {
         (self.image || preparation != Preparation::default()).then_some(preparation)
     }
 
-    /// What the options say of the output.
+    /// The form of the output, if an option says it.
     pub(crate) fn form(&self) -> Option<Form> {
         match self {
             Line { json: true, .. } => Some(Form::Json),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_can_be_said() {
+    fn all_options_are_parsed() {
         let line = "mobilenet --input x:f32:1,3,8,8 --output a --output b --image --resize 256 \
                     --crop 224x224 --layout nhwc --scale 1 --mean -1,2,3 --std=4 --bgr --filter bicubic --npy";
         let Ok(Typed::Line(line)) = parse(line) else {
@@ -190,7 +190,7 @@ mod tests {
             panic!()
         };
         assert_eq!((line.preparation(), line.form()), (None, None));
-        // An option about pictures says that there is one.
+        // An option about pictures implies that stdin is one.
         let Ok(Typed::Line(line)) = parse("m --bgr --top 5") else {
             panic!()
         };
@@ -199,13 +199,13 @@ mod tests {
 
     #[test]
     fn every_error_names_the_argument() {
-        for (line, says) in [
+        for (line, expected) in [
             ("", "<MODEL>"),
             ("m n", "'n'"),
             ("m --frob", "--frob"),
             ("m --input", "--input"),
             ("m --input x", "'x' for '--input <NAME:TYPE:SHAPE>'"),
-            ("m --input x:f9:1", "unknown type \"f9\""),
+            ("m --input x:f9:1", "unknown type: got \"f9\""),
             ("m --resize big", "--resize"),
             ("m --resize 0x1", "--resize"),
             ("m --resize 99999x1", "16384"),
@@ -222,13 +222,13 @@ mod tests {
             let error = parse(line).unwrap_err();
             assert_eq!(error.kind, Kind::Usage, "{line}");
             let text = error.to_string();
-            assert!(text.contains(says), "{line}: {text}");
-            assert!(text.ends_with("see infer --help"), "{text}");
+            assert!(text.contains(expected), "{line}: {text}");
+            assert!(text.ends_with("See infer --help"), "{text}");
         }
     }
 
     #[test]
-    fn help_is_the_usage() {
+    fn help_prints_the_usage() {
         let Ok(Typed::Help(text)) = parse("--help") else {
             panic!()
         };

@@ -22,7 +22,7 @@ use crate::{Error, Inference, Kind, Port, Signature};
 pub mod status {
     /// The outputs are on stdout.
     pub const OK: i32 = 0;
-    /// The arguments are wrong; stderr names the one.
+    /// An argument is wrong; stderr names it.
     pub const USAGE: i32 = 2;
     /// There is no such model, or it does not load.
     pub const MODEL: i32 = 3;
@@ -58,7 +58,7 @@ impl Infer {
         let declaration = &entry.declaration;
         let preparation = match (line.preparation(), declaration.image.clone()) {
             _ if line.raw => None,
-            (Some(said), declared) => Some(declared.unwrap_or_default().overlaid(said)),
+            (Some(options), declared) => Some(declared.unwrap_or_default().overlaid(options)),
             (None, _) if !line.inputs.is_empty() => None,
             (None, declared) => declared,
         };
@@ -72,8 +72,7 @@ impl Infer {
                     }
                 }
                 let [port] = ports.as_slice() else {
-                    let message =
-                        "a picture is for a model of one input; say --raw, and give tensors";
+                    let message = "the model does not have exactly one input for a picture. Add --raw, and send tensors";
                     return Err(Error::usage(message));
                 };
                 Some(Picture::new(port, preparation)?)

@@ -55,19 +55,19 @@ impl Rendering<'_> {
 
     fn best(&self, outputs: &[Tensor], most: usize) -> Result<Vec<Best<'_>>, Error> {
         let Some(first) = outputs.first() else {
-            return Err(Error::usage("--top needs an output"));
+            return Err(Error::usage("the model has no output for --top"));
         };
         let mut scores = Vec::new();
         each(first, |value| scores.push(value));
         let rows: usize = first.shape().iter().rev().skip(1).product();
         if rows != 1 && first.shape().len() > 1 {
             return Err(Error::usage(format!(
-                "--top is for an output of one row, and this one has the shape {:?}; name another with --output",
+                "the output has more than one row, which --top does not take: got the shape {:?}. Name another with --output",
                 first.shape()
             )));
         }
         if self.softmax {
-            // Less the largest value, so that no exponential overflows.
+            // The largest value is subtracted, so that no exponential overflows.
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             scores
                 .iter_mut()
@@ -88,7 +88,7 @@ impl Rendering<'_> {
         let best = order.into_iter().take(most).map(|index| Best {
             index,
             label: self.labels.get(index).map(String::as_str),
-            // With the precision of the model.
+            // Printed with the precision of the model.
             score: scores[index] as f32,
         });
         Ok(best.collect())
@@ -297,7 +297,7 @@ mod tests {
         let floats = Tensor::of_floats(vec![1, 3], &[0.1, f32::NAN, 1e-9]).unwrap();
         let ints = Tensor::new(Type::I64, vec![], (-7i64).to_le_bytes().to_vec().into()).unwrap();
         let bools = Tensor::new(Type::Bool, vec![2], vec![0, 1].into()).unwrap();
-        // 1.0, -2.0, the smallest there is, infinity
+        // 1.0, -2.0, the smallest positive number, infinity
         let halves = [0x3c00u16, 0xc000, 1, 0x7c00]
             .map(u16::to_le_bytes)
             .concat();

@@ -29,7 +29,7 @@ async fn a_declared_model_needs_no_options() {
         .prints(&["digits", "--json"], bytes("digit.jpg"))
         .await;
     assert_eq!(whole["logits"]["data"].as_array().unwrap().len(), 10);
-    // What is declared can be turned down.
+    // Options override the declaration.
     let digit = &numbers(&references["batch"])[..64];
     let raw = setup
         .prints(&["digits", "--raw", "--top", "1"], le(digit))
@@ -54,7 +54,7 @@ async fn several_inputs_are_read_one_after_the_other() {
     let sum = serde_json::json!([11.0, 22.0, 33.0, 14.0, 25.0, 36.0]);
     assert_eq!(printed["sum"]["data"], sum);
     assert_eq!(printed["product"]["data"][5], 180.0);
-    // In the order of the arguments, and only what is asked for.
+    // In the order of the arguments, and only the requested outputs.
     let ba = [b, le(&a)].concat();
     let args = [
         "two", "--input", second, "--input", first, "--output", "sum",
@@ -68,12 +68,12 @@ async fn several_inputs_are_read_one_after_the_other() {
     assert_eq!(status, 4);
     assert_eq!(
         line,
-        "stdin has 40 bytes, where b:i64:3 and a:f32:2,3 takes 48"
+        "stdin is not the 48 bytes of b:i64:3 and a:f32:2,3: got 40"
     );
 }
 
 #[tokio::test]
-async fn npy_is_what_numpy_writes() {
+async fn npy_matches_the_format_of_numpy() {
     let setup = setup();
     setup.put("two", "two.onnx", "");
     let stdin = [le(&[1.5, 2.5]), 1i64.to_le_bytes().to_vec()].concat();
@@ -101,19 +101,19 @@ async fn every_usage_error_names_the_argument() {
         (&["digits", "--frob"], "--frob"),
         (
             &["digits", "--input", "x:f32:1"],
-            "no input \"x\"; it has image",
+            "no input \"x\". Name one of image",
         ),
         (
             &["digits", "--input", "image:u8:1,1,8,8"],
-            "\"image\" is f32, not u8",
+            "\"image\" is f32 in the model: got u8",
         ),
         (
             &["digits", "--output", "c1"],
-            "no output \"c1\"; it has logits",
+            "no output \"c1\". Name one of logits",
         ),
         (
             &["digits", "--output", "k1"],
-            "no output \"k1\"; it has logits",
+            "no output \"k1\". Name one of logits",
         ),
         (
             &["digits", "--output", "logits", "--output", "logits"],
@@ -125,10 +125,10 @@ async fn every_usage_error_names_the_argument() {
             &["two", "--input", "a:f32:2,1"],
             "the input b:i64:n is missing",
         ),
-        (&["Digits"], "\"Digits\" is no name"),
-        (&["../digits"], "\"../digits\" is no name"),
+        (&["Digits"], "is not valid: got \"Digits\""),
+        (&["../digits"], "is not valid: got \"../digits\""),
     ] {
-        // As much as any of them could want, so that it is not stdin that is wrong.
+        // Enough bytes for each of them, so that stdin is not the error.
         let stdin = match args.get(2) {
             Some(&"image:u8:1,1,8,8") => vec![0; 64],
             Some(&"x:f32:1") => vec![0; 4],
@@ -154,7 +154,7 @@ async fn every_usage_error_names_the_argument() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_does_not_run() {
+async fn without_the_grant_nothing_runs() {
     let mut setup = setup();
     setup.put("digits", "digits.onnx", "");
     setup.call.grants = std::sync::Arc::default();

@@ -6,7 +6,7 @@ use iof_infer::{Config, Parts};
 
 use crate::setup::{bytes, le, setup, with, with_worker};
 
-/// Memory by the square of what is sent: 40 GB for 400 KB.
+/// Memory grows with the square of the input: 40 GB for 400 KB.
 #[tokio::test]
 async fn a_shape_that_takes_too_much_memory_is_refused() {
     let setup = setup();
@@ -29,7 +29,7 @@ async fn a_shape_that_takes_too_much_memory_is_refused() {
     assert_eq!(run(11).await.status, 0);
 }
 
-/// Memory by the values that are sent: that model stays in a worker.
+/// Memory depends on the values of the input, so that the model stays in a worker.
 #[tokio::test]
 async fn values_that_take_too_much_memory_end_a_worker_and_nothing_else() {
     let setup = setup();
@@ -49,7 +49,7 @@ async fn values_that_take_too_much_memory_end_a_worker_and_nothing_else() {
         let printed = setup.prints(&["count"], n(4)).await;
         assert_eq!(printed["sum"]["data"], serde_json::json!([36.0]));
     }
-    // Without workers there is no place for such a model.
+    // Without workers such a model cannot run.
     let none = with_worker(Config::default(), Vec::new());
     none.put("count", "count.onnx", "");
     let (status, line) = none.fails(&["count"], n(3)).await;
@@ -64,7 +64,7 @@ async fn a_file_that_kills_its_reader_is_an_error() {
         ..Config::default()
     });
     for file in ["fill.pb", "tile.pb", "doubling.pb"] {
-        // Put there by hand, nobody has tried it.
+        // A model that was put there by hand has not been tried.
         setup.put(
             "bad",
             file,
@@ -90,7 +90,7 @@ async fn a_file_that_kills_its_reader_is_an_error() {
     assert_eq!(setup.inference.list().await.unwrap(), []);
 }
 
-/// A worker has no descriptor to open a file or a socket with, and cannot get one.
+/// A worker has no descriptors beside its pipes, and cannot open a file or a socket.
 #[tokio::test]
 async fn a_worker_can_open_nothing_and_dies_with_its_server() {
     let setup = setup();

@@ -1,4 +1,4 @@
-//! Each limit, reached once, by its name.
+//! Each limit is reached once, and named by its error.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn refused(setup: &Setup, args: &[&str], stdin: Vec<u8>, setting: &str) {
 }
 
 #[tokio::test]
-async fn sizes_have_ends() {
+async fn sizes_are_limited() {
     let size = bytes("digits.onnx").len() as u64;
     let config = Config::default;
     for (config, setting) in [
@@ -83,13 +83,13 @@ async fn sizes_have_ends() {
         let setup = with(config);
         setup.put("digits", "digits.onnx", "");
         if setting.is_empty() {
-            // With as little as that a process does not even start.
+            // With so little memory a process does not even start.
             assert!(matches!(setup.fails(&["digits"], digit()).await.0, 6 | 7));
         } else {
             refused(&setup, &["digits"], digit(), setting).await;
         }
     }
-    // No tensor is too large, and all of them together are.
+    // No tensor is too large by itself, but all of them together are.
     let setup = with(Config {
         run_memory: ByteSize::b(1000),
         ..config()
@@ -97,7 +97,7 @@ async fn sizes_have_ends() {
     setup.put("two", "two.onnx", "");
     let args = ["two", "--input", "a:f32:2,100", "--input", "b:i64:100"];
     refused(&setup, &args, vec![0; 1600], "infer.run_memory").await;
-    // And at the limit it works.
+    // At the limit it works.
     let setup = with(Config {
         model_size: ByteSize::b(size),
         model_nodes: 13,
@@ -133,14 +133,14 @@ async fn a_model_is_kept_for_few_shapes() {
 }
 
 #[tokio::test]
-async fn time_has_an_end_inside_and_outside() {
+async fn time_is_limited_inside_and_outside_the_server() {
     let slow = le(&vec![0.001; 256 * 256]);
     for isolated in [false, true] {
         let setup = setup();
         let declaration = format!("isolated = {isolated}");
         setup.put("slow", "slow.onnx", &declaration);
         setup.put("digits", "digits.onnx", "");
-        // Loaded first, which takes its own time.
+        // The model is loaded first, because that takes its own time.
         let deadline = tokio::time::Instant::now() + LONG;
         setup
             .inference
@@ -162,7 +162,7 @@ async fn time_has_an_end_inside_and_outside() {
             "{:?}",
             started.elapsed()
         );
-        // Its place is free soon after: the run has ended, and not only its caller.
+        // Its permit is free soon after: the run has ended, and not only its caller.
         let calls = (0..8).map(|_| setup.prints(&["digits", "--top", "1"], digit()));
         let all = tokio::time::timeout(Duration::from_secs(20), futures::future::join_all(calls));
         all.await.unwrap();
@@ -192,7 +192,7 @@ async fn time_has_an_end_inside_and_outside() {
 }
 
 #[tokio::test]
-async fn places_and_the_queue_have_ends() {
+async fn permits_and_the_queue_are_limited() {
     let setup = with(Config {
         concurrency: 1,
         queue: 2,
@@ -218,7 +218,7 @@ async fn places_and_the_queue_have_ends() {
     assert!(lines.iter().all(|(status, _)| *status == 5), "{lines:?}");
 }
 
-/// Models are not the runtime's work: with all places taken, a runtime of one thread answers.
+/// Models do not run on the runtime's threads: with all permits taken, a runtime of one thread still answers.
 #[tokio::test]
 async fn the_runtime_is_never_blocked() {
     let setup = setup();

@@ -1,4 +1,4 @@
-//! The command of 2020: its contract to the byte, and graphs that mean harm.
+//! The command of 2020: its contract to the byte, and hostile graphs.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ async fn run(setup: &Setup, (args, stdin): (Vec<String>, Vec<u8>)) -> iof_comman
 }
 
 #[tokio::test]
-async fn it_is_what_tensorflow_says_and_stays_loaded() {
+async fn the_output_matches_tensorflow_and_the_graph_stays_loaded() {
     let setup = setup();
     let graph = bytes("digits.pb");
     let expected = numbers(&references()["rgb_softmax"]);
@@ -51,12 +51,12 @@ async fn it_is_what_tensorflow_says_and_stays_loaded() {
     }
     assert!(
         started.elapsed() < Duration::from_secs(2),
-        "it is loaded anew each time"
+        "it is not loaded again each time"
     );
 }
 
 #[tokio::test]
-async fn workers_are_few_and_of_one_function() {
+async fn workers_are_limited_and_belong_to_one_function() {
     let mut setup = with(Config {
         workers: 2,
         ..Config::default()
@@ -94,13 +94,17 @@ async fn wrong_arguments_are_named() {
         args
     };
     for (args, status, says) in [
-        (args[..4].to_vec(), 2, "five arguments are needed, not 4"),
-        (but(0, "-1"), 2, "MODEL_SIZE is no number: \"-1\""),
-        (but(3, "0"), 2, "WIDTH is no number"),
-        (but(4, "x"), 2, "HEIGHT is no number"),
+        (
+            args[..4].to_vec(),
+            2,
+            "the number of arguments is not 5: got 4",
+        ),
+        (but(0, "-1"), 2, "MODEL_SIZE is not a number: got \"-1\""),
+        (but(3, "0"), 2, "WIDTH is not a number"),
+        (but(4, "x"), 2, "HEIGHT is not a number"),
         (but(0, "999999"), 4, "MODEL_SIZE is 999999"),
-        (but(3, "9"), 4, "9 times 8 pixels are not the 192 bytes"),
-        (but(4, "18446744073709551615"), 4, "are not the 192 bytes"),
+        (but(3, "9"), 4, "got 9 times 8 pixels, and 192 bytes follow"),
+        (but(4, "18446744073709551615"), 4, "and 192 bytes follow"),
         (but(1, "inptu"), 2, "no such input"),
         (but(2, "Softmax"), 2, "no such output"),
     ] {
@@ -136,7 +140,7 @@ async fn wrong_arguments_are_named() {
 }
 
 #[tokio::test]
-async fn graphs_that_mean_harm_are_errors() {
+async fn hostile_graphs_are_errors() {
     let setup = with(Config {
         run_time: Duration::from_secs(10),
         load_time: Duration::from_secs(10),
@@ -144,7 +148,7 @@ async fn graphs_that_mean_harm_are_errors() {
     });
     let small = bytes("digits.pb");
     let nodes = |count: usize| {
-        // A GraphDef can be continued: each node is field 1 with a name (1) and an op (2).
+        // A GraphDef can be extended: each node is field 1 with a name (1) and an op (2).
         let node = |at: usize| {
             let name = format!("n{at:06}");
             [
@@ -184,7 +188,7 @@ async fn graphs_that_mean_harm_are_errors() {
             started.elapsed()
         );
     }
-    // Every byte changed once, a few at a time: whatever it says, it says it.
+    // Every byte is changed once, a few at a time: any outcome is fine, as long as there is one.
     for seed in 0..24usize {
         let mut graph = small.clone();
         for at in (seed..graph.len()).step_by(97) {
@@ -193,6 +197,6 @@ async fn graphs_that_mean_harm_are_errors() {
         let output = run(&setup, call(&graph, "input", OUTPUT)).await;
         assert!(output.status >= 0);
     }
-    // And the neighbours' go on.
+    // Other functions' workers still run.
     assert_eq!(run(&setup, call(&small, "input", OUTPUT)).await.status, 0);
 }

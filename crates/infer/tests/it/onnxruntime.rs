@@ -1,7 +1,7 @@
-//! ONNX models on the operator's onnxruntime: the answers of tract, and what is refused.
+//! ONNX models on the operator's onnxruntime: the same answers as tract, and the errors.
 //!
 //! `ONNXRUNTIME_LIBRARY` names a `libonnxruntime.so` and `ONNXRUNTIME_PYTHON` a Python that has numpy
-//! and onnx, as `cargo xtask test` sets them; without them, a test that needs them says so and ends.
+//! and onnx, as `cargo xtask test` sets them; without them, a test that needs them reports that and ends.
 
 use std::path::{Path, PathBuf};
 
@@ -37,7 +37,7 @@ async fn logits(setup: &Setup, batch: &[f32]) -> Vec<f32> {
 }
 
 #[tokio::test]
-async fn digits_are_what_tract_says() {
+async fn digits_match_tract() {
     let Some(library) = library() else { return };
     let (references, onnx, tract) = (references(), with(on(library)), setup());
     let batch = numbers(&references["batch"]);
@@ -51,7 +51,7 @@ async fn digits_are_what_tract_says() {
     );
     let (weights, workers) = onnx.inference.in_use();
     assert_eq!((weights, workers), (0, 1), "the model is in its worker");
-    // The description is the same but for the shapes that only onnxruntime infers.
+    // The description is the same except for the shapes that only onnxruntime infers.
     let (a, b) = (
         onnx.inference.show("digits").await.unwrap().description,
         tract.inference.show("digits").await.unwrap().description,
@@ -63,12 +63,12 @@ async fn digits_are_what_tract_says() {
 }
 
 #[tokio::test]
-async fn other_types_and_formats_are_as_before() {
+async fn other_types_and_formats_are_not_affected() {
     let Some(library) = library() else { return };
     let setup = with(on(library));
     setup.put("echo", "echo_u8.onnx", "");
-    let shown = setup.inference.show("echo").await.unwrap().description;
-    assert_eq!(shown.outputs[0].to_string(), "seen:u8:1,8,8,3");
+    let description = setup.inference.show("echo").await.unwrap().description;
+    assert_eq!(description.outputs[0].to_string(), "seen:u8:1,8,8,3");
     let pixels: Vec<u8> = (0..192).collect();
     let printed = setup.prints(&["echo"], pixels.clone()).await;
     assert_eq!(printed["seen"]["data"], serde_json::json!(pixels));
@@ -76,18 +76,18 @@ async fn other_types_and_formats_are_as_before() {
     let (status, line) = setup.fails(&["echo", "--input", spec], vec![0; 256]).await;
     assert_eq!(status, 3, "{line}");
     assert!(
-        line.contains("image:u8:1,8,8,3 is not image:u8:1,8,8,4"),
+        line.contains("the model has image:u8:1,8,8,3: got image:u8:1,8,8,4"),
         "{line}"
     );
     // TensorFlow's formats stay with tract.
     setup.put("lite", "digits.tflite", "");
     let first = numbers(&references()["batch"])[..64].to_vec();
     setup.prints(&["lite"], le(&first)).await;
-    assert_eq!(setup.inference.in_use().1, 1, "the echo alone has a worker");
+    assert_eq!(setup.inference.in_use().1, 1, "only the echo has a worker");
 }
 
 #[tokio::test]
-async fn mobilenet_is_what_tract_says() {
+async fn mobilenet_matches_tract() {
     let (Some(library), Ok(python)) = (library(), std::env::var("ONNXRUNTIME_PYTHON")) else {
         println!("not run: ONNXRUNTIME_PYTHON names no Python with onnx");
         return;
@@ -102,12 +102,12 @@ async fn mobilenet_is_what_tract_says() {
     let tract = setup();
     let file = one.directory.path().join("mobilenet.onnx");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mobilenet.py");
-    let made = tokio::process::Command::new(python)
+    let output = tokio::process::Command::new(python)
         .arg(script)
         .arg("make")
         .arg(&file)
         .status();
-    assert!(made.await.unwrap().success());
+    assert!(output.await.unwrap().success());
     let model = tokio::fs::read(&file).await.unwrap();
     let shape = vec![1, 3, 224, 224];
     let values: Vec<f32> = (0..3 * 224 * 224)
@@ -171,7 +171,7 @@ async fn a_file_that_cannot_be_used_is_refused_by_its_setting() {
     foreign.extend(other.to_le_bytes());
     tokio::fs::write(path("foreign.so"), foreign).await.unwrap();
     tokio::fs::write(path("text.so"), "a wheel").await.unwrap();
-    for (name, says) in [
+    for (name, expected) in [
         ("missing.so", "No such file or directory"),
         ("text.so", "which is not a shared library"),
         ("foreign.so", "a library for "),
@@ -182,11 +182,11 @@ async fn a_file_that_cannot_be_used_is_refused_by_its_setting() {
             "{line}"
         );
         assert!(
-            line.contains(says) && line.contains("iof models doctor"),
+            line.contains(expected) && line.contains("iof models doctor"),
             "{line}"
         );
     }
-    // Models of other formats run all the same.
+    // Models of other formats still run.
     let setup = with(on(path("missing.so")));
     setup.put("lite", "digits.tflite", "");
     let first = numbers(&references()["batch"])[..64].to_vec();
@@ -194,7 +194,7 @@ async fn a_file_that_cannot_be_used_is_refused_by_its_setting() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_refused_by_its_setting() {
+async fn a_missing_provider_is_refused_by_its_setting() {
     let Some(library) = library() else { return };
     for name in ["cuda", "warp"] {
         let config = Config {
@@ -207,7 +207,7 @@ async fn a_provider_that_is_not_there_is_refused_by_its_setting() {
 }
 
 #[tokio::test]
-async fn limits_are_kept() {
+async fn limits_apply_to_onnxruntime() {
     let Some(library) = library() else { return };
     let limited = |output| Config {
         output: bytesize::ByteSize::b(output),

@@ -1,11 +1,11 @@
-//! From a picture to a tensor, against Pillow and NumPy; and files that are no pictures.
+//! The conversion of pictures to tensors, against Pillow and NumPy; and files that are not pictures.
 
 use crate::setup::{assert_close, bytes, numbers, references, setup, with};
 use iof_infer::Config;
 
 const IMAGENET: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"];
 
-/// One value of 255, divided by the smallest standard deviation: what rounding is worth.
+/// One value of 255, divided by the smallest standard deviation: the largest error of rounding.
 const ONE_LEVEL: f32 = 1.01 / 255.0 / 0.224;
 
 #[tokio::test]
@@ -23,14 +23,14 @@ async fn pictures_are_prepared_as_pillow_prepares_them() {
         let got = interleaved(&numbers(&printed["seen"]["data"]));
         assert_close(&got, &numbers(&seen[filter]), ONE_LEVEL);
     }
-    // The shorter side, and then the middle.
+    // Resizes the shorter side, and then crops the middle.
     let args = [&["echo", "--resize", "12", "--crop", "8x8"][..], &IMAGENET].concat();
     let printed = setup.prints(&args, bytes("digit.png")).await;
     let got = interleaved(&numbers(&printed["seen"]["data"]));
     assert_close(&got, &numbers(&seen["shorter"]), ONE_LEVEL);
 }
 
-/// As Pillow has pixels: channel after channel becomes pixel after pixel.
+/// Converts planes of channels to interleaved pixels, as Pillow has them.
 fn interleaved(planes: &[f32]) -> Vec<f32> {
     let plane = planes.len() / 3;
     let pixel = |at: usize| (0..3).map(move |channel| planes[channel * plane + at]);
@@ -43,12 +43,12 @@ async fn a_picture_is_classified_as_onnxruntime_classifies_it() {
     setup.put("digits", "digits.onnx", "[image]\n");
     let printed = setup.prints(&["digits"], bytes("digit.png")).await;
     let logits = numbers(&printed["logits"]["data"]);
-    // A level of grey more or less in a few pixels moves a logit by less than that.
+    // One level of grey in a few pixels changes a logit by less than this.
     assert_close(&logits, &numbers(&references["picture_logits"]), 0.05);
 }
 
 #[tokio::test]
-async fn channels_and_scales_are_as_asked() {
+async fn channels_and_scales_follow_the_options() {
     let setup = setup();
     setup.put("echo", "echo.onnx", "[image]\nscale = 1.0\n");
     setup.put("echo_u8", "echo_u8.onnx", "[image]\n");
@@ -82,23 +82,26 @@ async fn channels_and_scales_are_as_asked() {
     let printed = setup.prints(&["echo_u8"], png.clone()).await;
     assert_eq!(printed["seen"]["type"], "u8");
     assert_close(&data(printed), &rgb, exact);
-    for (args, says) in [
+    for (args, expected) in [
         (&["echo"][..], "--resize"),
-        (&["echo", "--resize", "4x4", "--crop", "8x8"], "cut out"),
+        (
+            &["echo", "--resize", "4x4", "--crop", "8x8"],
+            "cannot be cropped",
+        ),
         (&["echo", "--resize", "8x8", "--std", "0"], "std"),
         (&["echo", "--resize", "8x8", "--mean", "1,2"], "mean"),
         (&["echo_u8", "--scale", "1"], "u8"),
         (&["echo_u8", "--crop", "9x9"], "9x9"),
-        (&["echo_u8", "--layout", "nchw"], "is no picture"),
+        (&["echo_u8", "--layout", "nchw"], "is not a picture"),
     ] {
         let (status, line) = setup.fails(args, png.clone()).await;
         assert_eq!(status, 2, "{args:?}: {line}");
-        assert!(line.contains(says), "{args:?}: {line}");
+        assert!(line.contains(expected), "{args:?}: {line}");
     }
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_an_error() {
+async fn a_file_that_is_not_a_picture_is_an_error() {
     let setup = setup();
     setup.put("digits", "digits.onnx", "[image]\n");
     let jpeg = bytes("digit.jpg");
@@ -106,33 +109,36 @@ async fn what_is_no_picture_is_an_error() {
         .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     let with_head = |head: &[u8]| [head, &garbage[..1 << 20]].concat();
-    for (stdin, says) in [
-        (Vec::new(), "stdin is no picture"),
-        (garbage.clone(), "stdin is no picture"),
+    for (stdin, expected) in [
+        (Vec::new(), "stdin is not a picture"),
+        (garbage.clone(), "stdin is not a picture"),
         (
             b"<svg></svg>".to_vec(),
             "neither PNG, JPEG, GIF, WebP nor BMP",
         ),
         (
             jpeg[..jpeg.len() / 8].to_vec(),
-            "no picture that can be decoded",
+            "not a picture that can be decoded",
         ),
         (
             with_head(b"\x89PNG\r\n\x1a\n"),
-            "no picture that can be decoded",
+            "not a picture that can be decoded",
         ),
-        (with_head(b"\xff\xd8\xff"), "no picture that can be decoded"),
+        (
+            with_head(b"\xff\xd8\xff"),
+            "not a picture that can be decoded",
+        ),
         (with_head(b"GIF89a"), ""),
         (with_head(b"RIFF\xff\xff\xff\x7fWEBPVP8L"), ""),
         (with_head(b"BM"), ""),
     ] {
         let (status, line) = setup.fails(&["digits"], stdin).await;
-        // A random size may be too large before anything else is wrong.
+        // A random size may exceed the limit before any other error is found.
         assert!(
-            status == 4 || (says.is_empty() && status == 6),
+            status == 4 || (expected.is_empty() && status == 6),
             "{status} {line}"
         );
-        assert!(line.contains(says), "{line}");
+        assert!(line.contains(expected), "{line}");
     }
 }
 
@@ -145,7 +151,7 @@ async fn a_bomb_is_refused_by_the_size_that_it_claims() {
         assert_eq!(status, 6, "{line}");
         assert!(line.contains("infer.image_pixels = 40000000"), "{line}");
     }
-    // To be resized to more than may be decoded is no way around it.
+    // Resizing to a larger size than may be decoded does not bypass the limit.
     let few = with(Config {
         image_pixels: 20_000,
         ..Config::default()
@@ -160,7 +166,7 @@ async fn a_bomb_is_refused_by_the_size_that_it_claims() {
         .await;
 }
 
-/// A PNG of zeros, of which the last are not there: a few bytes that decode to width × height × 3.
+/// A PNG of zeros that is truncated: a few bytes that decode to width × height × 3.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let body = [kind, data].concat();
@@ -178,7 +184,7 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
     .concat()
 }
 
-/// CRC-32 as PNG has it (ISO 3309).
+/// The CRC-32 of PNG (ISO 3309).
 fn crc(bytes: &[u8]) -> u32 {
     let step = |crc: u32, &byte: &u8| {
         (0..8).fold(crc ^ u32::from(byte), |c, _| {

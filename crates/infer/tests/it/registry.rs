@@ -1,4 +1,4 @@
-//! Models that come and go while a server runs, and what a kill leaves.
+//! Models that are added and removed while a server runs, also by a process that is killed.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn parts(model: &str) -> Parts {
     }
 }
 
-/// Longer than a model is taken for unchanged.
+/// Longer than the time for which a model counts as unchanged.
 async fn a_moment() {
     tokio::time::sleep(Duration::from_millis(150)).await;
 }
@@ -36,9 +36,9 @@ async fn models_are_added_shown_replaced_and_removed() {
         .await
         .unwrap();
     assert_eq!((description.format, description.nodes), (Format::Onnx, 13));
-    let shown = inference.show("digits").await.unwrap();
-    assert_eq!(shown.description, description);
-    assert_eq!((shown.labels, shown.declaration.top), (2, Some(1)));
+    let model = inference.show("digits").await.unwrap();
+    assert_eq!(model.description, description);
+    assert_eq!((model.labels, model.declaration.top), (2, Some(1)));
     let [input] = &*description.inputs else {
         panic!()
     };
@@ -69,7 +69,7 @@ async fn models_are_added_shown_replaced_and_removed() {
         again.kind == Kind::Model && again.to_string().contains("already"),
         "{again}"
     );
-    // A running server takes what is there now, and so does every other process.
+    // A running server uses the current model, and so does every other process.
     let lite = Parts {
         declaration: None,
         ..parts("digits.tflite")
@@ -96,7 +96,7 @@ async fn models_are_added_shown_replaced_and_removed() {
     inference.remove("digits").await.unwrap();
     a_moment().await;
     assert_eq!(setup.fails(&["digits"], "").await.0, 3);
-    assert_eq!(inference.in_use(), (0, 0), "what is removed is not kept");
+    assert_eq!(inference.in_use(), (0, 0), "a removed model is not kept");
     assert_eq!(
         inference.remove("digits").await.unwrap_err().kind,
         Kind::Model
@@ -105,7 +105,7 @@ async fn models_are_added_shown_replaced_and_removed() {
 }
 
 #[tokio::test]
-async fn what_is_changed_by_hand_is_noticed() {
+async fn a_change_by_hand_is_noticed() {
     let setup = setup();
     setup.put("digits", "digits.onnx", "top = 1\n[image]\n");
     let best = setup.prints(&["digits"], bytes("digit.png")).await;
@@ -118,7 +118,7 @@ async fn what_is_changed_by_hand_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_does_not_load_is_not_added() {
+async fn a_model_that_does_not_load_is_not_added() {
     let setup = setup();
     for (model, kind) in [
         (bytes("digit.png"), Kind::Model),
@@ -148,13 +148,12 @@ async fn what_does_not_load_is_not_added() {
     assert_eq!(setup.inference.list().await.unwrap(), []);
 }
 
-/// Kills a process that adds models again and again, at many moments: what is there is whole.
+/// Kills a process that adds models again and again, at many moments: the model is always complete.
 #[tokio::test]
 async fn a_kill_leaves_a_whole_model_or_none() {
     let setup = setup();
     let models = setup.directory.path().join("models");
-    // Large, so that writing it takes long: an ONNX model can be continued, here by its field 6,
-    // a description, of 32 MiB.
+    // A large model takes long to write: an ONNX model can be extended, here by its field 6, a description of 32 MiB.
     let text = [&b"\x32\x80\x80\x80\x10"[..], &vec![b'x'; 32 << 20]].concat();
     let large = [bytes("digits.onnx"), text].concat();
     let file = setup.directory.path().join("large.onnx");
@@ -169,7 +168,7 @@ async fn a_kill_leaves_a_whole_model_or_none() {
     let whole = started.elapsed();
     setup.inference.remove("digits").await.unwrap();
     let mut seen = 0;
-    // Most of the time goes by before anything is written.
+    // Most of the time passes before anything is written.
     for moment in 0..30 {
         let mut child = start();
         tokio::time::sleep(whole.mul_f64(0.4 + f64::from(moment) / 30.0)).await;
@@ -179,8 +178,11 @@ async fn a_kill_leaves_a_whole_model_or_none() {
             seen += 1;
             assert_eq!(listed.name, "digits");
             assert_eq!(listed.size, Some(large.len() as u64));
-            let shown = setup.inference.show("digits").await.unwrap();
-            assert_eq!((shown.labels, shown.declaration.top), (2, Some(1)));
+            let description = setup.inference.show("digits").await.unwrap();
+            assert_eq!(
+                (description.labels, description.declaration.top),
+                (2, Some(1))
+            );
         }
     }
     println!("whole after {seen} of 30 kills");

@@ -1,5 +1,5 @@
-//! Every format against the runtime that it is of. The references are committed with the script that
-//! makes them (`scripts/make_models.py`); where onnxruntime can be installed, `live` asks it again.
+//! Every format against its own runtime. The references are committed with the script that makes them
+//! (`scripts/make_models.py`); if onnxruntime is installed, `live` compares with it directly.
 
 use iof_infer::{Format, Signature, Tensor};
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use crate::setup::{LONG, assert_close, bytes, fixture, le, numbers, references, 
 const TOLERANCE: f32 = 1e-4;
 
 #[tokio::test]
-async fn onnx_is_what_onnxruntime_says() {
+async fn onnx_matches_onnxruntime() {
     let (setup, references) = (setup(), references());
     setup.put("digits", "digits.onnx", "");
     let batch = numbers(&references["batch"]);
@@ -20,7 +20,7 @@ async fn onnx_is_what_onnxruntime_says() {
     assert_eq!(printed["logits"]["type"], "f32");
     let logits = numbers(&printed["logits"]["data"]);
     assert_close(&logits, &numbers(&references["batch_logits"]), TOLERANCE);
-    // And it is right, which is what the model is for.
+    // The classification is right as well.
     for (row, target) in logits
         .chunks(10)
         .zip(references["targets"].as_array().unwrap())
@@ -31,20 +31,20 @@ async fn onnx_is_what_onnxruntime_says() {
 }
 
 #[tokio::test]
-async fn tensorflow_lite_is_what_its_interpreter_says() {
+async fn tensorflow_lite_matches_its_interpreter() {
     let (setup, references) = (setup(), references());
     setup.put("digits", "digits.tflite", "");
-    let shown = setup.inference.show("digits").await.unwrap();
-    assert_eq!(shown.description.format, Format::TfLite);
+    let description = setup.inference.show("digits").await.unwrap();
+    assert_eq!(description.description.format, Format::TfLite);
     let first = numbers(&references["batch"])[..64].to_vec();
     let printed = setup.prints(&["digits"], le(&first)).await;
-    let output = &shown.description.outputs[0].name;
+    let output = &description.description.outputs[0].name;
     let logits = numbers(&printed[output]["data"]);
     assert_close(&logits, &numbers(&references["lite_logits"]), TOLERANCE);
 }
 
 #[tokio::test]
-async fn a_frozen_graph_is_what_tensorflow_says() {
+async fn a_frozen_graph_matches_tensorflow() {
     let (setup, references) = (setup(), references());
     setup.put("digits", "digits.pb", "inputs = [\"input:f32:1,8,8,3\"]");
     let rgb: Vec<f32> = numbers(&references["rgb"])
@@ -81,8 +81,8 @@ async fn a_session_computes_tensors_without_a_command() {
     assert_close(&logits, &numbers(&references["batch_logits"]), TOLERANCE);
 }
 
-/// Asks onnxruntime now, about inputs that are not committed. `ONNXRUNTIME_PYTHON` names a Python that
-/// has onnxruntime and numpy; without it the test says so and ends.
+/// Runs onnxruntime on inputs that are not committed. `ONNXRUNTIME_PYTHON` names a Python that has onnxruntime and
+/// numpy; without it the test reports that and ends.
 #[tokio::test]
 async fn live() {
     let Ok(python) = std::env::var("ONNXRUNTIME_PYTHON") else {
@@ -121,7 +121,7 @@ async fn live() {
 }
 
 #[test]
-fn formats_are_told_by_content() {
+fn formats_are_detected_by_content() {
     for (file, format) in [
         ("digits.onnx", Some(Format::Onnx)),
         ("digits.pb", Some(Format::TensorFlow)),

@@ -47,7 +47,7 @@ pub(crate) fn le(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// Fails unless both have the same length and differ nowhere by more than `tolerance`.
+/// Fails unless both have the same length and no values differ by more than `tolerance`.
 pub(crate) fn assert_close(got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len());
     let differences = got.iter().zip(expected).map(|(a, b)| (a - b).abs());
@@ -99,7 +99,7 @@ pub(crate) fn with_worker(config: Config, worker: Vec<PathBuf>) -> Setup {
 }
 
 impl Setup {
-    /// Puts a model where it belongs by hand, as operators do.
+    /// Puts a model into the directory by hand, as an operator may.
     #[allow(clippy::disallowed_methods, reason = "a test may wait for its fixture")]
     pub(crate) fn put(&self, name: &str, file: &str, declaration: &str) {
         let directory = self.directory.path().join("models").join(name);
@@ -130,7 +130,7 @@ impl Setup {
         self.try_run("infer", args, stdin, LONG).await.unwrap()
     }
 
-    /// What `infer` prints.
+    /// The output of `infer`.
     pub(crate) async fn prints(&self, args: &[&str], stdin: impl Into<Bytes>) -> Value {
         let output = self.run(args, stdin).await;
         let stderr = String::from_utf8_lossy(&output.stderr);

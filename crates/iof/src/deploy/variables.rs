@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_named() {
+    fn invalid_variables_are_refused_by_name() {
         assert!(
             of(Some("live"), &[])
                 .unwrap_err()

@@ -1,6 +1,6 @@
 //! The system calls of [`syscalls`](crate::confine::syscalls), in alphabetical order.
 
-/// The same number on every architecture; the C library's bindings lack it on some.
+/// The number of `fchmodat2` on every architecture; the C library's bindings lack it on some.
 const FCHMODAT2: i64 = 452;
 
 /// On every architecture.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::profile::Profile;
 
-/// The files that every program may read and execute, where they exist: the system's programs and libraries,
-/// and the settings without which they do not start or look wrong.
+/// The files that every program may read and execute, if they exist: the system's programs and libraries, and the
+/// settings without which they do not start or misbehave.
 pub(crate) const VISIBLE: [&str; 24] = [
     "/usr",
     "/bin",
@@ -67,8 +67,8 @@ pub(crate) struct Entry {
 /// All files that the profile's program sees, parents before their children.
 ///
 /// # Errors
-/// A declared path that the user of programs cannot reach, or that leads elsewhere than before: somebody may have put a
-/// link to a hidden file in its place.
+/// A declared path that the user of programs cannot reach, or that leads elsewhere than before: a program may have put
+/// a link to a hidden file in its place.
 pub(crate) fn visible(
     profile: &Profile,
     leads: &[(PathBuf, PathBuf)],
@@ -83,7 +83,7 @@ pub(crate) fn visible(
     for path in &profile.read {
         entries.push(entry(path, Access::Read)?);
     }
-    // A program that is gone, or out of its user's reach, is not found when it is run.
+    // A program that was removed, or that its user cannot reach, is reported as missing when it is run.
     entries.extend(entry(&profile.program, Access::Read).ok());
     for path in &profile.write {
         let mut entry = entry(path, Access::Write)?;
@@ -101,7 +101,7 @@ pub(crate) fn visible(
                 path, canonical, ..
             } = entry;
             return Err(format!(
-                "{path:?} leads to {canonical:?}, and did not before"
+                "{path:?} leads elsewhere than before: got {canonical:?}"
             ));
         }
     }

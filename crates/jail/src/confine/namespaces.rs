@@ -48,9 +48,9 @@ pub(crate) enum Identity {
 /// # Errors
 /// An error if the process is left halfway between two users; every other failure is in the report.
 pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
-    let wanted = |feature| !plan.without.contains(&feature);
+    let is_wanted = |feature| !plan.without.contains(&feature);
     let root = nix::unistd::geteuid().is_root() && give_up_groups(plan)?;
-    let mapped = if wanted(Feature::UserNamespace) {
+    let mapped = if is_wanted(Feature::UserNamespace) {
         enter_user(plan, root)
     } else {
         Err(io::Error::other("switched off"))
@@ -76,7 +76,7 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
         (Feature::NetNamespace, CloneFlags::CLONE_NEWNET),
         (Feature::IpcNamespace, CloneFlags::CLONE_NEWIPC),
     ] {
-        let outcome = if !wanted(feature) {
+        let outcome = if !is_wanted(feature) {
             Err("switched off".to_owned())
         } else {
             match nix::sched::unshare(flag) {
@@ -97,8 +97,8 @@ pub(crate) fn enter(plan: &Plan, report: &mut Report) -> io::Result<Identity> {
     Ok(identity)
 }
 
-/// The reason why a namespace was not made. What the kernel says at a limit on their number (user.max_user_namespaces and its like) reads
-/// as a full disk (unshare(2)).
+/// The reason why a namespace was not made. At a limit on their number (user.max_user_namespaces and its like), the
+/// kernel's error is that of a full disk (unshare(2)).
 fn cause(error: &io::Error) -> String {
     match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
         Errno::ENOSPC => {
@@ -108,9 +108,9 @@ fn cause(error: &io::Error) -> String {
     }
 }
 
-/// Sets the plan's group and no other. Returns `false` for root in name only, of a user namespace that has one user, as
-/// in rootless containers; outside it is an ordinary user, and it stays that. The machine's own root without the
-/// capability is refused: programs would run as the owner of the system's files.
+/// Sets the plan's group and no other. Returns `false` for the root of a user namespace that has only one user, as in
+/// rootless containers; outside it is an ordinary user, and stays one. The machine's own root without the capability is
+/// refused: programs would run as the owner of the system's files.
 fn give_up_groups(plan: &Plan) -> io::Result<bool> {
     let group = Gid::from_raw(plan.group);
     match setgroups(&[]).and_then(|()| setresgid(group, group, group)) {
@@ -120,13 +120,13 @@ fn give_up_groups(plan: &Plan) -> io::Result<bool> {
     }
 }
 
-/// Returns whether this is the root of a user namespace, and not of the machine (user_namespaces(7)).
+/// Returns `true` for the root of a user namespace, `false` for that of the machine (user_namespaces(7)).
 fn is_root_in_name_only() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     is_of_a_namespace(&map)
 }
 
-/// Returns whether a map is not that of the machine itself, which has every user as it is.
+/// Returns `true` if a map of users is not that of the machine itself, which maps every user to itself.
 fn is_of_a_namespace(map: &str) -> bool {
     let words: Vec<_> = map.split_whitespace().collect();
     !words.is_empty() && words != ["0", "0", "4294967295"]
@@ -134,7 +134,7 @@ fn is_of_a_namespace(map: &str) -> bool {
 
 fn enter_user(plan: &Plan, root: bool) -> io::Result<()> {
     if root {
-        // The saved user stays root, so that there is a way back if there are no user namespaces.
+        // The saved user stays root, so that the process can return to it if there are no user namespaces.
         setresuid(
             Uid::from_raw(SAME),
             Uid::from_raw(plan.user),
@@ -175,7 +175,8 @@ fn keep_over_exec() -> io::Result<()> {
 /// could regain.
 pub(crate) fn leave(identity: Identity, plan: &Plan) -> io::Result<()> {
     for capability in CapabilitySet::all().iter() {
-        // Those that this kernel does not know cannot be had either; and an ordinary user has none, and may not.
+        // Capabilities that this kernel does not know cannot be gained; an ordinary user has none, and may not drop
+        // any.
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
     if identity == Identity::Root {
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_root_is_no_root_in_name_only() {
+    fn the_root_of_the_machine_is_not_the_root_of_a_namespace() {
         assert!(!is_of_a_namespace("         0          0 4294967295\n"));
         assert!(!is_of_a_namespace(""));
         assert!(is_of_a_namespace("         0       1000          1\n"));

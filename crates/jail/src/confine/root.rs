@@ -22,7 +22,7 @@ pub(crate) const SCRATCH: &str = "/tmp";
 /// POSIX shared memory and semaphores.
 pub(crate) const SHARED: &str = "/dev/shm";
 
-/// The files from which the C library answers programs, instead of the host's.
+/// The files that the C library reads, in place of the host's.
 const SETTINGS: [(&str, &str); 5] = [
     (
         "/etc/passwd",
@@ -38,7 +38,7 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 
 /// Builds the root and moves into it. `owner` is the program's user, as the mount namespace counts.
-/// The result tells whether `/proc` could be mounted.
+/// The inner result is that of mounting `/proc`.
 ///
 /// # Errors
 /// The mount that failed. The process is unusable then.

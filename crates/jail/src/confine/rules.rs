@@ -15,7 +15,7 @@ use crate::confine::files::{Access, Entry};
 const NEWEST: ABI = ABI::V10;
 
 /// Confines the process. `free` may be changed in every way, but not executed; our own `settings`,
-/// which exist in a root of ours, are readable, and so is `/proc` if `proc` is true.
+/// which exist in our own root, are readable, and so is `/proc` if `proc` is true.
 ///
 /// # Errors
 /// The reason why there is no Landlock.
@@ -28,7 +28,7 @@ pub(crate) fn enforce(
 ) -> Result<String, String> {
     let status = restrict(entries, free, settings, proc, tcp).map_err(|error| error.to_string())?;
     if status.ruleset == RulesetStatus::NotEnforced {
-        return Err("not supported by this kernel, or not among its lsm=".to_owned());
+        return Err("this kernel does not support it, or lacks it in its lsm= list".to_owned());
     }
     Ok(match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => format!("{effective_abi:?}"),
@@ -65,7 +65,7 @@ fn restrict(
         ruleset = ruleset.add_rules(rule(path, AccessFs::ReadFile.into()))?;
     }
     if !settings.is_empty() {
-        // In a root of ours, everything that can be listed is visible anyway.
+        // In our own root, everything that can be listed is visible anyway.
         ruleset = ruleset.add_rules(rule(Path::new("/"), AccessFs::ReadDir.into()))?;
     }
     ruleset.restrict_self()

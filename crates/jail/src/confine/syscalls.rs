@@ -20,7 +20,7 @@ use crate::confine::calls;
 /// The sockets that can be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sockets {
-    /// Unix sockets: where a mount namespace hides those of the host.
+    /// Unix sockets: if a mount namespace hides those of the host.
     pub(crate) unix: bool,
     /// IP: if a network namespace contains only the proxy.
     pub(crate) ip: bool,
@@ -100,8 +100,8 @@ fn pretended() -> Result<Rules, BackendError> {
     let mut rules = Rules::new();
     let core = u64::from(libc::RLIMIT_CORE);
     either(&mut rules, libc::SYS_setrlimit, vec![is(0, core)?])?;
-    let given = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
-    let set = vec![is(1, core)?, given];
+    let size_argument = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)?;
+    let set = vec![is(1, core)?, size_argument];
     either(&mut rules, libc::SYS_prlimit64, set)?;
     let (level, name) = (libc::SOL_SOCKET as u64, libc::SO_SNDBUF as u64);
     let buffer = vec![is(1, level)?, is(2, name)?];

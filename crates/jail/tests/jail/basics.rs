@@ -1,4 +1,4 @@
-//! What every program gets: arguments, environment, streams, a directory; and how it ends.
+//! The basics of every run: arguments, environment, streams, a directory, and the end of the program.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use iof_jail::{
 use crate::support::{EXE, jail, jails, out, request, run, settings, text};
 
 #[tokio::test]
-async fn what_goes_in_comes_out() {
+async fn arguments_and_streams_are_passed() {
     for way in jails().await {
         let mut profile = Profile::new("/bin/sh");
         profile.env = vec![("B".into(), "profile".into()), ("HOME".into(), "/x".into())];
@@ -61,7 +61,7 @@ async fn the_environment_is_what_was_declared() {
 }
 
 #[tokio::test]
-async fn ends_are_told_apart() {
+async fn ends_of_programs_are_distinguished() {
     for way in jails().await {
         for (script, exit, status) in [
             ("exit 0", Exit::Code(0), 0),
@@ -82,7 +82,7 @@ async fn ends_are_told_apart() {
 }
 
 #[tokio::test]
-async fn programs_that_are_none_are_told_apart() {
+async fn invalid_programs_are_distinguished() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(directory.path(), open(0o755)).unwrap();
@@ -101,17 +101,17 @@ async fn programs_that_are_none_are_told_apart() {
             way.name
         );
 
-        let lost = make("lost", "#!/nowhere/at-all\n");
-        let ended = run(&way.program(Profile::new(&lost)), &[], "").await;
+        let no_interpreter = make("lost", "#!/nowhere/at-all\n");
+        let ended = run(&way.program(Profile::new(&no_interpreter)), &[], "").await;
         assert!(
             matches!(ended, Err(RunError::NotFound)),
             "{} {ended:?}",
             way.name
         );
 
-        let gone = way.program(Profile::new(make("gone", "#!/bin/sh\n")));
+        let removed = way.program(Profile::new(make("gone", "#!/bin/sh\n")));
         std::fs::remove_file(directory.path().join("gone")).unwrap();
-        let ended = run(&gone, &[], "").await;
+        let ended = run(&removed, &[], "").await;
         assert!(
             matches!(ended, Err(RunError::NotFound)),
             "{} {ended:?}",
@@ -165,7 +165,7 @@ async fn streams_may_be_ignored_and_closed() {
 }
 
 #[tokio::test]
-async fn arguments_have_a_size() {
+async fn arguments_are_limited() {
     for way in jails().await {
         let sh = way.program(Profile::new("/bin/sh"));
         // A NUL after each word counts, as it does for the kernel.
@@ -184,7 +184,7 @@ async fn arguments_have_a_size() {
 }
 
 #[tokio::test]
-async fn what_the_server_keeps_is_in_no_profile() {
+async fn private_paths_of_the_server_are_in_no_profile() {
     let data = tempfile::tempdir_in("/var/tmp").unwrap();
     let settings = Settings {
         denied: vec![data.path().to_owned()],
@@ -202,7 +202,7 @@ async fn what_the_server_keeps_is_in_no_profile() {
 }
 
 #[tokio::test]
-async fn places_are_limited_and_waited_for() {
+async fn permits_are_limited_and_waited_for() {
     for way in jails().await {
         let mut profile = Profile::new("/bin/sh");
         profile.concurrency = 1;
@@ -227,7 +227,7 @@ async fn places_are_limited_and_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_warden_is_found_out() {
+async fn a_binary_that_is_not_a_warden_is_detected() {
     let silent = Jail::new(settings(&[]), "/bin/true").await.unwrap_err();
     assert!(
         matches!(silent, StartError::Silent | StartError::Io(_)),
@@ -238,7 +238,7 @@ async fn what_is_no_warden_is_found_out() {
 }
 
 #[tokio::test]
-async fn what_is_required_must_hold() {
+async fn a_missing_required_part_is_refused() {
     let mut settings = settings(&[iof_jail::Feature::Landlock]);
     settings.demand = iof_jail::Demand::Required;
     let lacks = Jail::new(settings, EXE).await.unwrap_err();

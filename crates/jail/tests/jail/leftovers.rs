@@ -1,4 +1,4 @@
-//! What a run leaves behind: nothing.
+//! The end of a run: nothing of it is left.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +23,7 @@ async fn daemons_end_with_their_run() {
         let ended = run(&program, &["-c", &script], "").await.unwrap();
         assert_eq!(out(&ended), "done", "{}", way.name);
         assert!(!is_running(&marker), "{}", way.name);
-        // By the timeout just as well.
+        // The timeout ends them just as well.
         let script = script.replace("echo done", "sleep 60");
         let request = Request {
             timeout: Duration::from_millis(500),
@@ -78,12 +78,12 @@ async fn the_scratch_directory_is_new_each_time() {
             let look =
                 "pwd; ls -A . /dev/shm 2>/dev/null | grep -v : ; stat -c %a .; echo > f && cat f";
             let ended = run(&program, &["-c", look], "").await.unwrap();
-            let told = out(&ended);
-            let mut lines = told.lines();
+            let output = out(&ended);
+            let mut lines = output.lines();
             let directory = lines.next().unwrap();
             assert!(
                 directory == "/tmp" || directory.starts_with("/var/tmp/iof-jail-"),
-                "{told}"
+                "{output}"
             );
             let rest: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
             assert_eq!(rest, ["700"], "{} {script}", way.name);
@@ -216,8 +216,8 @@ async fn soak() {
     }
 }
 
-/// However it ended, it ended by itself or by its limit: a warden may be killed by what it started
-/// where there is no pid namespace, and a place may not come in time.
+/// Each run ended by itself or by its limit; without a pid namespace, its program may have killed the warden, and a
+/// permit may not have come in time.
 fn settle(ended: Result<iof_jail::Ended, RunError>) {
     match ended {
         Ok(_) | Err(RunError::Lost | RunError::Busy | RunError::NotStarted(_)) => {}
@@ -229,7 +229,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The server is killed in the middle, so nothing of its own cleans up.
+/// The server is killed in the middle, so its own code cannot clean up.
 #[test]
 fn a_killed_server_takes_everything_with_it() {
     let marker = format!("3{}", std::process::id());

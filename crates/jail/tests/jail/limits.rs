@@ -1,4 +1,4 @@
-//! Each limit: a program that goes over it, and one that stays below.
+//! Each limit, with a program that exceeds it and one that does not.
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ async fn cpu() {
             "{} {ended:?}",
             way.name
         );
-        // Four take a quarter each, and none is over the kernel's limit.
+        // Four processes take a quarter each, so that none exceeds the kernel's own limit.
         let four = "for i in 1 2 3 4; do while :; do :; done & done; wait";
         let ended = limited(&way, "/bin/sh", four, most).await;
         assert_eq!(
@@ -223,7 +223,7 @@ async fn files() {
 }
 
 #[tokio::test]
-async fn memory_that_nothing_counts_is_not_to_be_had() {
+async fn uncounted_memory_is_unavailable() {
     for way in jails().await {
         if !way.has(Feature::Seccomp) {
             continue;
@@ -242,8 +242,8 @@ async fn memory_that_nothing_counts_is_not_to_be_had() {
     }
 }
 
-/// What programs hold in the kernel: of sockets, also of those that are sent and not received, and
-/// of page tables.
+/// Memory that programs hold in the kernel: that of sockets, also of those that are sent and not received, and of page
+/// tables.
 #[tokio::test]
 async fn memory_in_the_kernel_counts() {
     let most = |limits: &mut Limits| limits.memory = 64 << 20;
@@ -273,7 +273,7 @@ async fn memory_in_the_kernel_counts() {
         for n in range(0, 1 << 38, 1 << 21): c[n]\ntime.sleep(20)";
     for way in jails().await {
         for (name, script) in [("sockets", SOCKETS), ("sent", SENT), ("tables", TABLES)] {
-            // Without a network namespace, what is on its way is not to be seen.
+            // Without a network namespace, sockets in transit cannot be seen.
             if name == "sent" && !way.has(Feature::NetNamespace) {
                 continue;
             }
@@ -293,8 +293,12 @@ async fn no_core_is_dumped() {
     for way in jails().await {
         assert_eq!(out(&way.sh("ulimit -Hc").await), "0", "{}", way.name);
         let again = "import resource as r\nr.setrlimit(r.RLIMIT_CORE, (0, 0)); print(r.getrlimit(r.RLIMIT_CORE))";
-        let (kept, not) = ("(1, 1)", "(0, 0)");
-        let expected = if way.has(Feature::Seccomp) { kept } else { not };
+        let (piped, plain) = ("(1, 1)", "(0, 0)");
+        let expected = if way.has(Feature::Seccomp) {
+            piped
+        } else {
+            plain
+        };
         assert_eq!(out(&way.python(again).await), expected, "{}", way.name);
         let ended = way.sh("sh -c 'kill -ABRT $$'; echo $?; ls -A").await;
         assert_eq!(out(&ended), "134", "{}", way.name);
@@ -326,7 +330,7 @@ async fn the_smallest_limits_run_the_smallest_program() {
                 network,
                 ..Profile::new("/bin/true")
             });
-            // As many of a user may run elsewhere, where they are counted together.
+            // Without a user namespace, processes of the same user elsewhere count as well.
             if way.has(Feature::UserNamespace) {
                 for _ in 0..3 {
                     let ended = program.run(request(&[], "")).await.unwrap();

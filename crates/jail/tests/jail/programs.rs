@@ -1,6 +1,6 @@
-//! Programs that operators declare, from Debian's packages, in the profile that is the default.
+//! Programs that operators declare, from Debian's packages, in the default profile.
 //!
-//! A program that is not installed is told and left out.
+//! A program that is not installed is reported and left out.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ async fn try_one(way: &Way, program: &str, script: &str, expected: &str) {
         println!("{program} is not installed");
         return;
     }
-    // A shell puts the files in place that the program takes; both are in the same jail.
+    // A shell creates the input files of the program; both run in the same jail.
     let shell = way.program(Profile::new("/bin/bash"));
     let ended = run(&shell, &["-c", script], "").await.unwrap();
-    let told = out(&ended);
+    let output = out(&ended);
     assert!(
-        told.contains(expected),
-        "{} {program}: {told} {}",
+        output.contains(expected),
+        "{} {program}: {output} {}",
         way.name,
         text(&ended.stderr)
     );
@@ -66,7 +66,7 @@ async fn real_programs_work() {
             try_one(&way, program, script, expected).await;
         }
         if way.has(Feature::Proc) {
-            // What bash makes of <( ) needs /dev/fd, and that needs /proc.
+            // Bash implements <( ) by /dev/fd, which needs /proc.
             let script = "cat <(echo here); ls /proc | grep -c '^[0-9]'";
             try_one(&way, "/bin/bash", script, "here").await;
         }

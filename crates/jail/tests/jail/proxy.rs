@@ -1,4 +1,4 @@
-//! The one way out: connections to the jail's proxy arrive at the server.
+//! The proxy, the only network of a program: its connections arrive at the server.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ async fn nothing_else_is_reachable_and_connections_are_counted() {
             count += 1;
         }
         assert_eq!(count, 10, "{}", way.name);
-        // Nobody serves: connections are closed, and the program goes on.
+        // Without a receiver, connections are closed, and the program continues.
         let unserved = "import socket\ns = socket.create_connection(('127.0.0.1', 3128))\n\
             try: print(s.recv(1))\nexcept ConnectionResetError: print(b'')";
         let ended = program.run(request(&["-c", unserved], "")).await.unwrap();
@@ -97,7 +97,7 @@ async fn nothing_else_is_reachable_and_connections_are_counted() {
 }
 
 #[tokio::test]
-async fn a_connection_is_its_own_runs() {
+async fn a_connection_belongs_to_its_own_run() {
     let knock = "import os, socket\n\
         for i in range(30):\n  s = socket.socket(); s.setblocking(False); s.connect_ex(('127.0.0.1', 3128))\n\
         os._exit(0)";

@@ -1,4 +1,4 @@
-//! What a program cannot reach, and what it can.
+//! The reach of a program: files, network, processes, users.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
@@ -18,7 +18,7 @@ const DEVICES: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn files_are_those_that_are_declared() {
+async fn only_declared_files_are_visible() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     let mode = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -85,7 +85,7 @@ async fn files_are_those_that_are_declared() {
             assert_eq!(writable, expected, "{}", way.name);
         }
 
-        // The system is read and executed, and stays as it is; what a run wrote is not executed.
+        // The system's files are read and executed but not changed; files that a run wrote are not executed.
         assert!(out(&way.sh("cat /usr/lib/os-release").await).contains("NAME"));
         for script in [
             "echo x >> /bin/sh",
@@ -105,7 +105,7 @@ async fn files_are_those_that_are_declared() {
 }
 
 #[tokio::test]
-async fn links_lead_where_they_led() {
+async fn a_changed_link_is_not_followed() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     let open = |path: &std::path::Path| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -175,13 +175,13 @@ async fn there_is_no_network() {
         let reached = out(&ended);
         let reached: Vec<_> = reached
             .lines()
-            // Its own namespace's, where there is no filter.
+            // Without a filter, these are the sockets of its own namespace.
             .filter(|line| way.has(Feature::Seccomp) || !["netlink", "packet"].contains(line))
             .collect();
         assert_eq!(reached, ["pair"], "{} {}", way.name, text(&ended.stderr));
         assert!(udp.recv(&mut [0]).is_err(), "{}", way.name);
     }
-    // The same, from where there is no jail.
+    // The same script outside of a jail.
     let free = std::process::Command::new(crate::support::PYTHON)
         .args(["-c", &script])
         .output()
@@ -217,7 +217,7 @@ async fn other_processes_are_out_of_reach() {
     for way in jails().await {
         let ended = way.python(&script).await;
         let reached = out(&ended);
-        // Itself, and its warden's settings, without seccomp: what follows is slower, and no more.
+        // Without seccomp it can change itself and its warden's settings, which only makes later runs slower.
         let soft = ["limits", "nice", "group", "trace"];
         let reached: Vec<_> = reached
             .lines()
@@ -231,7 +231,7 @@ async fn other_processes_are_out_of_reach() {
             text(&ended.stderr)
         );
 
-        // Everything that it can signal is its own. Its warden may be, without a pid namespace.
+        // It can signal only its own processes and, without a pid namespace, its warden.
         let program = way.program(Profile::new("/bin/sh"));
         let request = || crate::support::request(&["-c", "kill -9 -1; echo survived"], "");
         let ended = program.run(request()).await;
@@ -245,7 +245,7 @@ async fn other_processes_are_out_of_reach() {
 }
 
 #[tokio::test]
-async fn it_is_nobody_and_becomes_nobody_else() {
+async fn a_program_is_nobody_and_cannot_change_its_user() {
     let script = "import os, ctypes\n\
         libc = ctypes.CDLL(None, use_errno=True)\n\
         print(os.getuid() != 0, libc.prctl(39, 0, 0, 0, 0))\n\
@@ -258,11 +258,11 @@ async fn it_is_nobody_and_becomes_nobody_else() {
         print(libc.syscall(435, 0, 0), ctypes.get_errno(), libc.unshare(0x10000000), libc.personality(0x40000))";
     for way in jails().await {
         let ended = way.python(script).await;
-        let told = out(&ended);
-        let (told, kernel) = told.rsplit_once('\n').unwrap();
+        let output = out(&ended);
+        let (output, kernel) = output.rsplit_once('\n').unwrap();
         let expected = "True 1\nno root\n[0, 0, 0, 0, 0, 0]\nno tty";
-        assert_eq!(told, expected, "{} {}", way.name, text(&ended.stderr));
-        // Namespaces alone do not keep a program from making its own.
+        assert_eq!(output, expected, "{} {}", way.name, text(&ended.stderr));
+        // Namespaces by themselves do not keep a program from making its own.
         if way.has(Feature::Seccomp) {
             assert_eq!(kernel, "-1 38 -1 -1", "{}", way.name);
         }
@@ -283,9 +283,9 @@ async fn nothing_is_inherited() {
         let ended = way.python(script).await;
         // Python itself ignores SIGPIPE (13) and SIGXFSZ (25).
         let expected = "[0, 1, 2] [<Signals.SIGPIPE: 13>, <Signals.SIGXFSZ: 25>] set()";
-        let told =
+        let output =
             out(&ended).replace("[13, 25]", "[<Signals.SIGPIPE: 13>, <Signals.SIGXFSZ: 25>]");
-        assert_eq!(told, expected, "{}", way.name);
+        assert_eq!(output, expected, "{}", way.name);
     }
     drop(leaked);
 }

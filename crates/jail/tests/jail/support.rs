@@ -1,19 +1,19 @@
-//! Jails to run in, and short ways to run.
+//! The jails of the tests, and functions that run programs in them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use iof_jail::{Demand, Ended, Exit, Feature, Jail, Profile, Program, Request, RunError, Settings};
 
-/// The binary that is a warden.
+/// The binary of the warden.
 pub(crate) const EXE: &str = env!("CARGO_BIN_EXE_iof-jail-warden");
-/// Debian's own, whatever else is in the `PATH`.
+/// Debian's own interpreter, whatever else is in the `PATH`.
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
-/// Names another directory for scratch directories, to a process that counts them.
+/// The variable with the parent of scratch directories, for a process that counts them.
 pub(crate) const SCRATCH: &str = "IOF_JAIL_SCRATCH";
 
-/// One way to be locked in.
+/// One combination of layers.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
     pub(crate) jail: Jail,
@@ -49,7 +49,7 @@ pub(crate) fn settings(without: &[Feature]) -> Settings {
         user: (user, user),
         demand: Demand::Available,
         without: without.to_vec(),
-        // Where everybody may make directories.
+        // A directory in which every user may make directories.
         scratch: std::env::var_os(SCRATCH).map_or("/var/tmp".into(), Into::into),
         ..Settings::default()
     }
@@ -59,8 +59,8 @@ pub(crate) async fn jail(without: &[Feature]) -> Jail {
     Jail::new(settings(without), EXE).await.unwrap()
 }
 
-/// All layers; all but user namespaces (as root, the others are made without); Landlock, seccomp and
-/// rlimits alone; and namespaces alone.
+/// The combinations: all layers; all but user namespaces (as root, the others are made without); only Landlock, seccomp
+/// and rlimits; and only namespaces.
 pub(crate) async fn jails() -> Vec<Way> {
     use Feature::*;
     let mut ways = Vec::new();
@@ -98,12 +98,12 @@ pub(crate) async fn run(program: &Program, args: &[&str], stdin: &str) -> Result
     program.run(request(args, stdin)).await
 }
 
-/// Whether a process of this machine is a `sleep` for `marker` seconds.
+/// Returns `true` if a process of this machine is a `sleep` for `marker` seconds.
 pub(crate) fn is_running(marker: &str) -> bool {
     count(marker) > 0
 }
 
-/// How many are.
+/// The number of such processes.
 pub(crate) fn count(marker: &str) -> usize {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
@@ -111,22 +111,22 @@ pub(crate) fn count(marker: &str) -> usize {
     lines.filter(|line| line == sleep.as_bytes()).count()
 }
 
-/// Waits up to five seconds.
-pub(crate) async fn eventually(what: &str, holds: impl Fn() -> bool) {
+/// Waits up to five seconds for a condition.
+pub(crate) async fn eventually(condition: &str, holds: impl Fn() -> bool) {
     for _ in 0..500 {
         if holds() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not after five seconds: {what}");
+    panic!("not after five seconds: {condition}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end().to_owned()
 }
 
-/// Its output, of a run that must have succeeded.
+/// The output of a run, which must have succeeded.
 #[track_caller]
 pub(crate) fn out(ended: &Ended) -> String {
     assert_eq!(ended.exit, Exit::Code(0), "{}", text(&ended.stderr));

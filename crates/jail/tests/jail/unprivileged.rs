@@ -1,12 +1,12 @@
-//! Everything again, as a server that is not root.
+//! All tests again, as a server that is not root.
 
 use std::process::Command;
 
 use crate::support::text;
 
-/// As `nobody`, without groups, with a signal ignored that a server under `nohup` ignores, too.
+/// Runs as `nobody`, without groups, with a signal ignored as under `nohup`.
 #[test]
-fn all_of_it_as_nobody() {
+fn all_tests_pass_as_nobody() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -14,7 +14,7 @@ fn all_of_it_as_nobody() {
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .args(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
-        // One at a time: without a user namespace, processes of one user are counted together.
+        // One test at a time, because without a user namespace, processes of one user are counted together.
         .args(["--test-threads=1"])
         .current_dir("/")
         .output()

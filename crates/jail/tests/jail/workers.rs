@@ -1,4 +1,4 @@
-//! Programs that stay.
+//! Resident workers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn a_worker_can_be_killed_and_dropped() {
         ];
         let worker = program.open(&args, &[], LONG, None).await.unwrap();
         eventually("it runs", || is_running(&marker)).await;
-        // It has the only place.
+        // The worker has the only permit.
         let busy = program
             .open(&args, &[], Duration::from_millis(50), None)
             .await;
@@ -81,7 +81,7 @@ async fn a_worker_can_be_killed_and_dropped() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_no_program_is_found_out() {
+async fn a_worker_without_a_program_is_detected() {
     let directory = tempfile::tempdir_in("/var/tmp").unwrap();
     let open = |path: &std::path::Path| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -102,17 +102,17 @@ async fn a_worker_that_is_no_program_is_found_out() {
     }
 }
 
-/// That it has ended may be known before what it wrote has been read.
+/// The end of a worker may be known before its output has been read.
 #[tokio::test]
-async fn the_last_words_of_a_worker_are_heard() {
+async fn the_last_output_of_a_worker_is_read() {
     for way in jails().await {
         let program = way.program(Profile::new("/bin/sh"));
         let args = ["-c".to_owned(), "echo last words >&2; exit 7".to_owned()];
         for _ in 0..50 {
             let mut worker = program.open(&args, &[], LONG, None).await.unwrap();
             assert_eq!(worker.ended().await.unwrap(), Exit::Code(7), "{}", way.name);
-            let said = String::from_utf8(worker.kill().await).unwrap();
-            assert_eq!(said, "last words\n", "{}", way.name);
+            let stderr = String::from_utf8(worker.kill().await).unwrap();
+            assert_eq!(stderr, "last words\n", "{}", way.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Coverage: whether one rule allows everything that another does.
+//! Coverage: the test that one rule allows everything that another does.
 //!
 //! The operator's rules are the ceiling of a function's, and this is checked when a function is deployed, so that a
 //! rule above the ceiling is an error then and not a denied request later. A single rule has to cover the wanted one: a

@@ -129,8 +129,8 @@ impl Scheme {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 /// The hosts of a rule: any, all below a domain, or one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// Every host.
     Any,
@@ -141,7 +141,7 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// A host, `*.` before a domain, or `*`; otherwise the error states what is wrong.
+    /// A host, `*.` before a domain, or `*`; otherwise the error states the problem.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
         let (below, name) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -150,25 +150,26 @@ impl HostPattern {
         };
         if name.is_empty() {
             return Err(
-                "the host is missing; write a name, `*.example.com`, or `*` for any host"
+                "the host is missing. Write a name, `*.example.com`, or `*` for any host"
                     .to_owned(),
             );
         }
         if name.contains('*') {
             return Err(format!(
-                "{text:?}: `*` stands alone or as the whole leftmost label; write `*.example.com`"
+                "`*` is only a part of a label: got {text:?}. Write `*` for every host, or `*.example.com` for all below a domain"
             ));
         }
         if name.contains(['%', '\\']) || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(format!(
-                "{text:?} is not a host; write a name or an address, nothing encoded"
+                "the host is not valid: got {text:?}. Write a name or an address, without percent-encoding"
             ));
         }
-        let host = Host::parse(name).map_err(|e| format!("{text:?} is not a host: {e}"))?;
+        let host =
+            Host::parse(name).map_err(|e| format!("the host is not valid: got {text:?} ({e})"))?;
         match (below, host) {
             (true, Host::Domain(domain)) => Ok(HostPattern::Below(without_dot(domain)?)),
             (true, _) => Err(format!(
-                "{text:?}: `*.` stands before a name, not before an address"
+                "`*.` can only stand before a name, not before an address: got {text:?}"
             )),
             (false, Host::Domain(domain)) => {
                 Ok(HostPattern::Is(Host::Domain(without_dot(domain)?)))
@@ -283,35 +284,35 @@ const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'/');
 
 fn parse(text: &str) -> Result<Rule, String> {
-    const FORM: &str = "write METHODS URL, such as `GET,HEAD https://api.example.com/v1`";
+    const FORM: &str = "Write METHODS URL, such as `GET,HEAD https://api.example.com/v1`";
     let (methods, url) = text
         .trim()
         .rsplit_once(char::is_whitespace)
-        .ok_or_else(|| format!("no methods; {FORM}"))?;
+        .ok_or_else(|| format!("the methods are missing. {FORM}"))?;
     let methods = parse_methods(methods)?;
 
     let (scheme, rest) = url
         .split_once("://")
-        .ok_or_else(|| format!("no scheme before the host; {FORM}"))?;
+        .ok_or_else(|| format!("the scheme before the host is missing. {FORM}"))?;
     let scheme = match scheme {
         "http" => Scheme::Http,
         "https" => Scheme::Https,
         other => {
             return Err(format!(
-                "scheme {other:?} cannot be requested; write http or https (two rules for both)"
+                "the scheme cannot be requested: got {other:?}. Write http or https (two rules for both)"
             ));
         }
     };
     for (character, name) in [('?', "query"), ('#', "fragment")] {
         if rest.contains(character) {
             return Err(format!(
-                "a rule has no {name}; end it before the {character}, it allows every {name}"
+                "a rule cannot have a {name}. End it before the {character}; it allows every {name}"
             ));
         }
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err("a rule has no user name or password; write only the host".to_owned());
+        return Err("a rule cannot have a user name or password. Write only the host".to_owned());
     }
     let (host, port) = split_port(authority)?;
     let host = HostPattern::parse(host)?;
@@ -335,13 +336,15 @@ fn parse_methods(text: &str) -> Result<Methods, String> {
     let mut methods = Vec::new();
     for name in text.split(',').map(str::trim) {
         if name == "*" {
-            return Err("`*` stands alone for every method; leave the others out".to_owned());
+            return Err("`*` stands for every method. Leave the others out".to_owned());
         }
         let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
-            format!("{name:?} is not a method; write `*`, or a list with commas such as `GET,HEAD`")
+            format!("the method is not valid: got {name:?}. Write `*`, or a list with commas such as `GET,HEAD`")
         })?;
         if method == Method::CONNECT || method == Method::TRACE {
-            return Err(format!("{method} is never allowed; leave it out"));
+            return Err(format!(
+                "the method {method} is never allowed. Leave it out"
+            ));
         }
         if !methods.contains(&method) {
             methods.push(method);
@@ -368,7 +371,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
                 Ok(PortPattern::Is(port))
             }
             _ => Err(format!(
-                "{text:?} is not a port; write 1 to 65535, `*` for any, or leave it out for the scheme's"
+                "the port is not valid: got {text:?}. Write 1 to 65535, `*` for any, or leave it out for the scheme's"
             )),
         },
     }
@@ -378,7 +381,7 @@ fn parse_port(port: Option<&str>, scheme: Scheme) -> Result<PortPattern, String>
 fn without_dot(domain: String) -> Result<String, String> {
     let name = domain.strip_suffix('.').unwrap_or(&domain);
     if name.split('.').any(str::is_empty) {
-        return Err(format!("{domain:?} has an empty label"));
+        return Err(format!("the host has an empty label: got {domain:?}"));
     }
     Ok(name.to_owned())
 }

@@ -157,14 +157,14 @@ impl Mask {
         Search { found, decided }
     }
 
-    /// Adds the positions of all occurrences, overlapping ones too, as ranges of the original. Returns where an
-    /// occurrence begins that the end of the text may cut.
+    /// Adds the positions of all occurrences, overlapping ones too, as ranges of the original. Returns the start of an
+    /// occurrence that the end of the text may cut.
     fn search(
         &self,
         text: impl Iterator<Item = Unit>,
         found: &mut Vec<(usize, usize)>,
     ) -> Option<usize> {
-        // Where the latest units began: an occurrence is known only at its end.
+        // The starts of the latest units: an occurrence is known only at its end.
         let mut starts = vec![0; self.longest.max(1)];
         let first = found.len();
         let mut state = self.start;
@@ -303,7 +303,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_overlaps_goes_together() {
+    fn overlapping_occurrences_are_replaced_together() {
         let mask = mask(&["abcd", "cdef", "a"]);
         assert_eq!(masked(&mask, "xabcdefx"), "x***x");
         assert_eq!(masked(&mask, "xaaaax"), "x***x");

@@ -140,7 +140,7 @@ impl SecretInjections {
         let values = values.chain(signing.iter().filter(secret).map(SigningKey::value));
         let around: Vec<_> = list.iter().map(SecretInjection::around).collect();
         let mask = Mask::new(values, around.iter().map(String::as_str))
-            .map_err(|_| wrong("the secrets are too long together to search responses for them"))?;
+            .map_err(|_| wrong("the secrets together are too long to search responses for them. Declare fewer or shorter ones"))?;
         let mask = Some(Arc::new(mask));
         Ok(SecretInjections {
             list,
@@ -192,7 +192,7 @@ impl SecretInjections {
         now: SystemTime,
     ) -> Option<InjectedRequest> {
         let mut injected: Option<InjectedRequest> = None;
-        // The last first: an earlier one in the list replaces it.
+        // In reverse order: an earlier one in the list replaces a later one.
         for injection in self.list.iter().rev() {
             if injection.rule.allows(method, url) {
                 injection.put(injected.get_or_insert_with(|| InjectedRequest {
@@ -210,7 +210,7 @@ impl SecretInjections {
             {
                 let request = (method, &injected.url, &mut injected.headers);
                 let secret = injection.value.text();
-                // Without a signature the service refuses it, which reveals nothing.
+                // Without a signature the service refuses the request, which reveals nothing.
                 if let Some(value) = scope.sign(secret, request, body, now) {
                     injected.headers.insert(header::AUTHORIZATION, value);
                 }
@@ -242,24 +242,24 @@ impl SecretInjection {
             SecretLocation::Header(name) => {
                 if headers::is_reserved(name) {
                     return Err(wrong(format!(
-                        "header {name} is set by the host; a secret has no place in it"
+                        "the header {name} is set by the host and cannot carry a secret. Choose another header"
                     )));
                 }
                 Insertion::Header(name.clone(), sensitive(&text)?)
             }
             SecretLocation::AwsSignature(scope) if !scope.is_valid() => {
                 return Err(wrong(
-                    "sigv4: access_key_id, region and service are words of letters, digits and dashes",
+                    "sigv4: access_key_id, region or service is not a word of letters, digits and dashes",
                 ));
             }
             SecretLocation::AwsSignature(_) if text != value.text() => {
                 return Err(wrong(
-                    "sigv4: the secret is the key and nothing else; write value = \"{NAME}\"",
+                    "sigv4: the value is not only the secret. Write value = \"{NAME}\"",
                 ));
             }
             SecretLocation::AwsSignature(scope) => Insertion::AwsSignature(scope.clone()),
             SecretLocation::Query(name) if name.is_empty() => {
-                return Err(wrong("the parameter has no name; write such as `key`"));
+                return Err(wrong("the parameter has no name. Write one such as `key`"));
             }
             SecretLocation::Query(name) => Insertion::Parameter(format!(
                 "{}={}",
@@ -305,7 +305,7 @@ impl SecretInjection {
         self.template.name()
     }
 
-    /// Returns whether everybody on the way can read it, because the rule says `http`.
+    /// Returns `true` if the secret is sent without TLS, because the rule says `http`.
     pub fn in_the_clear(&self) -> bool {
         self.rule.scheme() == "http"
     }
@@ -344,8 +344,8 @@ impl fmt::Debug for SecretInjection {
     }
 }
 
-/// Marked, so that HTTP/2 keeps it out of its compression table (RFC 7541 section 7.1.3) and
-/// `Debug` does not print it.
+/// Builds a header value that is marked as sensitive, so that HTTP/2 keeps it out of its compression table (RFC 7541
+/// section 7.1.3) and `Debug` does not print it.
 fn sensitive(text: &str) -> Result<HeaderValue, SecretInjectionError> {
     let mut value = HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| wrong("the secret cannot be the value of a header"))?;
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_checked_and_nothing_is_shown() {
+    fn locations_are_checked_and_debug_output_shows_no_value() {
         let attachment = |place| {
             let rule: Rule = "* https://api.test".parse().unwrap();
             let value = SecretValue::new("s3cret").unwrap();
@@ -383,9 +383,9 @@ mod tests {
         }
         let good = attachment(SecretLocation::Basic { user: "me".into() }).unwrap();
         let all = SecretInjections::new(vec![good.clone()]).unwrap();
-        let shown = format!("{good:?} {all:?} {:?} {:?}", good.value, good.location);
+        let debug = format!("{good:?} {all:?} {:?} {:?}", good.value, good.location);
         for hidden in ["s3cret", "czNjcmV0", "bWU6czNjcmV0"] {
-            assert!(!shown.contains(hidden), "{shown}");
+            assert!(!debug.contains(hidden), "{debug}");
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct SigningKey {
 #[derive(Clone, Debug)]
 enum KeyValue {
     Secret(SecretValue),
-    /// The public key of somebody else.
+    /// The public key of another party.
     Public(Vec<u8>),
 }
 
@@ -98,7 +98,7 @@ impl SigningKey {
         }
     }
 
-    /// A public key of somebody else, in the bytes of its algorithm, which verifies only.
+    /// A public key of another party, in the bytes of its algorithm; it only verifies.
     #[must_use]
     pub fn public(
         name: impl Into<String>,
@@ -114,7 +114,7 @@ impl SigningKey {
         }
     }
 
-    /// The value of a secret, for whoever signs with it; empty for a public key.
+    /// The value of a secret, for the command that signs with it; empty for a public key.
     #[must_use]
     pub fn value(&self) -> &str {
         match &self.value {
@@ -123,7 +123,7 @@ impl SigningKey {
         }
     }
 
-    /// The public key, if it is one of somebody else.
+    /// The public key, if it is the key of another party.
     #[must_use]
     pub fn public_key(&self) -> Option<&[u8]> {
         match &self.value {

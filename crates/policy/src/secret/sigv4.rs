@@ -26,8 +26,8 @@ const OWN: &str = "x-amz-";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AwsScope {
-    /// The id of the access key, whose secret is the function's; or the name of a secret that has it, in braces: the id of
-    /// temporary credentials changes with them.
+    /// The id of the access key, whose secret is the function's; or the name of a secret that has it, in braces: the id
+    /// of temporary credentials changes with them.
     pub access_key_id: String,
     /// The region, such as `eu-central-1`.
     pub region: String,
@@ -51,7 +51,7 @@ impl AwsScope {
         }
     }
 
-    /// Returns whether each part can be one of a header.
+    /// Returns `true` if each part can stand in a header.
     pub(super) fn is_valid(&self) -> bool {
         [&self.access_key_id, &self.region, &self.service]
             .iter()
@@ -166,7 +166,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn mac(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    // A key of any length will do.
+    // HMAC takes a key of any length.
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(text);
     Some(mac.finalize().into_bytes().to_vec())

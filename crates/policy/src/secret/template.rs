@@ -28,7 +28,7 @@ pub struct Template {
 pub struct SecretValue(Arc<str>);
 
 /// A problem of a secret's injection. `Display` states what to write, and never repeats a template or
-/// a value: a template without placeholder is often a secret that somebody put in its place.
+/// a value: a template without a placeholder is often a secret that was written in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SecretInjectionError(String);
@@ -41,11 +41,13 @@ impl SecretValue {
     pub fn new(value: impl Into<String>) -> Result<SecretValue, SecretInjectionError> {
         let value: String = value.into();
         if value.is_empty() || value.len() > MAX_VALUE {
-            return Err(wrong(format!("a secret has 1 to {MAX_VALUE} bytes")));
+            return Err(wrong(format!(
+                "the length of the secret is not 1 to {MAX_VALUE} bytes"
+            )));
         }
         if value.chars().any(char::is_control) {
             return Err(wrong(
-                "the secret has a line break or another control character, perhaps at its end",
+                "the secret contains a line break or another control character, perhaps at its end. Remove it",
             ));
         }
         Ok(SecretValue(value.into()))
@@ -63,7 +65,7 @@ impl fmt::Debug for SecretValue {
 }
 
 impl Template {
-    /// The name in the placeholder: which secret it is.
+    /// The name in the placeholder, which is the name of the secret.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -77,9 +79,9 @@ impl FromStr for Template {
     type Err = SecretInjectionError;
 
     fn from_str(text: &str) -> Result<Template, SecretInjectionError> {
-        let problem = |what: &str| {
+        let problem = |defect: &str| {
             Err(wrong(format!(
-                "the template {what}; write one name in braces, such as `Bearer {{API_TOKEN}}`"
+                "the template {defect}. Write one name in braces, such as `Bearer {{API_TOKEN}}`"
             )))
         };
         if text.chars().any(char::is_control) {
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_checked_without_being_told() {
+    fn values_are_checked_without_being_repeated() {
         for value in ["", "s3cret\n", "s3\0cret", "s3cret\r\nX: y"] {
             let error = SecretValue::new(value).unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");

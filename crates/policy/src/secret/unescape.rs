@@ -46,7 +46,7 @@ pub(super) struct Unescape<I> {
     out: VecDeque<Unit>,
 }
 
-/// The longest that is looked ahead: `#x10FFFF;` after a `&`, `u` and two surrogates after a `\`.
+/// The longest look-ahead, in characters: `#x10FFFF;` after a `&`, `u` and two surrogates after a `\`.
 const LONGEST: usize = 11;
 
 impl<I: Iterator<Item = Unit>> Unescape<I> {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_knows_where_it_came_from() {
+    fn each_byte_keeps_its_range_in_the_original() {
         let places: Vec<_> = Unescape::new(units(r"a%41\u00e9b".as_bytes()))
             .map(|u| (u.byte, u.start, u.end))
             .collect();

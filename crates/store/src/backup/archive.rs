@@ -33,7 +33,7 @@ pub(super) fn write(folder: &Path, manifest: &Manifest, to: impl Write) -> Resul
 fn unwritten(error: std::io::Error) -> Error {
     Error::Invalid {
         what: format!(
-            "the archive could not be written: {error}. See that there is room for it and that its reader stays, and begin again."
+            "the archive could not be written: {error}. Check that there is room for it and that its reader did not exit, and start again."
         ),
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
     let mut archive = tar::Archive::new(from);
     let unreadable = |error: std::io::Error| {
         let why = match error.kind() {
-            // The words of the reader quote the file, which may be any, and hold secrets.
+            // The reader's messages quote the file, which may be any file and may hold secrets.
             ErrorKind::Other | ErrorKind::InvalidData => "it is not a tar archive".to_owned(),
             ErrorKind::UnexpectedEof => "it ends early".to_owned(),
             _ => error.to_string(),
@@ -61,7 +61,7 @@ pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
         if !known || !entry.header().entry_type().is_file() {
             return Err(Error::Invalid {
                 what: format!(
-                    "the archive has something that no backup has: got {name:?}. Name one that `iof backup` made."
+                    "the archive contains a file that does not belong to a backup: got {name:?}. Name an archive that `iof backup` made."
                 ),
             });
         }
@@ -69,7 +69,7 @@ pub(super) fn unpack(from: impl Read, folder: &Path) -> Result<(), Error> {
         if path.symlink_metadata().is_ok() {
             return Err(Error::Invalid {
                 what: format!(
-                    "the archive has a file twice: got {name:?}. Name one that `iof backup` made."
+                    "the archive contains a file twice: got {name:?}. Name an archive that `iof backup` made."
                 ),
             });
         }

@@ -51,7 +51,7 @@ pub(super) fn temporary_folder() -> Result<TempDir, Error> {
 pub(super) fn publish(folder: TempDir, to: &Path) -> Result<(), Error> {
     rustix::fs::renameat_with(CWD, folder.path(), CWD, to, RenameFlags::NOREPLACE)
         .map_err(|errno| Error::at(to)(errno.into()))?;
-    let _ = folder.keep(); // nothing is at its old name
+    let _ = folder.keep(); // after the rename, nothing is left at the old name
     match to.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => flush(parent),
         _ => flush(Path::new(".")),
@@ -90,7 +90,7 @@ pub(super) fn write_checked(
         return Err(Error::Damaged {
             what: name.display().to_string(),
             detail: format!(
-                "its {size} bytes have the digest {digest}, and not {sha256}; take another copy of it"
+                "its digest is not {sha256}: got {digest} ({size} bytes). Take another copy of it"
             ),
         });
     }
@@ -139,7 +139,7 @@ fn pump(
             return Err(Error::Damaged {
                 what: name.display().to_string(),
                 detail: format!(
-                    "it has more than the {most} bytes that backup.json says; take another copy of it"
+                    "it is longer than the {most} bytes stated in backup.json. Take another copy of it"
                 ),
             });
         }

@@ -94,7 +94,7 @@ impl Manifest {
         for file in &manifest.files {
             if !is_of_backup(&file.name) || !seen.insert(&file.name) {
                 return Err(damaged(format!(
-                    "a backup has no file {:?}, or it is named twice",
+                    "it lists a file twice, or one that does not belong to a backup: got {:?}",
                     file.name
                 )));
             }

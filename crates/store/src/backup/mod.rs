@@ -3,7 +3,7 @@
 //! ```text
 //! <backup>/iof.db                     a copy of the database, of one moment
 //! <backup>/objects/source/ab/<sha256> each source that a version of it refers to
-//! <backup>/secrets.key                only if asked for
+//! <backup>/secrets.key                only on request
 //! <backup>/backup.json                what is there, with digests; written last
 //! ```
 //!
@@ -94,7 +94,7 @@ fn full_at(place: &Path, error: Error) -> Error {
     match error {
         Error::DiskFull(_) => Error::Invalid {
             what: format!(
-                "the disk of {} is full, and nothing of the backup is kept. Free some space there, or name another place.",
+                "the disk of {} is full, and the partial backup was removed. Free some space there, or name another place.",
                 place.display()
             ),
         },
@@ -126,7 +126,7 @@ async fn gather(
         if let Some(source) = snapshot::forget_deleted(&copy, &database, &missing).await? {
             return Err(Error::Damaged {
                 what: format!("source {}", hex(&source)),
-                detail: "a version refers to it, and its file is missing; restore the file from an earlier backup, or upload the module again".into(),
+                detail: "a version refers to it, but its file is missing. Restore the file from an earlier backup, or upload the module again".into(),
             });
         }
         contents = snapshot::contents(&copy).await?;

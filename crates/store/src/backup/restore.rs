@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::objects::blocking;
 use crate::sqlite::snapshot;
 
-/// The most bytes of a manifest: of ten million files.
+/// The most bytes of a manifest: enough for ten million files.
 const MOST_MANIFEST: u64 = 2 << 30;
 
 /// The place of a backup.
@@ -27,7 +27,8 @@ pub enum RestoreSource {
     Archive(Box<dyn Read + Send>),
 }
 
-/// Restores a backup into a data directory, which is made if it does not exist, and checks each file against its digest.
+/// Restores a backup into a data directory, which is made if it does not exist, and checks each file against its
+/// digest.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the data directory has a database, or the input is not a backup; [`Error::Damaged`] if
@@ -35,7 +36,7 @@ pub enum RestoreSource {
 /// a server uses the data directory.
 pub async fn restore(from: RestoreSource, data_dir: &Path) -> Result<BackupSummary, Error> {
     let data_dir = data_dir.to_owned();
-    // Held to the end: no server starts on half of a backup.
+    // Held to the end, so that no server starts on half of a backup.
     let _lock = {
         let data_dir = data_dir.clone();
         blocking(move || claim(&data_dir)).await?
@@ -60,14 +61,14 @@ pub async fn restore(from: RestoreSource, data_dir: &Path) -> Result<BackupSumma
     if let Some(missing) = named.find(|name| !listed.contains(name)) {
         return Err(Error::Damaged {
             what: "the backup".into(),
-            detail: format!("{missing} is missing in it; take another backup"),
+            detail: format!("{missing} is missing in it. Take another backup"),
         });
     }
     if contents.functions != summary.functions() || contents.versions != summary.versions() {
         return Err(Error::Damaged {
             what: "the database of the backup".into(),
             detail: format!(
-                "it has {} functions and {} versions, and backup.json says {} and {}; take another backup",
+                "its counts differ from backup.json: got {} functions and {} versions, expected {} and {}. Take another backup",
                 contents.functions,
                 contents.versions,
                 summary.functions(),
@@ -140,7 +141,7 @@ fn copy(manifest: &Manifest, folder: &Path, data_dir: &Path) -> Result<RestoredD
         let mut source = File::open(&from).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => Error::Damaged {
                 what: "the backup".into(),
-                detail: format!("{} is missing in it; take another copy of it", file.name),
+                detail: format!("{} is missing in it. Take another copy of it", file.name),
             },
             _ => Error::at(&from)(error),
         })?;

@@ -43,17 +43,17 @@ pub(crate) fn check_key(new: &NewKey, now: i64) -> Result<(), Error> {
     let length = new.label.chars().count();
     if length > MAX_KEY_LABEL {
         return Err(invalid(format!(
-            "the label of the key has {length} characters; at most {MAX_KEY_LABEL} are kept"
+            "the label of the key is too long: got {length} characters. Use at most {MAX_KEY_LABEL}"
         )));
     }
     if new.scopes.is_empty() {
         return Err(invalid(
-            "a key without scopes opens nothing; give it deploy, call, read or admin".into(),
+            "the key has no scopes. Give it deploy, call, read or admin".into(),
         ));
     }
     if new.expires_at.is_some_and(|end| end <= now) {
         return Err(invalid(
-            "the key would have expired already; let it end in the future".into(),
+            "the key would have expired already. Choose an expiry in the future".into(),
         ));
     }
     Ok(())
@@ -62,7 +62,7 @@ pub(crate) fn check_key(new: &NewKey, now: i64) -> Result<(), Error> {
 /// The refusal of a further key.
 pub(crate) fn too_many_keys() -> Error {
     invalid(format!(
-        "there are {MAX_API_KEYS} keys, the most that there can be; delete one first"
+        "there are {MAX_API_KEYS} keys already, the most that there can be. Delete one first"
     ))
 }
 

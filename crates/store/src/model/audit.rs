@@ -71,8 +71,8 @@ pub struct AuditRecord {
     pub ms: u64,
     /// `ok`, or the stable code of the failure.
     pub outcome: String,
-    /// The wait of the request for its turn. Not in a row of a request that had not to wait, nor in those of earlier
-    /// releases.
+    /// The wait of the request for its turn. Absent from a row of a request that did not wait, and from those of
+    /// earlier releases.
     #[serde(default)]
     pub waited: Option<AuditWait>,
 }
@@ -173,7 +173,10 @@ impl AuditQuery {
             return Ok(());
         }
         Err(Error::Invalid {
-            what: format!("a list has 1 to {LISTED} rows, and not {}", self.limit),
+            what: format!(
+                "the limit of a list is not 1 to {LISTED}: got {}",
+                self.limit
+            ),
         })
     }
 
@@ -228,7 +231,7 @@ impl Serialize for AuditRecord {
         row.serialize_element(bytes_in)?;
         row.serialize_element(ms)?;
         row.serialize_element(outcome)?;
-        // Few have waited.
+        // Few requests wait.
         if let Some(waited) = waited {
             row.serialize_element(waited)?;
         }

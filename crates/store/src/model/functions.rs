@@ -133,7 +133,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     }
     Err(Error::Invalid {
         what: format!(
-            "the name of a function is a lower-case letter and up to {} more lower-case letters, digits and hyphens, and does not end in a hyphen, such as send-email",
+            "the name of the function is not valid. Use a lower-case letter and up to {} more lower-case letters, digits and hyphens, the last of them not a hyphen, such as send-email",
             MAX_FUNCTION_NAME - 1
         ),
     })

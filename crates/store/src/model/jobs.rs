@@ -156,6 +156,6 @@ impl fmt::Debug for Job {
 /// The refusal of a second job of one call.
 pub(crate) fn job_exists(id: Uuid) -> Error {
     Error::Invalid {
-        what: format!("there is a job of call {id} already"),
+        what: format!("call {id} has a job already"),
     }
 }

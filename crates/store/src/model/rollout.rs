@@ -27,7 +27,7 @@ impl Percent {
     /// [`Error::Invalid`] if it is not 1 to 99.
     pub fn new(percent: u8) -> Result<Self, Error> {
         Self::within(percent).ok_or_else(|| Error::Invalid {
-            what: format!("a canary gets 1 to 99 percent of the calls, and not {percent}"),
+            what: format!("the canary's share of the calls is not 1 to 99 percent: got {percent}"),
         })
     }
 
@@ -61,7 +61,7 @@ pub struct Canary {
 pub(crate) fn active_canary(function_id: i64, number: i64) -> Error {
     Error::Invalid {
         what: format!(
-            "version {number} of function {function_id} is the active one, which runs all calls that a canary does not; choose another version for the canary"
+            "version {number} of function {function_id} is the active one, so it cannot be the canary. Choose another version for the canary"
         ),
     }
 }

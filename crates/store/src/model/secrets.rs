@@ -59,9 +59,9 @@ impl SealedSecret {
     }
 }
 
-/// A secret to be stored under another key, if it is still the one that was read.
+/// A secret to be encrypted under another key, if it has not changed since it was read.
 pub(crate) struct Reseal {
-    /// The nonce of the one that was read.
+    /// The nonce of the value that was read.
     pub(crate) read: [u8; 24],
     pub(crate) secret: SealedSecret,
 }
@@ -81,17 +81,17 @@ pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error>
     // The name is not repeated in the message: people paste values into the wrong field.
     if !is_secret_name(name) {
         return Err(invalid(format!(
-            "the name of a secret is a capital letter and up to {} more capital letters, digits and underscores, such as API_TOKEN",
+            "the name of the secret is not valid. Use a capital letter and up to {} more capital letters, digits and underscores, such as API_TOKEN",
             MAX_SECRET_NAME - 1
         )));
     }
     match value.expose().len() {
         0 => Err(invalid(format!(
-            "the value of the secret {name} is empty; delete the secret instead"
+            "the value of the secret {name} is empty. Delete the secret instead"
         ))),
         1..=MAX_SECRET_VALUE => Ok(()),
         length => Err(invalid(format!(
-            "the value of the secret {name} has {length} bytes; at most {MAX_SECRET_VALUE} are kept"
+            "the value of the secret {name} is too long: got {length} bytes. Use at most {MAX_SECRET_VALUE}"
         ))),
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn check_secret(name: &str, value: &SecretValue) -> Result<(), Error>
 /// The refusal of a further secret.
 pub(crate) fn too_many_secrets(function_id: i64) -> Error {
     invalid(format!(
-        "function {function_id} has {MAX_SECRETS} secrets, the most that there can be; delete one first"
+        "function {function_id} has {MAX_SECRETS} secrets already, the most that there can be. Delete one first"
     ))
 }
 

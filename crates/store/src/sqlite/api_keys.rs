@@ -133,10 +133,10 @@ impl Change for DeleteKey {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query("DELETE FROM api_keys WHERE id = $1")
+        let deleted = sqlx::query("DELETE FROM api_keys WHERE id = $1")
             .bind(self.id)
             .execute(connection)
             .await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(deleted.rows_affected() > 0)
     }
 }

@@ -123,7 +123,7 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Resu
         return Ok(false);
     };
     let (oldest, last): (i64, i64) = (ends.try_get("first")?, ends.try_get("latest")?);
-    let mut wanted = last.saturating_sub(integer(record.keep_rows));
+    let mut target = last.saturating_sub(integer(record.keep_rows));
     // The bound of one transaction.
     let step = oldest.saturating_add(integer((record.rows.len() + REMOVED) as u64));
     if ends.try_get::<i64, _>("newest")? < record.keep_from {
@@ -133,11 +133,11 @@ async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Resu
         let young = next.bind(record.keep_from).bind(step);
         let young = young.fetch_optional(&mut *connection).await?;
         // All rows up to the step are too old; whether more are is found out the next time.
-        wanted = wanted.max(young.map_or(last.min(step), |first| first - 1));
+        target = target.max(young.map_or(last.min(step), |first| first - 1));
     }
     sqlx::query("DELETE FROM audit WHERE last <= $1")
-        .bind(wanted.min(step))
+        .bind(target.min(step))
         .execute(connection)
         .await?;
-    Ok(wanted >= step)
+    Ok(target >= step)
 }

@@ -1,4 +1,4 @@
-//! Columns, read and written as the types that they mean.
+//! Conversions between columns and Rust types.
 
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -29,6 +29,8 @@ pub(super) fn integer(count: u64) -> i64 {
 pub(super) fn damaged(column: &str) -> Failure {
     Failure::from(Error::Damaged {
         what: "the database".into(),
-        detail: format!("{column} is not what its name says; restore it from a backup"),
+        detail: format!(
+            "the column {column} has a value that iof does not write. Restore it from a backup"
+        ),
     })
 }

@@ -44,7 +44,7 @@ impl Connection {
 
     pub(super) async fn discard(&mut self) {
         if let Some(broken) = self.open.take() {
-            drop(broken.close_hard().await); // an error here says again what is known
+            drop(broken.close_hard().await); // the failure is known already
         }
     }
 

@@ -120,19 +120,22 @@ impl Change for DeleteEphemeral {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query("DELETE FROM ephemeral WHERE key = $1 RETURNING size, expires_at")
-            .bind(&self.key)
-            .fetch_optional(&mut *connection)
-            .await?;
-        let Some(gone) = gone else { return Ok(false) };
-        total(connection, -integer(count(&gone, "size")?)).await?;
-        Ok(gone.try_get::<i64, _>("expires_at")? > unix_ms())
+        let removed =
+            sqlx::query("DELETE FROM ephemeral WHERE key = $1 RETURNING size, expires_at")
+                .bind(&self.key)
+                .fetch_optional(&mut *connection)
+                .await?;
+        let Some(removed) = removed else {
+            return Ok(false);
+        };
+        total(connection, -integer(count(&removed, "size")?)).await?;
+        Ok(removed.try_get::<i64, _>("expires_at")? > unix_ms())
     }
 }
 
 /// Removes up to [`SWEEP`] rows, the earliest expired first, and returns their number.
 async fn sweep(connection: &mut SqliteConnection, now: i64) -> Result<i64> {
-    let gone = sqlx::query(
+    let removed = sqlx::query(
         "DELETE FROM ephemeral
           WHERE key IN (SELECT key FROM ephemeral WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
          RETURNING size",
@@ -142,7 +145,7 @@ async fn sweep(connection: &mut SqliteConnection, now: i64) -> Result<i64> {
     .fetch_all(&mut *connection)
     .await?;
     let (mut rows, mut freed) = (0, 0);
-    for row in &gone {
+    for row in &removed {
         rows += 1;
         freed += integer(count(row, "size")?);
     }

@@ -39,7 +39,7 @@ impl From<sqlx::Error> for Failure {
                     // SQLITE_CORRUPT, SQLITE_NOTADB
                     Some(11 | 26) => Error::Damaged {
                         what: "the database".into(),
-                        detail: format!("{error}; restore it from a backup"),
+                        detail: format!("{error}. Restore it from a backup"),
                     },
                     _ => Error::Unavailable(error.into()),
                 }

@@ -183,7 +183,7 @@ impl Change for FinishJob {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         // Without its own request, which is removed.
-        let kept = sqlx::query(
+        let updated = sqlx::query(
             "SELECT w.bytes - length(j.request) AS kept,
                     coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
                FROM jobs j LEFT JOIN jobs_kept k ON k.function_id = j.function_id, jobs_waiting w
@@ -192,14 +192,16 @@ impl Change for FinishJob {
         .bind(&self.id.as_bytes()[..])
         .fetch_optional(&mut *connection)
         .await?;
-        let Some(kept) = kept else { return Ok(false) };
+        let Some(updated) = updated else {
+            return Ok(false);
+        };
         let finished = &self.finished;
-        let outcome = match beyond(self.room, &kept, finished.outcome.len() as u64)? {
+        let outcome = match beyond(self.room, &updated, finished.outcome.len() as u64)? {
             None => &finished.outcome,
             Some(true) => &finished.without_room_of_function,
             Some(false) => &finished.without_room,
         };
-        let done = sqlx::query(
+        let updated = sqlx::query(
             "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
               WHERE id = $4 AND state = 'running'",
         )
@@ -209,17 +211,17 @@ impl Change for FinishJob {
         .bind(&self.id.as_bytes()[..])
         .execute(connection)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(updated.rows_affected() > 0)
     }
 }
 
 /// The limit that `more` bytes would exceed: that of the function (`true`) or that of all (`false`); `None` for
 /// neither.
-fn beyond(room: JobRoom, kept: &SqliteRow, more: u64) -> Result<Option<bool>> {
+fn beyond(room: JobRoom, used: &SqliteRow, more: u64) -> Result<Option<bool>> {
     let is_beyond = |column: &str, most: u64| {
-        let kept: i64 = kept.try_get(column)?;
-        let kept = u64::try_from(kept).map_err(|_| damaged("bytes"))?;
-        Ok::<_, Failure>(kept.saturating_add(more) > most)
+        let used: i64 = used.try_get(column)?;
+        let used = u64::try_from(used).map_err(|_| damaged("bytes"))?;
+        Ok::<_, Failure>(used.saturating_add(more) > most)
     };
     Ok(match is_beyond("kept_of_function", room.function)? {
         true => Some(true),
@@ -265,14 +267,14 @@ impl Change for ExpireJobs {
     type Output = u64;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query(
+        let removed = sqlx::query(
             "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < $1 LIMIT $2)",
         )
         .bind(self.done_before_ms)
         .bind(i64::from(self.limit))
         .execute(connection)
         .await?;
-        Ok(gone.rows_affected())
+        Ok(removed.rows_affected())
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn newest() -> i64 {
         .unwrap_or_default()
 }
 
-/// A migration that a database has.
+/// A migration recorded in a database.
 pub(super) struct AppliedMigration {
     pub(super) number: i64,
     pub(super) checksum: Vec<u8>,
@@ -47,11 +47,11 @@ pub(super) struct AppliedMigration {
 /// A difference between the migrations of a database and those of this release.
 #[derive(Default)]
 pub(super) struct Difference {
-    /// Those that are not made yet: number and name.
+    /// Migrations still to be made: number and name.
     pub(super) missing: Vec<String>,
-    /// The last of those that this release does not know.
+    /// The number of the last migration that this release does not know.
     pub(super) newer: Option<i64>,
-    /// The first that has another text here, or was not finished.
+    /// The number of the first migration whose text differs in this release, or that was not finished.
     pub(super) foreign: Option<i64>,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn compare(made: &[AppliedMigration]) -> Difference {
     }
 }
 
-/// All of them. Each is known to a database by its number and the digest of its SQL.
+/// All migrations. A database records each by its number and the digest of its SQL.
 pub(super) fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
         // A test checks that each is a number.
@@ -109,7 +109,7 @@ mod tests {
             .map(|(version, name, _)| format!("{version}_{name}.sql"))
             .collect();
         assert_eq!(files, listed);
-        // Sorted by name, they are in the order of their numbers, which may have gaps.
+        // Sorted by name, the files are in the order of their numbers, which may have gaps.
         let numbers = MIGRATIONS.iter().map(|(version, ..)| version.parse());
         let numbers: Vec<i64> = numbers.collect::<Result<_, _>>().unwrap();
         assert!(

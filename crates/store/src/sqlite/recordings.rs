@@ -104,8 +104,8 @@ impl Removal {
         integer(self.rows as u64 + 1)
     }
 
-    /// Removes `doomed` in their order until they freed `enough` bytes. Returns `false` if that is more than this may
-    /// remove.
+    /// Removes `doomed` in their order until they have freed `enough` bytes. Returns `false` if that is more than this
+    /// budget may remove.
     async fn take(
         &mut self,
         connection: &mut SqliteConnection,

@@ -116,7 +116,7 @@ impl Change for SetCanary {
     }
 }
 
-/// A version that exists.
+/// An existing version.
 struct Found {
     id: String,
     active: bool,

@@ -1,4 +1,4 @@
-//! Secrets, as rows: they are encrypted before they get here.
+//! Secrets, as rows; their values are encrypted before they get here.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
@@ -62,7 +62,7 @@ fn read(row: &SqliteRow) -> Result<SealedSecret> {
             key_id: row.try_get("key_id")?,
             nonce: nonce.map_err(|_| Error::Damaged {
                 what: format!("the secret {name} of function {function_id}"),
-                detail: "its nonce has not 24 bytes; set it again".into(),
+                detail: "the length of its nonce is not 24 bytes. Set the secret again".into(),
             })?,
             bytes: row.try_get("sealed")?,
         },
@@ -174,12 +174,12 @@ impl Change for DeleteSecret {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query("DELETE FROM secrets WHERE function_id = $1 AND name = $2")
+        let deleted = sqlx::query("DELETE FROM secrets WHERE function_id = $1 AND name = $2")
             .bind(self.function_id)
             .bind(&self.name)
             .execute(connection)
             .await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(deleted.rows_affected() > 0)
     }
 }
 

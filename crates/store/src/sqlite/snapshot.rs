@@ -58,7 +58,7 @@ async fn read(database: &Path) -> Result<Contents> {
     if check != "ok" {
         return Err(Error::Damaged {
             what: "the database".into(),
-            detail: format!("{check}; restore it from an earlier backup"),
+            detail: format!("{check}. Restore it from an earlier backup"),
         }
         .into());
     }
@@ -78,14 +78,14 @@ async fn read(database: &Path) -> Result<Contents> {
             digest.try_into().map_err(|digest: Vec<u8>| Error::Damaged {
                 what: "the database".into(),
                 detail: format!(
-                    "a digest of a source has {} bytes; restore it from an earlier backup",
+                    "the digest of a source is not 32 bytes long: got {}. Restore it from an earlier backup",
                     digest.len()
                 ),
             })
         })
         .collect::<Result<_, _>>()?;
     let count = |index: usize| -> Result<u64> {
-        Ok(u64::try_from(counts.try_get::<i64, _>(index)?).unwrap_or(0)) // no count is below
+        Ok(u64::try_from(counts.try_get::<i64, _>(index)?).unwrap_or(0)) // a count is never negative
     };
     Ok(Contents {
         functions: count(0)?,
@@ -104,13 +104,13 @@ pub(crate) struct Tables {
     pub(crate) secret_keys: Vec<String>,
 }
 
-/// Compares a database with what this release makes of one. Nothing is written, beside it neither.
+/// Compares a database with the tables of this release. Nothing is written, neither to it nor beside it.
 pub(crate) async fn tables(database: &Path) -> Result<Tables, Error> {
     Ok(compare(database).await?)
 }
 
 async fn compare(database: &Path) -> Result<Tables> {
-    // Without a log nobody has it open, and to open it as one that changes would make a log.
+    // Without a log no process has it open; opening it for changes would create a log.
     let log = database.with_extension("db-wal");
     let options = SqliteConnectOptions::new()
         .filename(database)
@@ -124,7 +124,7 @@ async fn compare(database: &Path) -> Result<Tables> {
         )
         .bind(table)
     };
-    // A database that a start made and did not fill.
+    // A start that was interrupted left a database without tables.
     let mut made = vec![];
     if has("_sqlx_migrations").fetch_one(&mut connection).await? {
         let rows = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations");
@@ -140,7 +140,7 @@ async fn compare(database: &Path) -> Result<Tables> {
     if has("versions").fetch_one(&mut connection).await? {
         let rows = sqlx::query_scalar("SELECT DISTINCT sha256 FROM versions");
         let digests: Vec<Vec<u8>> = rows.fetch_all(&mut connection).await?;
-        // A digest of another length is of a table that this release does not know.
+        // A digest of another length belongs to a table that this release does not know.
         sources = digests
             .into_iter()
             .filter_map(|digest| digest.try_into().ok())

@@ -217,7 +217,7 @@ impl Change for RemoveValue {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let gone = sqlx::query(
+        let deleted = sqlx::query(
             "DELETE FROM stored_values WHERE function_id = $1 AND key = $2
              RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
         )
@@ -225,10 +225,12 @@ impl Change for RemoveValue {
         .bind(&self.key[..])
         .fetch_optional(&mut *connection)
         .await?;
-        let Some(gone) = gone else { return Ok(false) };
+        let Some(deleted) = deleted else {
+            return Ok(false);
+        };
         sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE function_id = $1")
             .bind(self.function_id)
-            .bind(integer(count(&gone, "bytes")?))
+            .bind(integer(count(&deleted, "bytes")?))
             .execute(connection)
             .await?;
         Ok(true)

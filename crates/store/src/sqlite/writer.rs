@@ -134,7 +134,7 @@ async fn run(
         let changes = tokio::select! {
             changes = queue.recv_many(&mut batch, BATCH) => changes,
             () = closing.cancelled(), if !queue.is_closed() => {
-                queue.close(); // what is in it still comes
+                queue.close(); // queued changes are still received
                 continue;
             }
         };

@@ -66,8 +66,8 @@ impl Store {
         self.rows().named(name).await
     }
 
-    /// Up to `limit` functions of these with numbers greater than `after`, ascending. All pages together, each read after the
-    /// last number of the one before, have every function that is there all the while.
+    /// Up to `limit` functions of these with numbers greater than `after`, ascending. All pages together, each read
+    /// after the last number of the one before, have every function that is there all the while.
     ///
     /// # Errors
     /// As [`Store::function`].
@@ -138,7 +138,7 @@ impl Store {
         Ok(key)
     }
 
-    /// Replaces a function's state, any text.
+    /// Replaces a function's state with any text.
     ///
     /// # Errors
     /// The errors of [`Store::set_usage_key`].
@@ -147,7 +147,7 @@ impl Store {
             .await
     }
 
-    /// Replaces a function's callback, JSON text that the server understands.
+    /// Replaces a function's callback with JSON text that the server understands.
     ///
     /// # Errors
     /// The errors of [`Store::set_usage_key`].

@@ -39,7 +39,7 @@ type Rows = sqlite::Database;
 /// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is only
 /// dropped loses nothing either, but its last write may still be in progress when the drop returns.
 ///
-/// A change is finished even if the future that asked for it is dropped.
+/// A change is finished even if the future of its caller is dropped.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -47,7 +47,7 @@ struct Inner {
     rows: Rows,
     objects: Objects,
     room: Arc<Room>,
-    /// Asked for by every client: read once.
+    /// The server's identity. Every client requests it, so it is read once.
     identity: String,
     /// Shared by writers of objects, and by uploads until their row is written too; taken exclusively to remove
     /// objects.
@@ -165,8 +165,8 @@ impl Store {
         self.0.rows.ready().await
     }
 
-    /// Succeeds while the disk has room: no write failed for lack of it, or it has some again. A question costs a look at a
-    /// flag; of a disk that was full, one in five seconds costs a write of a mebibyte.
+    /// Succeeds while the disk has room: no write failed for lack of it, or it has some again. A check costs a look at
+    /// a flag; after the disk was full, one check in five seconds costs a write of a mebibyte.
     ///
     /// # Errors
     /// [`Error::DiskFull`]
@@ -174,7 +174,7 @@ impl Store {
         self.0.room.check().await
     }
 
-    /// Waits for the changes under way, flushes the log into the database, and lets go of the directory. From then on,
+    /// Waits for the changes in progress, flushes the log into the database, and releases the directory. From then on,
     /// changes and queries fail with [`Error::Closed`]. A second call does nothing.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! The version of a function that runs: the active one, and for a share of the calls the canary.
 //!
 //! Versions never change, so every method here moves a pointer: a rollback is the same operation as a promotion, takes
-//! effect for the next call, and cannot fail for lack of a module. Each operation that moves the pointer to the active
-//! version ends the canary, because its share was a share of the calls of the version before. The server decides which
-//! of the two runs a call; the store keeps only the pointers and the share.
+//! effect for the next call, and cannot fail because a module is missing. Each operation that moves the pointer to the
+//! active version ends the canary, because its share was a share of the calls of the version before. The server decides
+//! which of the two runs a call; the store keeps only the pointers and the share.
 
 use super::Store;
 use crate::error::Error;

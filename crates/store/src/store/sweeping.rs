@@ -20,7 +20,7 @@ pub(super) async fn run(store: Weak<Inner>, root: PathBuf, opened: SystemTime) {
             tracing::info!(removed, "removed files that no stored version refers to");
         }
         Err(error) => {
-            tracing::warn!(%error, "what torn uploads left could not be removed; the next start tries again");
+            tracing::warn!(%error, "the leftovers of interrupted uploads could not be removed; the next start tries again");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Values that the guests of one function store under keys of 32 bytes: the storage of 2020, and that of today, whose
+//! Values that the guests of a function store under keys of 32 bytes: the storage of 2020, and that of today, whose
 //! keys are digests of names by which they are listed.
 //!
 //! A function's values are bounded together. A save that does not make the total larger is always accepted: after an

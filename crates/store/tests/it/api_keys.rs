@@ -1,4 +1,4 @@
-//! The keys of the server's own API: what they open, and that nothing else does.
+//! The keys of the server's own API: each works for its scopes, and nothing else works as a key.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,7 @@ async fn ids(store: &Store, function_id: Option<i64>) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_key_opens_what_it_was_made_for() {
+async fn a_key_works_for_its_scopes_and_its_function() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -83,7 +83,7 @@ async fn nothing_else_is_a_key() {
         &key.to_uppercase(),
         &hex(&digest(key.as_bytes())),
         &format!("iof_{}", hex(&digest(key.as_bytes()))),
-        created.admin_key.as_str(), // a function's key is not the server's
+        created.admin_key.as_str(), // the key of a function is not a key of the server
     ] {
         assert_eq!(store.key(bad).await.unwrap(), None, "{bad:?}");
     }
@@ -94,19 +94,19 @@ async fn nothing_else_is_a_key() {
 async fn a_key_in_the_clear_exists_once() {
     let home = Home::new();
     let store = home.open().await;
-    let (made, key) = store.create_key(new(&[Scope::Admin])).await.unwrap();
+    let (stored, key) = store.create_key(new(&[Scope::Admin])).await.unwrap();
     let (_, another) = store.create_key(new(&[Scope::Admin])).await.unwrap();
     assert_ne!(key.as_str(), another.as_str());
-    assert!(!format!("{made:?} {key:?}").contains(key.as_str()));
+    assert!(!format!("{stored:?} {key:?}").contains(key.as_str()));
     store.close().await.unwrap();
     let database = tokio::fs::read(home.data().join("iof.db")).await.unwrap();
     let text = key.as_str().strip_prefix("iof_").unwrap();
-    let found = |what: &[u8]| database.windows(what.len()).any(|bytes| bytes == what);
+    let found = |needle: &[u8]| database.windows(needle.len()).any(|bytes| bytes == needle);
     assert!(!found(text.as_bytes()) && found(&digest(key.as_str().as_bytes())));
 }
 
 #[tokio::test]
-async fn a_key_that_opens_nothing_is_not_made() {
+async fn a_key_without_scopes_or_time_is_refused() {
     let home = Home::new();
     let store = home.open().await;
     let call = || new(&[Scope::Call]);
@@ -122,22 +122,22 @@ async fn a_key_that_opens_nothing_is_not_made() {
         function_id: Some(7),
         ..call()
     };
-    for (bad, code, says) in [
+    for (bad, code, expected) in [
         (long, "invalid", "101 characters"),
-        (new(&[]), "invalid", "without scopes"),
+        (new(&[]), "invalid", "has no scopes"),
         (ended(i64::MIN), "invalid", "expired already"),
         (ended(now() - 1), "invalid", "expired already"),
         (missing, "not_found", "no function 7"),
     ] {
         let error = store.create_key(bad).await.unwrap_err();
         assert_eq!(error.code(), code);
-        assert!(error.to_string().contains(says), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
     assert_eq!(store.keys(None).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_key_ends_by_itself() {
+async fn a_key_expires_by_itself() {
     let home = Home::new();
     let store = home.open().await;
     let end = now() + 400;
@@ -151,11 +151,15 @@ async fn a_key_ends_by_itself() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(store.key(key.as_str()).await.unwrap(), None);
-    assert_eq!(ids(&store, None).await, [1], "and whoever asks sees why");
+    assert_eq!(
+        ids(&store, None).await,
+        [1],
+        "but it is still listed, with its expiry"
+    );
 }
 
 #[tokio::test]
-async fn a_deleted_key_is_none_and_its_number_never_comes_back() {
+async fn a_deleted_key_is_not_found_and_its_number_is_never_reused() {
     let home = Home::new();
     let store = home.open().await;
     let (first, key) = store.create_key(new(&[Scope::Admin])).await.unwrap();
@@ -170,7 +174,7 @@ async fn a_deleted_key_is_none_and_its_number_never_comes_back() {
 }
 
 #[tokio::test]
-async fn keys_of_a_function_go_with_it() {
+async fn the_keys_of_a_function_are_deleted_with_it() {
     let home = Home::new();
     let store = home.open().await;
     let mut keys = Vec::new();
@@ -188,7 +192,7 @@ async fn keys_of_a_function_go_with_it() {
     assert!(store.key(keys[1].as_str()).await.unwrap().is_some());
 }
 
-/// The thousandth fits, and one that has ended gives its place away.
+/// The thousandth key fits, and an expired key makes room for another.
 #[tokio::test]
 async fn there_are_at_most_a_thousand_keys() {
     let home = Home::new();
@@ -222,7 +226,7 @@ async fn there_are_at_most_a_thousand_keys() {
 }
 
 #[tokio::test]
-async fn scopes_that_are_none_are_damage() {
+async fn stored_scopes_that_are_invalid_are_damage() {
     let home = Home::new();
     let store = home.open().await;
     let (_, key) = store.create_key(new(&[Scope::Call])).await.unwrap();

@@ -1,4 +1,4 @@
-//! Compiled code comes back only if this host made it, for this engine and this source, and it is whole.
+//! Artefacts are returned only if this host made them, for this engine and this source, and they are complete.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ async fn with_artefact(home: &Home) -> (iof_store::Store, [u8; 32]) {
 }
 
 #[tokio::test]
-async fn a_changed_or_cut_artefact_is_none_and_removed() {
+async fn a_changed_or_truncated_artefact_is_not_returned_and_is_removed() {
     let home = Home::new();
     let (store, sha256) = with_artefact(&home).await;
     let path = home.artefact(ENGINE, sha256);
@@ -65,7 +65,7 @@ async fn a_changed_or_cut_artefact_is_none_and_removed() {
 }
 
 #[tokio::test]
-async fn an_artefact_of_another_host_engine_or_source_is_none() {
+async fn an_artefact_of_another_host_engine_or_source_is_not_returned() {
     let (ours, theirs) = (Home::new(), Home::new());
     let (store, sha256) = with_artefact(&ours).await;
     let (_other, _) = with_artefact(&theirs).await;
@@ -107,7 +107,7 @@ async fn an_artefact_of_another_host_engine_or_source_is_none() {
 }
 
 #[tokio::test]
-async fn the_host_key_is_private_and_stays() {
+async fn the_host_key_is_private_and_permanent() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::new();
     home.open().await.close().await.unwrap();
@@ -121,7 +121,7 @@ async fn the_host_key_is_private_and_stays() {
 }
 
 #[tokio::test]
-async fn a_torn_host_key_is_an_error_that_says_what_to_do() {
+async fn a_truncated_host_key_is_an_error_that_names_the_next_step() {
     let home = Home::new();
     home.open().await.close().await.unwrap();
     tokio::fs::write(home.data().join("artefact.key"), b"short")

@@ -1,4 +1,4 @@
-//! What left: every row is kept until it is too old or one too many, whatever becomes of its function.
+//! The audit log: a row stays until it exceeds a limit of age or number, even if its function is deleted.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::{Home, function, outside};
 pub(crate) const ALL: u64 = u64::MAX;
 pub(crate) const EVER: i64 = i64::MIN;
 
-/// Rows of a function whose times, and numbers of bytes, are `numbers`; ten to a call.
+/// Rows of a function whose times and numbers of bytes are `numbers`; ten rows a call.
 pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord> {
     let row = |number: u64| AuditRecord {
         at: number as i64,
@@ -28,7 +28,7 @@ pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord>
         bytes_in: 1000,
         ms: 12,
         outcome: "ok".into(),
-        // Some had to wait.
+        // Some of them waited.
         waited: (number % 7 == 3).then(|| AuditWait {
             ms: number,
             limit: "max_concurrent".into(),
@@ -118,7 +118,7 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
 }
 
 #[tokio::test]
-async fn the_greatest_numbers_are_read_back_and_asked_for() {
+async fn the_greatest_numbers_are_read_back_and_queried() {
     let home = Home::new();
     let store = home.open().await;
     let extreme = |number: i64, count: u64| AuditRecord {
@@ -170,9 +170,9 @@ async fn the_greatest_numbers_are_read_back_and_asked_for() {
     assert_eq!(times(&store).await, [i64::MAX], "not before itself");
 }
 
-/// Against the same question asked of all rows in memory.
+/// Each query returns what the same filter finds among all rows in memory.
 #[tokio::test]
-async fn a_query_finds_what_it_asks_for() {
+async fn a_query_finds_exactly_the_matching_rows() {
     let home = Home::new();
     let store = home.open().await;
     let mut rows = Vec::new();
@@ -190,7 +190,7 @@ async fn a_query_finds_what_it_asks_for() {
     record(&store, rows, ALL, EVER).await;
     let all = all(&store).await;
     let calls = [None, Some(all[1].record.call), Some(Uuid::nil())];
-    let mut asked = 0;
+    let mut matching = 0;
     for (after, before) in [
         (None, None),
         (Some(10), Some(50)),
@@ -215,7 +215,9 @@ async fn a_query_finds_what_it_asks_for() {
                             .filter(|row| function_id.is_none_or(|id| row.record.function_id == id))
                             .filter(|row| call.is_none_or(|call| row.record.call == call))
                             .filter(|row| kind.is_none_or(|kind| row.record.kind == kind))
-                            .filter(|row| outcome.is_none_or(|what| row.record.outcome == what))
+                            .filter(|row| {
+                                outcome.is_none_or(|outcome| row.record.outcome == outcome)
+                            })
                             .cloned()
                             .collect();
                         if newest_first {
@@ -233,18 +235,18 @@ async fn a_query_finds_what_it_asks_for() {
                             newest_first,
                         };
                         assert_eq!(store.audit(&query).await.unwrap(), expected, "{query:?}");
-                        asked += usize::from(!expected.is_empty());
+                        matching += usize::from(!expected.is_empty());
                     }
                 }
             }
         }
     }
-    assert!(asked > 100, "{asked} questions had an answer");
+    assert!(matching > 100, "{matching} queries had results");
 }
 
-/// Rows of a call that came in different transactions, among those of others.
+/// The rows of a call are found even if they came in different transactions, among rows of other calls.
 #[tokio::test]
-async fn a_call_is_found_wherever_its_rows_are() {
+async fn the_rows_of_a_call_are_found_in_all_chunks() {
     let home = Home::new();
     let store = home.open().await;
     for round in 0..40 {
@@ -299,7 +301,7 @@ async fn a_list_has_its_limits() {
     assert_eq!((newest.len(), newest[0].id), (100, 1001));
 }
 
-/// Whoever reads on from the last number it saw misses nothing, however many write.
+/// A reader that continues from the last number it saw misses no row, however many writers there are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reader_that_follows_misses_no_row() {
     let home = Home::new();
@@ -342,7 +344,7 @@ async fn a_reader_that_follows_misses_no_row() {
 }
 
 #[tokio::test]
-async fn what_someone_else_changed_is_damaged() {
+async fn a_row_changed_by_another_program_is_damaged() {
     for change in [
         "rows = replace(rows, '1000', '-1')",
         "rows = '['",

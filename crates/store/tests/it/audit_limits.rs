@@ -1,10 +1,10 @@
-//! The limits of the audit log: by number and by age, and how the oldest rows go.
+//! The limits of the audit log, by number and by age, and the removal of the oldest rows.
 
 use crate::audit::{ALL, EVER, all, record, records, times};
 use crate::{Home, count};
 
 #[tokio::test]
-async fn the_last_rows_are_kept_and_those_they_came_with() {
+async fn the_newest_rows_are_kept_with_the_rest_of_their_chunk() {
     let home = Home::new();
     let store = home.open().await;
     assert!(!record(&store, vec![], 0, EVER).await);
@@ -18,8 +18,12 @@ async fn the_last_rows_are_kept_and_those_they_came_with() {
         "they came together"
     );
     record(&store, records(2, 6..8), 5, EVER).await;
-    assert_eq!(times(&store).await, [3, 4, 5, 6, 7], "whosever they are");
-    // More at once than are kept.
+    assert_eq!(
+        times(&store).await,
+        [3, 4, 5, 6, 7],
+        "the oldest go, of whichever function"
+    );
+    // More rows at once than are kept.
     assert!(!record(&store, records(1, 8..600), 3, EVER).await);
     let left = times(&store).await;
     assert!((3..=128).contains(&left.len()), "{left:?}");
@@ -27,16 +31,16 @@ async fn the_last_rows_are_kept_and_those_they_came_with() {
     assert_eq!(left, expected);
     assert!(!record(&store, records(1, 600..601), 0, EVER).await);
     assert_eq!(times(&store).await, [0; 0]);
-    // A number that went with its row does not come back.
+    // The number of a removed row is not used again.
     store.close().await.unwrap();
     let store = home.open().await;
     record(&store, records(1, 0..1), 5, EVER).await;
     assert_eq!(all(&store).await[0].id, 602);
 }
 
-/// The oldest go first: a row that began long ago and ended late goes with its neighbours.
+/// Rows are removed in order of number: an old row with a late number is removed with its neighbours.
 #[tokio::test]
-async fn what_is_too_old_goes_when_all_before_it_has() {
+async fn an_old_row_is_removed_once_all_rows_before_it_are() {
     let home = Home::new();
     let store = home.open().await;
     for numbers in [0..100, 100..200, 90..95, 200..300] {
@@ -85,10 +89,10 @@ async fn a_first_removal_of_many_is_done_in_steps() {
             expected[expected.len() - left as usize..]
         );
         let of = "SELECT COUNT(*) FROM audit_functions WHERE function_id = $1";
-        let (named, kept) = (
+        let (functions, kept) = (
             count(&home, of, 1).await,
             count(&home, "SELECT COUNT(*) FROM audit WHERE $1 = 1", 1).await,
         );
-        assert_eq!(named, kept, "functions go with their rows");
+        assert_eq!(functions, kept, "functions go with their rows");
     }
 }

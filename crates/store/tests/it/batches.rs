@@ -1,4 +1,4 @@
-//! Values that are changed by what is there: batches, updates, and values that end.
+//! Conditional changes of values: batches, updates, and values with a lifetime.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,7 +34,7 @@ fn remove(name: &'static str) -> ValueWrite {
     }
 }
 
-/// In so many milliseconds from now.
+/// The write, with an end so many milliseconds from now.
 fn until(write: ValueWrite, milliseconds: i64) -> ValueWrite {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let end = i64::try_from(now.as_millis()).unwrap() + milliseconds;
@@ -66,11 +66,11 @@ async fn value(store: &Store, name: &'static str) -> Option<String> {
     value.map(|value| String::from_utf8(value.into()).unwrap())
 }
 
-/// What the rows take, and what the store believes that they do.
+/// The bytes of all rows, counted and as recorded in the total.
 async fn totals(home: &Home) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE function_id = $1";
-    let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE function_id = $1";
-    (count(home, is, 1).await, count(home, said, 1).await)
+    let actual = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE function_id = $1";
+    let recorded = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE function_id = $1";
+    (count(home, actual, 1).await, count(home, recorded, 1).await)
 }
 
 #[tokio::test]
@@ -79,14 +79,14 @@ async fn a_batch_is_made_whole_or_not_at_all() {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     let first = || vec![set("a", "1"), set("b", "2"), remove("c")];
-    let made = commit(&store, &[("a", None)], first(), NO_LIMIT).await;
-    assert_eq!(made.unwrap(), Committed::Stored);
+    let committed = commit(&store, &[("a", None)], first(), NO_LIMIT).await;
+    assert_eq!(committed.unwrap(), Committed::Stored);
     for expected in [("a", None), ("a", Some("2")), ("missing", Some("1"))] {
         let writes = vec![set("a", "9"), remove("b")];
         let refused = commit(&store, &[("b", Some("2")), expected], writes, NO_LIMIT).await;
         assert_eq!(refused.unwrap(), Committed::Conflict, "{expected:?}");
     }
-    // What is removed makes room for what is set.
+    // A removed value makes room for a new one.
     let writes = || vec![remove("a"), set("c", "12")];
     let small = commit(&store, &[], writes(), 69).await;
     assert_eq!(small.unwrap(), Committed::Stored);
@@ -96,8 +96,8 @@ async fn a_batch_is_made_whole_or_not_at_all() {
     assert_eq!(value(&store, "b").await.as_deref(), Some("2"));
     assert_eq!(value(&store, "d").await, None);
     assert_eq!(totals(&home).await, (69, 69));
-    let nobody = store.commit_values(7, ValueBatch::default(), 9).await;
-    assert_eq!(nobody.unwrap_err().code(), "not_found");
+    let missing = store.commit_values(7, ValueBatch::default(), 9).await;
+    assert_eq!(missing.unwrap_err().code(), "not_found");
 }
 
 #[tokio::test]
@@ -130,12 +130,12 @@ async fn an_update_sees_what_was_committed_before_it() {
     let large = Box::new(|_| Some(Bytes::from_static(b"long")));
     let large = store.update_value(1, key("m"), large, 40).await;
     assert_eq!(large.unwrap(), Updated::QuotaExceeded);
-    let nobody = store.update_value(7, key("m"), Box::new(|_| Some(Bytes::new())), 40);
-    assert_eq!(nobody.await.unwrap_err().code(), "not_found");
+    let missing = store.update_value(7, key("m"), Box::new(|_| Some(Bytes::new())), 40);
+    assert_eq!(missing.await.unwrap_err().code(), "not_found");
 }
 
 #[tokio::test]
-async fn a_value_that_ended_is_gone_and_makes_room() {
+async fn a_value_whose_lifetime_is_over_is_not_found_and_makes_room() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_value_that_ended_is_gone_and_makes_room() {
     assert_eq!(value(&store, "new").await.as_deref(), Some("2"));
     let names = store.value_names(1, b"", b"", 9).await.unwrap();
     assert_eq!(names, ["new", "stays"]);
-    // To a batch it is not there, and its row makes room.
+    // A batch does not see an ended value, and its row makes room.
     let full = u64::try_from(totals(&home).await.0).unwrap();
     let saved = store
         .save_value(1, key("m"), Bytes::from_static(b"x"), full)
@@ -162,7 +162,7 @@ async fn a_value_that_ended_is_gone_and_makes_room() {
     let again = commit(&store, &[("old", None)], vec![set("old", "4")], NO_LIMIT).await;
     assert_eq!(again.unwrap(), Committed::Stored);
     assert_eq!(value(&store, "old").await.as_deref(), Some("4"));
-    // An update keeps the end; a save forgets it.
+    // An update keeps the end of a value; a save removes it.
     let change = Box::new(|_| Some(Bytes::from_static(b"5")));
     let updated = store.update_value(1, key("new"), change, NO_LIMIT).await;
     assert_eq!(updated.unwrap(), Updated::Stored(Bytes::from_static(b"5")));
@@ -178,7 +178,7 @@ async fn a_value_that_ended_is_gone_and_makes_room() {
 }
 
 #[tokio::test]
-async fn rows_that_ended_go_with_later_changes() {
+async fn rows_of_ended_values_are_removed_by_later_changes() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();

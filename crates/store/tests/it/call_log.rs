@@ -1,4 +1,4 @@
-//! Rows of the call log hold many calls: what is listed does not show it.
+//! Rows of the call log hold many calls each; lists do not show where rows begin and end.
 
 use iof_store::{Calls, Store};
 
@@ -7,7 +7,7 @@ use crate::opening::fill;
 use crate::upgrades::{MIGRATIONS, left_by};
 use crate::{Home, count, function, outside};
 
-/// Rows of the table.
+/// The number of rows of a function in the table.
 async fn packed(home: &Home, function_id: i64) -> i64 {
     let packed = "SELECT COUNT(*) FROM call_log WHERE function_id = $1";
     count(home, packed, function_id).await
@@ -28,7 +28,7 @@ async fn lists_and_cursors_cross_rows() {
     for source in ["one", "two"] {
         store.create_function(function(source)).await.unwrap();
     }
-    // Calls of the other one come between, so that numbers are not one after the other.
+    // Calls of the other function come between, so that numbers are not consecutive.
     for first in [0, 150, 300, 450] {
         let both = vec![calls(1, first..first + 150), calls(2, first..first + 1)];
         store.record_calls(both, 1000).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_log_is_exact_however_many_are_kept() {
         .record_calls(vec![calls(1, 0..100)], 100)
         .await
         .unwrap();
-    // Less than a row: its calls are gone, and it is there.
+    // A limit below the length of a row hides calls, but the row stays.
     store
         .record_calls(vec![calls(1, 100..101)], 10)
         .await
@@ -80,20 +80,20 @@ async fn a_log_is_exact_however_many_are_kept() {
     assert_eq!(after(&store, 1, 50, 1).await[0].1, 91);
     assert_eq!(store.usage(1).await.unwrap().seconds.len(), 10);
     assert_eq!(packed(&home, 1).await, 2);
-    // More again: what is gone does not come back.
+    // A greater limit does not bring back trimmed calls.
     store
         .record_calls(vec![calls(1, 101..102)], 100)
         .await
         .unwrap();
     assert_eq!(records(&store, 1, false, 1000).await.len(), 11);
-    // The row goes when all its calls have.
+    // A row is removed when all its calls are trimmed.
     store
         .record_calls(vec![calls(1, 102..104)], 4)
         .await
         .unwrap();
     assert_eq!(records(&store, 1, false, 9).await, [100, 101, 102, 103]);
     assert_eq!(packed(&home, 1).await, 3);
-    // A batch without rows trims, too.
+    // A batch without rows trims as well.
     let none = Calls {
         newest: vec![],
         ..calls(1, 104..105)
@@ -113,7 +113,7 @@ async fn a_log_is_exact_however_many_are_kept() {
 }
 
 #[tokio::test]
-async fn a_row_ends_where_its_text_is_long() {
+async fn a_row_ends_when_its_text_is_long() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
@@ -147,15 +147,15 @@ async fn each_call_has_its_own_state() {
 }
 
 #[tokio::test]
-async fn a_batch_is_of_many_functions_and_passes_over_those_that_are_gone() {
+async fn a_batch_of_many_functions_skips_deleted_ones() {
     let home = Home::new();
     let store = home.open().await;
     for number in 0..300 {
         let source = format!("source {number}");
         store.create_function(function(&source)).await.unwrap();
     }
-    for gone in [1, 150, 300] {
-        assert!(store.delete_function(gone).await.unwrap());
+    for deleted in [1, 150, 300] {
+        assert!(store.delete_function(deleted).await.unwrap());
     }
     for _ in 0..2 {
         let batch = (0..400).map(|id| calls(id, 0..3)).collect();
@@ -174,7 +174,7 @@ async fn a_batch_is_of_many_functions_and_passes_over_those_that_are_gone() {
     assert_eq!(numbers.last(), Some(&(297 * 6)));
 }
 
-/// Calls of a release that had a row for each.
+/// Calls of a release whose table had a row for each call.
 const ROWS: &str = "
     INSERT INTO calls (log_id, function_id, called_at, guest_ns, state, record) VALUES
         (7, 1, 1000, 5, '{}', '{\"a\":\"é\"}'), (8, 2, 0, 6, 'x', ''),
@@ -184,7 +184,7 @@ const ROWS: &str = "
     INSERT INTO usage (function_id, invocations, guest_ns, latest_ns) VALUES (1, 9, 90, 7), (2, 1, 6, 6)";
 
 #[tokio::test]
-async fn calls_of_the_release_before_are_carried_over() {
+async fn calls_of_the_previous_release_are_migrated() {
     let home = Home::new();
     left_by(&home, &MIGRATIONS[..8]).await;
     fill(&home, 2).await;
@@ -218,7 +218,7 @@ async fn calls_of_the_release_before_are_carried_over() {
     );
     assert_eq!(usage.seconds, [(-1, most), (1, 5), (3, 7)]);
 
-    // Numbers go on after the greatest that there ever was, and the oldest go first.
+    // Numbers continue after the greatest one ever used, and the oldest calls are removed first.
     store.record_calls(vec![calls(1, 0..2)], 3).await.unwrap();
     let ids = store.calls(1, false, 9).await.unwrap();
     let ids: Vec<_> = ids.iter().map(|call| call.log_id).collect();

@@ -1,4 +1,4 @@
-//! The log of calls: the newest are kept, all are counted.
+//! The log of calls: only the newest calls are kept, and all are counted.
 
 use iof_store::{Call, Calls, Rollout, Store, Usage};
 
@@ -13,7 +13,7 @@ pub(crate) fn call(called_at: i64, record: impl ToString, guest_ns: u64) -> Call
     }
 }
 
-/// Calls with records `numbers`, each a second and one nanosecond after the one before.
+/// Calls whose records are `numbers`; each began a second after the one before, and costs a nanosecond more.
 pub(crate) fn calls(function_id: i64, numbers: std::ops::Range<u64>) -> Calls {
     Calls {
         function_id,
@@ -128,7 +128,7 @@ async fn the_log_keeps_the_newest_and_the_counters_all() {
     assert_eq!(records(&store, 1, true, 9).await, [5, 4, 3, 2, 1]);
     assert_eq!(records(&store, 1, true, 2).await, [5, 4]);
     assert_eq!(records(&store, 1, true, 0).await, [0; 0]);
-    // More at once than are kept, twice in one list.
+    // More calls at once than are kept, for one function twice in one list.
     let many = vec![calls(1, 6..20), calls(1, 20..21)];
     store.record_calls(many, 3).await.unwrap();
     assert_eq!(records(&store, 1, false, 9).await, [18, 19, 20]);
@@ -141,7 +141,7 @@ async fn the_log_keeps_the_newest_and_the_counters_all() {
             seconds: vec![(18, 18), (19, 19), (20, 20)],
         }
     );
-    // Nothing is kept, and everything still counted.
+    // With nothing kept, all calls are still counted.
     store.record_calls(vec![calls(1, 21..23)], 0).await.unwrap();
     assert_eq!(records(&store, 1, false, 9).await, [0; 0]);
     let usage = store.usage(1).await.unwrap();
@@ -156,18 +156,18 @@ async fn the_log_keeps_the_newest_and_the_counters_all() {
         "the other's"
     );
 
-    // A number that went with its row does not come back.
+    // The number of a removed row is not used again.
     store.close().await.unwrap();
     let store = home.open().await;
     let last = store.calls(2, true, 1).await.unwrap()[0].log_id;
-    // Function 1 wrote ten times; a write takes a number for each of its functions.
+    // Function 1 was written ten times; each write takes a number for each of its functions.
     store.record_calls(vec![calls(1, 23..24)], 5).await.unwrap();
     store.record_calls(vec![calls(1, 24..25)], 5).await.unwrap();
     assert!(store.calls(1, true, 1).await.unwrap()[0].log_id > last + 10);
 }
 
 #[tokio::test]
-async fn counters_stand_still_at_their_end() {
+async fn counters_saturate() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -200,7 +200,7 @@ async fn counters_stand_still_at_their_end() {
         (end, end, end)
     );
     assert_eq!(usage.seconds[1], (-1, u64::MAX));
-    // No call, nothing newer.
+    // Without calls, the latest cost stays.
     let none = Calls {
         function_id: 1,
         invocations: 0,
@@ -213,7 +213,7 @@ async fn counters_stand_still_at_their_end() {
 }
 
 #[tokio::test]
-async fn calls_of_functions_that_are_gone_are_passed_over() {
+async fn calls_of_deleted_functions_are_skipped() {
     let home = Home::new();
     let store = home.open().await;
     for source in ["one", "two", "three"] {
@@ -245,7 +245,10 @@ async fn counters_are_exact_under_fifty_writers() {
             for _ in 0..5 {
                 store.record_calls(vec![calls(1, 0..3)], 7).await.unwrap();
                 let usage = store.usage(1).await.unwrap();
-                assert_eq!(usage.invocations, usage.guest_ns, "of one moment");
+                assert_eq!(
+                    usage.invocations, usage.guest_ns,
+                    "both counters are of one moment"
+                );
             }
         });
     }
@@ -264,10 +267,10 @@ async fn counters_are_exact_under_fifty_writers() {
 }
 
 #[test]
-fn no_debug_output_holds_what_belongs_to_others() {
-    let shown = format!("{:?}", calls(1, 77_770..77_771));
+fn debug_output_omits_the_data_of_owners_and_callers() {
+    let debug = format!("{:?}", calls(1, 77_770..77_771));
     assert!(
-        !shown.contains("state") && shown.contains("77770000"),
-        "{shown}"
+        !debug.contains("state") && debug.contains("77770000"),
+        "{debug}"
     );
 }

@@ -1,4 +1,4 @@
-//! Texts for a while: replaced, forgotten, expired; a live one never gives way to another.
+//! Ephemeral texts: replaced, removed, expired. A live text is never displaced by another.
 
 use std::time::Duration;
 
@@ -24,16 +24,16 @@ async fn rows(home: &Home) -> i64 {
     count(home, "SELECT COUNT(*) FROM ephemeral WHERE $1 = 0", 0).await
 }
 
-/// What the rows add up to, and what the store believes that they do.
+/// The bytes of all rows, counted and as recorded in the total.
 async fn totals(home: &Home) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB))), 0) FROM ephemeral WHERE $1 = 0";
-    let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 0";
-    (count(home, is, 0).await, count(home, said, 0).await)
+    let actual = "SELECT COALESCE(SUM(length(CAST(key AS BLOB)) + length(CAST(value AS BLOB))), 0) FROM ephemeral WHERE $1 = 0";
+    let recorded = "SELECT bytes FROM ephemeral_total WHERE $1 = 0";
+    (count(home, actual, 0).await, count(home, recorded, 0).await)
 }
 
-/// Lets time pass for some rows.
-async fn expire(home: &Home, which: &str) {
-    let query = format!("UPDATE ephemeral SET expires_at = 1 WHERE {which}");
+/// Lets the rows that match `condition` expire.
+async fn expire(home: &Home, condition: &str) {
+    let query = format!("UPDATE ephemeral SET expires_at = 1 WHERE {condition}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(query))
         .execute(&mut outside(home).await)
         .await
@@ -41,7 +41,7 @@ async fn expire(home: &Home, which: &str) {
 }
 
 #[tokio::test]
-async fn a_text_is_read_back_replaced_and_forgotten() {
+async fn a_text_is_read_back_replaced_and_removed() {
     let home = Home::new();
     let store = home.open().await;
     assert_eq!(get(&store, "a").await, None);
@@ -84,10 +84,10 @@ async fn a_text_expires_and_a_new_one_starts_a_new_life() {
     assert_eq!(get(&store, "renewed").await.unwrap(), "value");
     assert_eq!(get(&store, "forever").await.unwrap(), "value");
     assert!(!store.delete_ephemeral("gone".into()).await.unwrap());
-    let (is, said) = totals(&home).await;
-    assert_eq!(is, said);
+    let (actual, recorded) = totals(&home).await;
+    assert_eq!(actual, recorded);
 
-    // Also across a restart, and under its own key again.
+    // The same after a restart, and for a new text under the same key.
     store.close().await.unwrap();
     let store = home.open().await;
     assert_eq!(get(&store, "shortened").await, None);
@@ -106,7 +106,7 @@ async fn the_total_is_bounded_to_the_byte() {
     assert_eq!(put(&store, "b", "34", HOUR, 6).await, EphemeralPut::Full);
     assert_eq!(get(&store, "b").await, None);
     assert_eq!(put(&store, "b", "34", HOUR, 7).await, EphemeralPut::Done);
-    // What a text replaces makes room for it, and a refused one leaves what was there.
+    // The replaced text makes room for the new one; a refused text leaves the old one in place.
     assert_eq!(put(&store, "b", "345", HOUR, 7).await, EphemeralPut::Full);
     assert_eq!(get(&store, "b").await.unwrap(), "34");
     assert_eq!(put(&store, "b", "56", HOUR, 7).await, EphemeralPut::Done);
@@ -117,9 +117,9 @@ async fn the_total_is_bounded_to_the_byte() {
     assert_eq!(put(&store, "c", "abc", HOUR, 7).await, EphemeralPut::Done);
 }
 
-/// A put removes some expired rows, and more where it needs their place, but not all of them.
+/// A put removes a few expired rows, and more if it needs their room, but not all of them.
 #[tokio::test]
-async fn expired_rows_go_a_few_at_a_time_and_never_cost_a_place() {
+async fn expired_rows_are_removed_a_few_at_a_time_and_never_take_room() {
     let home = Home::new();
     let store = home.open().await;
     for number in 0..200 {
@@ -142,14 +142,18 @@ async fn expired_rows_go_a_few_at_a_time_and_never_cost_a_place() {
     );
     let left = rows(&home).await;
     assert!(left > 100 && left < 202, "{left} rows left");
-    assert_eq!(get(&store, "000199").await, None, "though its row is there");
-    // A limit at which every expired row has to go, and not one byte less.
+    assert_eq!(
+        get(&store, "000199").await,
+        None,
+        "although its row still exists"
+    );
+    // The smallest limit at which the text fits: every expired row has to go.
     assert_eq!(put(&store, "last", "1", HOUR, 21).await, EphemeralPut::Full);
     assert_eq!(put(&store, "last", "1", HOUR, 22).await, EphemeralPut::Done);
     assert_eq!(rows(&home).await, 3);
     assert_eq!(totals(&home).await, (22, 22));
 
-    // Expired under the key that is put.
+    // An expired text under the key of the put.
     expire(&home, "key = 'last'").await;
     assert_eq!(put(&store, "last", "2", HOUR, 22).await, EphemeralPut::Done);
     assert_eq!(get(&store, "last").await.unwrap(), "2");
@@ -176,17 +180,17 @@ async fn the_total_is_exact_under_fifty_writers() {
         });
     }
     tasks.join_all().await;
-    let (is, said) = totals(&home).await;
-    assert_eq!(is, said);
-    assert!(is > 0 && is <= 600, "{is}");
+    let (actual, recorded) = totals(&home).await;
+    assert_eq!(actual, recorded);
+    assert!(actual > 0 && actual <= 600, "{actual}");
 }
 
-/// What the rows of each owner add up to, and what the store believes that they do.
+/// Asserts that the recorded bytes of each owner equal the sum of its rows.
 async fn shares_add_up(home: &Home) {
-    let wrong = "SELECT COUNT(*) FROM (SELECT owner, SUM(size) AS bytes FROM ephemeral WHERE owner <> '' GROUP BY owner) o
+    let mismatches = "SELECT COUNT(*) FROM (SELECT owner, SUM(size) AS bytes FROM ephemeral WHERE owner <> '' GROUP BY owner) o
                    FULL JOIN ephemeral_shares s ON s.owner = o.owner
                   WHERE s.bytes IS NOT o.bytes AND $1 = 0";
-    assert_eq!(count(home, wrong, 0).await, 0);
+    assert_eq!(count(home, mismatches, 0).await, 0);
 }
 
 #[tokio::test]
@@ -204,14 +208,14 @@ async fn an_owner_has_a_share() {
     assert_eq!(put("a", "1", "123", HOUR, 4).await, EphemeralPut::Done);
     assert_eq!(put("a", "2", "1", HOUR, 5).await, EphemeralPut::ShareFull);
     assert_eq!(put("b", "2", "123", HOUR, 4).await, EphemeralPut::Done);
-    // Its own row makes room, and another's changes hands.
+    // The owner's own row makes room; the row of another owner changes hands.
     assert_eq!(put("a", "1", "1234", HOUR, 5).await, EphemeralPut::Done);
     assert_eq!(put("a", "2", "1", HOUR, 6).await, EphemeralPut::ShareFull);
     assert_eq!(put("a", "2", "1", HOUR, 7).await, EphemeralPut::Done);
     assert_eq!(put("b", "3", "123", HOUR, 4).await, EphemeralPut::Done);
     assert_eq!(put("", "3", "123", HOUR, 0).await, EphemeralPut::Done);
     assert_eq!(put("b", "4", "123", HOUR, 4).await, EphemeralPut::Done);
-    // What has expired takes no share.
+    // Expired texts do not count toward the share.
     expire(&home, "owner = 'b'").await;
     assert_eq!(put("b", "5", "123", HOUR, 4).await, EphemeralPut::Done);
     assert!(store.delete_ephemeral("5".into()).await.unwrap());

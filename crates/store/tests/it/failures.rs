@@ -1,4 +1,4 @@
-//! A database that refuses a write: its caller gets the error, and no other is affected.
+//! A database that refuses a write: only its caller gets the error.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::{Home, count, function, outside, version};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// One write that fails undoes its whole batch; the others are then done again, one by one.
+/// A write that fails undoes its whole batch; the other writes are then done again, one by one.
 ///
 /// `ABORT` undoes a statement. `ROLLBACK` ends the transaction behind the driver's back, as SQLite itself does when the
 /// disk is full (<https://www.sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction").
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_failing_write_does_not_take_its_neighbours_along() {
+async fn a_failing_write_does_not_fail_its_neighbours() {
     for undo in ["ABORT", "ROLLBACK"] {
         let home = Home::new();
         let store = home.open().await;
@@ -62,8 +62,7 @@ async fn a_failing_write_does_not_take_its_neighbours_along() {
     }
 }
 
-/// What is kept in two places, a row and a sum, changes in both or in neither, and is not done twice when its batch is
-/// done again.
+/// A row and the sum that includes it change together or not at all, and only once when their batch is done again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failing_write_changes_neither_a_value_nor_its_total() {
     for undo in ["ABORT", "ROLLBACK"] {
@@ -71,7 +70,7 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
         let store = home.open().await;
         store.create_function(function("one")).await.unwrap();
         let mut outside = outside(&home).await;
-        // Each fails at its last statement, when the others have been done.
+        // Each fails at its last statement, when its other statements have been executed.
         let triggers = format!(
             "CREATE TRIGGER poison_value BEFORE INSERT ON stored_totals WHEN NEW.bytes > 5000
              BEGIN SELECT RAISE({undo}, 'poisoned'); END;
@@ -112,16 +111,16 @@ async fn a_failing_write_changes_neither_a_value_nor_its_total() {
         }
         tasks.join_all().await;
 
-        let said = "SELECT bytes FROM stored_totals WHERE function_id = $1";
-        assert_eq!(count(&home, said, 1).await, 2 * 132, "under {undo}");
+        let total = "SELECT bytes FROM stored_totals WHERE function_id = $1";
+        assert_eq!(count(&home, total, 1).await, 2 * 132, "under {undo}");
         for slot in [0, 3, 6, 9] {
             let value = store.load_value(1, &[slot; 32]).await.unwrap();
             assert_eq!(value.is_some(), slot % 6 == 3);
             let kept = store.ephemeral(&format!("{:02}", slot + 1)).await.unwrap();
             assert_eq!(kept.is_some(), slot % 6 == 3);
         }
-        let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
-        assert_eq!(count(&home, said, 1).await, 2 * 6, "under {undo}");
+        let total = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
+        assert_eq!(count(&home, total, 1).await, 2 * 6, "under {undo}");
         let usage = store.usage(1).await.unwrap();
         assert_eq!(
             (usage.invocations, usage.guest_ns),
@@ -149,9 +148,9 @@ fn one_call(record: &str) -> Calls {
     }
 }
 
-/// Another program that writes (an operator's `sqlite3`) is waited for.
+/// A write waits for another program that writes (an operator's `sqlite3`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_writer_from_outside_is_waited_for() {
+async fn a_write_waits_for_a_writer_of_another_program() {
     let home = Home::new();
     let store = home.open().await;
     let mut outside = outside(&home).await;
@@ -172,11 +171,12 @@ async fn a_writer_from_outside_is_waited_for() {
     assert_eq!(created.unwrap().function_id, 1);
 }
 
-/// A disk that is really full. Run it with a small file system of its own, which it fills:
-/// `mount -t tmpfs -o size=3m tmpfs /mnt/small && IOF_STORE_SMALL_DISK=/mnt/small cargo test -p iof-store -- --ignored full_disk`
+/// A disk that is really full. Run this test with a small file system of its own, which it fills:
+/// `mount -t tmpfs -o size=3m tmpfs /mnt/small && IOF_STORE_SMALL_DISK=/mnt/small cargo test -p iof-store -- --ignored
+/// full_disk`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a file system of its own"]
-async fn a_full_disk_is_said_to_be_full_and_recovers_without_a_restart() {
+async fn a_full_disk_is_reported_and_recovers_without_a_restart() {
     let disk = std::path::PathBuf::from(std::env::var_os("IOF_STORE_SMALL_DISK").unwrap());
     let data = disk.join("data");
     let ballast = disk.join("ballast");

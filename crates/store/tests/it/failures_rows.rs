@@ -1,4 +1,4 @@
-//! A database that refuses one of many rows that came together: none of them is stored, and no other caller is
+//! A database that refuses one of many rows of a change: none of them is stored, and no other caller is
 //! affected.
 
 use iof_store::{NewJob, RecordingLimits, Store, Submitted};
@@ -11,14 +11,14 @@ use crate::{Home, function, outside};
 /// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
 const UNDO: [&str; 2] = ["ABORT", "ROLLBACK"];
 
-/// Refuses rows of a table where something is `poison`.
+/// Makes a table refuse rows that contain `poison`.
 async fn poison(home: &Home, table: &str, column: &str, undo: &str) {
     let trigger = format!(
         "CREATE TRIGGER poison BEFORE INSERT ON {table} WHEN NEW.{column} LIKE '%poison%'
          BEGIN SELECT RAISE({undo}, 'poisoned'); END"
     );
-    let made = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
-    made.execute(&mut outside(home).await).await.unwrap();
+    let created = sqlx::raw_sql(sqlx::AssertSqlSafe(trigger));
+    created.execute(&mut outside(home).await).await.unwrap();
 }
 
 /// Runs `write` 48 times at once; two of three are to fail.
@@ -46,13 +46,13 @@ async fn burst<F: Future<Output = Result<bool, iof_store::Error>> + Send + 'stat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rows_that_came_together_stay_together() {
+async fn rows_of_one_change_are_stored_together() {
     for undo in UNDO {
         let home = Home::new();
         let store = home.open().await;
         poison(&home, "audit", "rows", undo).await;
         burst(&store, |store, task, outcome| async move {
-            // More than fit into one statement, and the bad one in the last.
+            // More rows than fit into one statement, with the bad one in the last statement.
             let mut rows = records(task, 0..300);
             rows[299].outcome = outcome.into();
             store.record_audit(rows, u64::MAX, 0).await
@@ -71,9 +71,9 @@ async fn rows_that_came_together_stay_together() {
     }
 }
 
-/// Also what made room for them is still there, and the total is that of what is.
+/// The recordings that would have made room are still there, and the total is that of the existing rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn recordings_that_came_together_stay_together() {
+async fn recordings_of_one_change_are_stored_together() {
     for undo in UNDO {
         let home = Home::new();
         let store = home.open().await;
@@ -82,7 +82,7 @@ async fn recordings_that_came_together_stay_together() {
         burst(&store, |store, task, outcome| async move {
             let mut three = [0, 1, 2].map(|number| recording(1, 3 * task + number, 10));
             three[2].outcome = outcome.into();
-            // What poisoned ones would leave no place for, others need.
+            // The poisoned recordings would need room that the others take.
             let keep = RecordingLimits {
                 per_function: if outcome == "poison" { 3 } else { u32::MAX },
                 total_bytes: u64::MAX,
@@ -99,7 +99,7 @@ async fn recordings_that_came_together_stay_together() {
     }
 }
 
-/// The number of those that wait is that of the rows, also when some were undone; and none is lost from what was taken.
+/// The number of waiting jobs equals that of their rows even if some were undone, and no taken job is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_refused_job_is_not_counted() {
     for undo in UNDO {

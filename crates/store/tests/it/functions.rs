@@ -1,4 +1,4 @@
-//! Each operation, and that what it did is there after the next start.
+//! The operations on functions, and their results after the next start.
 
 use iof_store::Rollout;
 use sqlx::Row as _;
@@ -80,7 +80,7 @@ async fn replacing_adds_a_version_and_moves_the_pointer() {
 }
 
 #[tokio::test]
-async fn changes_of_a_missing_function_say_so_and_leave_nothing() {
+async fn changes_of_a_missing_function_fail_and_leave_nothing() {
     let home = Home::new();
     let store = home.open().await;
     for code in [
@@ -101,12 +101,12 @@ async fn changes_of_a_missing_function_say_so_and_leave_nothing() {
     home.open().await.close().await.unwrap();
     assert!(
         files(&home.objects("source")).is_empty(),
-        "the sweep takes the source that the refused version left"
+        "the source of the refused version is swept"
     );
 }
 
 #[tokio::test]
-async fn usage_keys_come_change_and_go() {
+async fn a_usage_key_is_set_changed_and_removed() {
     let home = Home::new();
     let store = home.open().await;
     let created = store
@@ -196,7 +196,7 @@ async fn everything_survives_a_reopen() {
 }
 
 #[tokio::test]
-async fn a_deleted_number_never_comes_back() {
+async fn the_number_of_a_deleted_function_is_never_reused() {
     let home = Home::new();
     let store = home.open().await;
     for id in 1..=3 {
@@ -270,11 +270,11 @@ async fn deleting_removes_objects_that_nothing_else_refers_to() {
     assert!(files(&home.data().join("objects")).is_empty());
 }
 
-/// What SQLite asks before a row goes, of each column that may refer to it
-/// (<https://www.sqlite.org/foreignkeys.html>, 3): with ten thousand functions, one that no index answers costs
+/// Before SQLite deletes a row, it queries each column that may refer to it
+/// (<https://www.sqlite.org/foreignkeys.html>, 3): with ten thousand functions, a query without an index costs
 /// milliseconds for each row.
 #[tokio::test]
-async fn what_refers_to_a_row_is_found_by_an_index() {
+async fn references_to_a_row_are_found_by_an_index() {
     let home = Home::new();
     let _store = home.open().await;
     let mut outside = crate::outside(&home).await;
@@ -286,8 +286,8 @@ async fn what_refers_to_a_row_is_found_by_an_index() {
     .unwrap();
     assert!(references.len() >= 11, "{references:?}");
     for (table, column) in references {
-        let asked = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {column} = 1");
-        let step = sqlx::raw_sql(sqlx::AssertSqlSafe(asked))
+        let query = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {column} = 1");
+        let step = sqlx::raw_sql(sqlx::AssertSqlSafe(query))
             .fetch_one(&mut outside)
             .await
             .unwrap();
@@ -316,7 +316,7 @@ async fn a_version_cannot_be_changed_even_by_sql() {
 }
 
 #[tokio::test]
-async fn no_debug_output_holds_a_key_or_what_belongs_to_the_owner() {
+async fn debug_output_omits_keys_and_the_data_of_the_owner() {
     let home = Home::new();
     let store = home.open().await;
     let created = store
@@ -328,15 +328,15 @@ async fn no_debug_output_holds_a_key_or_what_belongs_to_the_owner() {
         .unwrap();
     store.set_state(1, "owner's state".into()).await.unwrap();
     let read = store.function(1).await.unwrap().unwrap();
-    let shown = format!(
+    let debug = format!(
         "{created:?} {read:?} {:?} {:?}",
         read.admin_key_hash, read.usage_key_hash
     );
     for key in [&created.admin_key, created.usage_key.as_ref().unwrap()] {
         let hash = digest(key.as_str().as_bytes());
-        assert!(!shown.contains(key.as_str()) && !shown.contains(&crate::hex(&hash)));
+        assert!(!debug.contains(key.as_str()) && !debug.contains(&crate::hex(&hash)));
         assert!(
-            !shown.contains(
+            !debug.contains(
                 &format!("{:?}", &hash[..4])
                     .trim_matches(['[', ']'])
                     .to_owned()
@@ -344,7 +344,7 @@ async fn no_debug_output_holds_a_key_or_what_belongs_to_the_owner() {
         );
     }
     assert!(
-        !shown.contains(&read.storage_key) && !shown.contains("owner's state"),
-        "{shown}"
+        !debug.contains(&read.storage_key) && !debug.contains("owner's state"),
+        "{debug}"
     );
 }

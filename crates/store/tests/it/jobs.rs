@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::{Home, count, function, outside, version};
 
-/// As much as there is.
+/// Room without a limit.
 pub(crate) const ROOM: JobRoom = JobRoom {
     all: i64::MAX as u64,
     function: i64::MAX as u64,
 };
 
-/// An outcome, and two that stand for it without room.
+/// An outcome, and its two replacements for lack of room.
 pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
     Finished {
         outcome: outcome.into(),
@@ -40,11 +40,11 @@ pub(crate) async fn submit(store: &Store, number: u64) {
     assert_eq!(saved.unwrap(), Submitted::Accepted);
 }
 
-/// How many are not done, counted and as it is said.
+/// The number of jobs that are not done, counted and as recorded.
 pub(crate) async fn waiting(home: &Home) -> (i64, i64) {
-    let is = "SELECT COUNT(*) FROM jobs WHERE state <> 'done' AND $1 = 1";
-    let said = "SELECT jobs FROM jobs_waiting WHERE one = $1";
-    (count(home, is, 1).await, count(home, said, 1).await)
+    let actual = "SELECT COUNT(*) FROM jobs WHERE state <> 'done' AND $1 = 1";
+    let recorded = "SELECT jobs FROM jobs_waiting WHERE one = $1";
+    (count(home, actual, 1).await, count(home, recorded, 1).await)
 }
 
 pub(crate) async fn with(submitted: impl IntoIterator<Item = u64>, home: &Home) -> Store {
@@ -115,8 +115,8 @@ async fn a_job_is_queued_then_running_then_done() {
     assert_eq!(waiting(&home).await, (0, 0));
     store.close().await.unwrap();
     assert!(get(&home.open().await, 1).await.unwrap() == expected);
-    let shown = format!("{:?} {done:?} {taken:?}", job(1));
-    assert!(!shown.contains("request") && !shown.contains("outcome"));
+    let debug = format!("{:?} {done:?} {taken:?}", job(1));
+    assert!(!debug.contains("request") && !debug.contains("outcome"));
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn jobs_are_taken_once_and_the_oldest_first() {
     for number in [3, 1, 2] {
         submit(&store, number).await;
     }
-    // Accepted at different times, whatever their ids; at the same time, by their ids.
+    // The order is that of acceptance, whatever the ids; at the same time, that of the ids.
     sqlx::query("UPDATE jobs SET accepted_at = CASE hex(id) WHEN $1 THEN 1 ELSE 2 END")
         .bind(format!("{:032X}", 3))
         .execute(&mut outside(&home).await)
@@ -139,7 +139,7 @@ async fn jobs_are_taken_once_and_the_oldest_first() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_is_not_accepted() {
+async fn a_job_that_cannot_run_is_not_accepted() {
     let home = Home::new();
     let store = with(1..=1, &home).await;
     let missing = NewJob {
@@ -164,7 +164,7 @@ async fn what_cannot_run_is_not_accepted() {
     assert_eq!(get(&store, 2).await, None);
     assert_eq!(waiting(&home).await, (1, 1));
 
-    // Any version may run it, not only the active one.
+    // Any version may run a job, not only the active one.
     let added = store.add_version(1, version("idle"), Rollout::Idle);
     let number = added.await.unwrap().number;
     let of_idle = NewJob {
@@ -178,7 +178,7 @@ async fn what_cannot_run_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn so_many_wait_and_no_more() {
+async fn waiting_jobs_are_limited() {
     let home = Home::new();
     let store = with(1..=2, &home).await;
     let third = || store.submit_job(job(3), 2, ROOM);
@@ -206,7 +206,7 @@ async fn so_many_wait_and_no_more() {
 }
 
 #[tokio::test]
-async fn only_what_runs_can_be_done_and_only_once() {
+async fn only_a_running_job_can_be_finished_and_only_once() {
     let home = Home::new();
     let store = with(1..=2, &home).await;
     assert!(!finish(&store, 1, "not begun").await);
@@ -224,7 +224,7 @@ async fn only_what_runs_can_be_done_and_only_once() {
 }
 
 #[tokio::test]
-async fn what_was_cut_off_is_begun_again_until_it_was_begun_too_often() {
+async fn an_interrupted_job_is_queued_again_up_to_a_number_of_attempts() {
     let home = Home::new();
     let store = with(1..=4, &home).await;
     let lost = || Bytes::from_static(b"lost");
@@ -237,7 +237,7 @@ async fn what_was_cut_off_is_begun_again_until_it_was_begun_too_often() {
     assert_eq!(get(&store, 2).await.unwrap().outcome.unwrap(), "done");
     assert_eq!(waiting(&home).await, (3, 3));
 
-    // It comes before what was accepted after it.
+    // It is taken before jobs that were accepted after it.
     let taken = store.take_jobs(1).await.unwrap();
     assert_eq!((numbers(&taken), taken[0].attempts), (vec![1], 2));
     assert_eq!(store.requeue_running(2, lost()).await.unwrap(), 0);
@@ -275,7 +275,7 @@ async fn old_outcomes_are_removed_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn jobs_go_with_their_function() {
+async fn jobs_are_deleted_with_their_function() {
     let home = Home::new();
     let store = with(1..=3, &home).await;
     store.create_function(function("other")).await.unwrap();
@@ -298,7 +298,7 @@ async fn jobs_go_with_their_function() {
     assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [4]);
 }
 
-/// Eight submit, four take and finish, all at once: each job is accepted within the limit, taken once, and done.
+/// Eight tasks submit while four take and finish: each job is accepted within the limit, taken once, and done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_job_is_run_once_under_twelve_tasks() {
     const MOST: u32 = 20;
@@ -352,7 +352,7 @@ async fn each_job_is_run_once_under_twelve_tasks() {
     assert_eq!(waiting(&home).await, (0, 0));
 }
 
-/// What is asked of a hundred thousand jobs has to be found, not looked for.
+/// Queries of a hundred thousand jobs use an index.
 #[tokio::test]
 async fn the_next_job_is_found_by_an_index() {
     let home = Home::new();

@@ -1,11 +1,11 @@
-//! The room of jobs: what their requests and outcomes may keep.
+//! The room of jobs: the limit of their requests and outcomes.
 
 use iof_store::{JobRoom, NewJob, Submitted};
 
 use crate::jobs::{finished, get, job, with};
 use crate::{Home, count, function};
 
-/// What jobs keep, counted and as it is said, of function 1 and of all.
+/// The bytes of jobs, counted and as recorded, of function 1 and of all functions.
 async fn kept(home: &Home) -> [(i64, i64); 2] {
     let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
                  FROM jobs WHERE function_id = $1";
@@ -20,7 +20,7 @@ async fn kept(home: &Home) -> [(i64, i64); 2] {
 }
 
 #[tokio::test]
-async fn requests_and_outcomes_have_a_room() {
+async fn requests_and_outcomes_are_limited() {
     let home = Home::new();
     let store = with([], &home).await;
     let other = store
@@ -52,7 +52,7 @@ async fn requests_and_outcomes_have_a_room() {
         Submitted::Accepted
     );
     assert_eq!(store.take_jobs(9).await.unwrap().len(), 3);
-    // Its request goes, so as much more can come of it.
+    // The request is dropped, so the outcome may take its room.
     let finish = async |number: u64, size: usize| {
         let outcome = finished(vec![b'y'; size]);
         assert!(
@@ -69,7 +69,7 @@ async fn requests_and_outcomes_have_a_room() {
     let [one, all] = kept(&home).await;
     assert!(one.0 == one.1 && all.0 == all.1, "{one:?} {all:?}");
     assert!(one.0 > 6 << 10 && all.0 < 12 << 10, "{one:?} {all:?}");
-    // What a function kept goes with it.
+    // The bytes of a deleted function are freed.
     assert!(store.delete_function(1).await.unwrap());
     assert_eq!(kept(&home).await[0], (0, 0));
     assert_eq!(

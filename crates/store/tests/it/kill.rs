@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of a burst: what was acknowledged is there, and nothing else is.
+//! `kill -9` in the middle of a burst: every acknowledged upload survives, and nothing else does.
 
 use std::collections::HashSet;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use crate::{Home, digest, files, function};
 
 pub(crate) const DATA: &str = "IOF_STORE_KILL_TEST_DATA";
 
-/// Runs one ignored test as a process of its own, to be killed.
+/// Runs one ignored test as a separate process, to be killed.
 pub(crate) fn spawn(test: &str, home: &Home) -> Child {
     tokio::process::Command::new(std::env::current_exe().unwrap())
         .args([
@@ -28,7 +28,7 @@ pub(crate) fn spawn(test: &str, home: &Home) -> Child {
         .unwrap()
 }
 
-/// The process that is killed: uploads as fast as it can from eight tasks, and says what was acknowledged.
+/// The process that is killed: it uploads as fast as it can from eight tasks, and prints each acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
@@ -68,17 +68,17 @@ async fn acknowledged_uploads_survive_sigkill() {
                 words.next().map(str::parse::<i64>),
                 words.next(),
             ) else {
-                continue; // what the test harness prints
+                continue; // a line of the test harness
             };
             match word {
                 "acknowledged" => acknowledged.push((id, source.to_owned())),
-                // Between its acknowledgement and this line it may have been deleted or not, so it was never promised.
+                // It may have been deleted between its acknowledgement and this line, so nothing is promised.
                 "deleted" => acknowledged.retain(|(other, _)| *other != id),
                 _ => continue,
             }
             seen += 1;
             if seen == 40 + round * 7 {
-                child.start_kill().unwrap(); // and then read what was printed before it died
+                child.start_kill().unwrap(); // the lines printed before are still read
             }
         }
         child.wait().await.unwrap();
@@ -122,7 +122,7 @@ async fn acknowledged_uploads_survive_sigkill() {
         assert_eq!(
             kept.len(),
             live.len(),
-            "a source that no version refers to was left"
+            "a source without a version was left"
         );
         swept += left - kept.len();
         store.close().await.unwrap();

@@ -1,4 +1,4 @@
-//! `kill -9` while jobs are accepted, run and done: what was acknowledged is there, and what was running runs again.
+//! `kill -9` while jobs are accepted, run and done: acknowledged jobs survive, and running ones run again.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::{Home, function};
 
 const MOST_ATTEMPTS: u32 = 3;
 
-/// The process that is killed: one task accepts jobs, three run them; of three jobs, one is never done.
+/// The process that is killed: one task accepts jobs, three run them; every third job is never done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
@@ -54,7 +54,7 @@ async fn acknowledged_jobs_survive_sigkill() {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     store.close().await.unwrap();
-    // What was said last of each job: how often it was begun, and whether it was done.
+    // The last report on each job: its attempts, and whether it was done.
     let mut acknowledged: HashMap<u128, (u32, bool)> = HashMap::new();
     let mut again = 0;
     for round in 0..5_u64 {
@@ -63,18 +63,24 @@ async fn acknowledged_jobs_survive_sigkill() {
         let mut seen = 0;
         while let Some(line) = lines.next_line().await.unwrap() {
             let words: Vec<_> = line.split(' ').collect();
-            let ([what @ ("accepted" | "taken" | "finished"), number, attempts], true) =
-                (&words[..], words.len() == 3)
+            let (
+                [
+                    event @ ("accepted" | "taken" | "finished"),
+                    number,
+                    attempts,
+                ],
+                true,
+            ) = (&words[..], words.len() == 3)
             else {
-                continue; // what the test harness prints
+                continue; // a line of the test harness
             };
-            let said = acknowledged.entry(number.parse().unwrap()).or_default();
+            let last = acknowledged.entry(number.parse().unwrap()).or_default();
             // A job may be taken before its acceptance is printed.
-            said.0 = said.0.max(attempts.parse().unwrap());
-            said.1 |= *what == "finished";
+            last.0 = last.0.max(attempts.parse().unwrap());
+            last.1 |= *event == "finished";
             seen += 1;
             if seen == 150 + round * 31 {
-                child.start_kill().unwrap(); // and then read what was printed before it died
+                child.start_kill().unwrap(); // the lines printed before are still read
             }
         }
         child.wait().await.unwrap();
@@ -84,8 +90,8 @@ async fn acknowledged_jobs_survive_sigkill() {
         );
 
         let store = home.open().await;
-        let (is, said) = waiting(&home).await;
-        assert_eq!(is, said);
+        let (actual, recorded) = waiting(&home).await;
+        assert_eq!(actual, recorded);
         for (number, (attempts, done)) in &acknowledged {
             let job = store.job(Uuid::from_u128(*number)).await.unwrap();
             let job = job.unwrap_or_else(|| panic!("{number} was accepted and is gone"));

@@ -1,5 +1,4 @@
-//! `kill -9` while everything that a function keeps is being written: what was acknowledged is there, and what is
-//! there belongs together.
+//! `kill -9` while all data of a function is being written: acknowledged rows survive, and the rows are consistent.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,8 +32,8 @@ const RECORDINGS: RecordingLimits = RecordingLimits {
     from: 0,
 };
 
-/// The process that is killed: writes of each kind, each kind in a task of its own, and says what was acknowledged.
-/// Each kind counts on from where the process before it was killed, so it leaves no number out.
+/// The process that is killed: it writes rows of each kind, each in a task of its own, and prints each acknowledgement.
+/// Each kind continues from the last number of the process before, so it leaves no number out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
@@ -64,7 +63,7 @@ async fn child() {
                         let calls = one_call(number, written);
                         store.record_calls(vec![calls], KEEP).await.unwrap();
                     }
-                    // Several rows at once, which are all there or none.
+                    // Several rows at once, all of which are stored or none.
                     "audit" => {
                         let rows = vec![records(1, number..number + 1); 3].concat();
                         let keep = 3 * u64::from(KEEP);
@@ -137,13 +136,13 @@ async fn acknowledged_rows_survive_sigkill() {
         let mut seen = 0;
         while let Some(line) = lines.next_line().await.unwrap() {
             let words: Vec<_> = line.split(' ').collect();
-            let ["acknowledged", what, number] = words[..] else {
-                continue; // what the test harness prints
+            let ["acknowledged", kind, number] = words[..] else {
+                continue; // a line of the test harness
             };
-            acknowledged.insert(what.to_owned(), number.parse().unwrap());
+            acknowledged.insert(kind.to_owned(), number.parse().unwrap());
             seen += 1;
             if seen == 150 + round * 31 {
-                child.start_kill().unwrap(); // and then read what was printed before it died
+                child.start_kill().unwrap(); // the lines printed before are still read
             }
         }
         child.wait().await.unwrap();
@@ -154,15 +153,21 @@ async fn acknowledged_rows_survive_sigkill() {
 
         let store = home.open().await;
         check(&store, &acknowledged).await;
-        let is =
+        let actual =
             "SELECT SUM(length(key) + length(value)) FROM stored_values WHERE function_id = $1";
-        let said = "SELECT bytes FROM stored_totals WHERE function_id = $1";
-        assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
-        let is = "SELECT SUM(length(key) + length(value)) FROM ephemeral WHERE $1 = 1";
-        let said = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
-        assert_eq!(count(&home, is, 1).await, count(&home, said, 1).await);
-        let (is, said) = totals(&home).await;
-        assert_eq!(is, said);
+        let recorded = "SELECT bytes FROM stored_totals WHERE function_id = $1";
+        assert_eq!(
+            count(&home, actual, 1).await,
+            count(&home, recorded, 1).await
+        );
+        let actual = "SELECT SUM(length(key) + length(value)) FROM ephemeral WHERE $1 = 1";
+        let recorded = "SELECT bytes FROM ephemeral_total WHERE $1 = 1";
+        assert_eq!(
+            count(&home, actual, 1).await,
+            count(&home, recorded, 1).await
+        );
+        let (actual, recorded) = totals(&home).await;
+        assert_eq!(actual, recorded);
         store.close().await.unwrap();
     }
     println!("{acknowledged:?}");
@@ -192,7 +197,7 @@ async fn found(store: &Store) -> HashMap<&'static str, u64> {
     ])
 }
 
-/// What is stored under each of the eight keys; 0: nothing.
+/// The number stored under each of the eight keys; 0 for none.
 async fn slots(store: &Store, kind: &str) -> [u64; 8] {
     let mut found = [0; 8];
     for (slot, number) in (0..).zip(&mut found) {
@@ -215,7 +220,7 @@ fn newest(slots: [u64; 8]) -> u64 {
 }
 
 async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
-    // Each kind is at the number that was acknowledged last, or at the next, whose acknowledgement was not heard.
+    // Each kind is at the last acknowledged number, or at the next, whose acknowledgement was not printed.
     for (kind, number) in found(store).await {
         let last = acknowledged[kind];
         assert!(
@@ -223,7 +228,7 @@ async fn check(store: &Store, acknowledged: &HashMap<String, u64>) {
             "{kind}: {last} was acknowledged, {number} is there"
         );
     }
-    // And so are the seven before it.
+    // The seven numbers before it are stored as well.
     for kind in ["value", "ephemeral"] {
         let slots = slots(store, kind).await;
         let newest = newest(slots);

@@ -11,7 +11,7 @@ use crate::{Home, function};
 const FUNCTIONS: i64 = 4;
 const SECRETS: usize = 80;
 
-/// The process that is killed: rotates to and fro.
+/// The process that is killed: it rotates between two keys.
 #[tokio::test]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
@@ -54,7 +54,7 @@ async fn a_rotation_survives_sigkill() {
         while let Some(line) = lines.next_line().await.unwrap() {
             seen += u64::from(line.starts_with("rotated"));
             if seen == 3 + round {
-                // Not at the end of one rotation, but within the next.
+                // Kills it within a rotation, not at the end of one.
                 tokio::time::sleep(std::time::Duration::from_micros(300 * round)).await;
                 child.start_kill().unwrap();
             }
@@ -82,7 +82,7 @@ async fn a_rotation_survives_sigkill() {
         }
         store.close().await.unwrap();
     }
-    println!("{torn} of 6 rotations were torn");
+    println!("{torn} of 6 rotations were interrupted");
 }
 
 async fn check(store: &Store, function_id: i64, given: &[u8]) {

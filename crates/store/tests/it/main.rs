@@ -1,9 +1,9 @@
-//! The store from outside: real files in temporary directories, a file a promise.
+//! Tests of the store from outside, with real files in temporary directories; one file for each guarantee.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "clippy.toml allows these in tests, but not in what tests share"
+    reason = "clippy.toml allows these in tests, but not in code that tests share"
 )]
 
 mod api_keys;
@@ -45,7 +45,7 @@ use iof_store::{NewFunction, NewVersion, Store};
 use sha2::{Digest as _, Sha256};
 use sqlx::{Connection as _, SqliteConnection};
 
-/// A data directory that is removed with the test.
+/// A data directory that is removed when the test ends.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -87,7 +87,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The database, as another program sees it.
+/// A connection to the database, as another program has it.
 async fn outside(home: &Home) -> SqliteConnection {
     SqliteConnection::connect(&format!(
         "sqlite://{}",
@@ -97,7 +97,7 @@ async fn outside(home: &Home) -> SqliteConnection {
     .unwrap()
 }
 
-/// The number that `query` finds, asked from outside.
+/// The number that `query` returns, from outside the store.
 async fn count(home: &Home, query: &'static str, about: i64) -> i64 {
     let mut outside = outside(home).await;
     let found = sqlx::query_scalar(query).bind(about);

@@ -85,7 +85,7 @@ async fn a_taken_name_is_refused_and_free_again_after_a_deletion() {
     let left = files(&home.objects("source"));
     assert_eq!(left, [home.source(digest(b"hello"))], "nor its source");
 
-    // What is refused must not take what another function runs.
+    // A refused upload must not remove the source that another function runs.
     let error = store.create_function(named("hello")).await.unwrap_err();
     assert_eq!(error.code(), "name_taken");
     assert_eq!(files(&home.objects("source")), left);
@@ -97,10 +97,10 @@ async fn a_taken_name_is_refused_and_free_again_after_a_deletion() {
         store.named("hello").await.unwrap(),
         Some(created.function_id)
     );
-    assert_ne!(created.function_id, 1, "the number is not");
+    assert_ne!(created.function_id, 1, "its number is not free again");
 }
 
-/// Sixteen at once want the same name: one gets it, and nobody in the batch fails with the others.
+/// Of sixteen uploads at once with the same name, one gets it, and no other write of the batch fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_name_is_given_once() {
     let home = Home::new();
@@ -268,7 +268,7 @@ async fn a_list_is_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_list_is_of_some_functions() {
+async fn a_list_is_filtered() {
     let home = Home::new();
     let store = home.open().await;
     for (name, private) in [("send-mail", false), ("mail-box", true), ("count", false)] {
@@ -293,15 +293,15 @@ async fn a_list_is_of_some_functions() {
         (Some("%"), None, &[]),
         (Some("send-mail-and-more"), None, &[]),
     ] {
-        let which = FunctionFilter {
+        let filter = FunctionFilter {
             name_has: name_has.map(str::to_owned),
             private,
         };
-        let found = store.functions(&which, 0, 9).await.unwrap();
+        let found = store.functions(&filter, 0, 9).await.unwrap();
         let numbers: Vec<_> = found.iter().map(|one| one.function_id).collect();
-        assert_eq!(numbers, expected, "{which:?}");
+        assert_eq!(numbers, expected, "{filter:?}");
         assert_eq!(
-            store.functions(&which, 3, 9).await.unwrap().len(),
+            store.functions(&filter, 3, 9).await.unwrap().len(),
             expected.iter().filter(|n| **n > 3).count()
         );
     }

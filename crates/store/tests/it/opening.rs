@@ -1,4 +1,4 @@
-//! Who may open a directory, what a start cleans up, and what it refuses to clean.
+//! Opening a data directory: its lock, the leftovers that a start removes, and those that it refuses to remove.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -28,7 +28,7 @@ async fn a_second_opener_is_refused_until_the_first_closes() {
 }
 
 #[tokio::test]
-async fn a_closed_store_says_so() {
+async fn a_closed_store_refuses_requests() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_closed_store_says_so() {
 }
 
 #[tokio::test]
-async fn a_dropped_store_lets_go_of_its_directory() {
+async fn a_dropped_store_releases_its_directory() {
     let home = Home::new();
     home.open()
         .await
@@ -120,7 +120,7 @@ async fn a_dropped_store_lets_go_of_its_directory() {
 }
 
 #[tokio::test]
-async fn what_it_creates_is_private() {
+async fn created_files_are_private() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_directory_that_cannot_be_used_is_named() {
     let home = Home::new();
     let file = home.0.path().join("file");
     tokio::fs::write(&file, "").await.unwrap();
-    // Not by permissions: the tests may run as root, whom they do not stop. /proc/self stops root too.
+    // Permissions do not stop root, as whom the tests may run; /proc/self does.
     for bad in [file.clone(), file.join("data"), "/proc/self/iof".into()] {
         let error = Store::open(&bad).await.err().unwrap();
         assert_eq!(error.code(), "directory");
@@ -157,7 +157,7 @@ async fn a_directory_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn a_start_removes_what_torn_uploads_left_and_nothing_else() {
+async fn a_start_removes_the_leftovers_of_uploads_and_nothing_else() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("kept")).await.unwrap();
@@ -186,7 +186,8 @@ async fn a_start_removes_what_torn_uploads_left_and_nothing_else() {
     );
 }
 
-/// An upload beside the sweep keeps its file, even one that was written within the same tick of the file system's clock.
+/// An upload during the sweep keeps its file, even one that was written within the same tick of the file system's
+/// clock.
 #[tokio::test]
 async fn uploads_beside_the_sweep_are_kept() {
     let home = Home::new();
@@ -195,7 +196,7 @@ async fn uploads_beside_the_sweep_are_kept() {
         let orphan = home.source(digest(format!("orphan {number}").as_bytes()));
         tokio::fs::write(orphan, "x").await.unwrap();
     }
-    // One of them is uploaded again, in the middle of the sweep.
+    // One source is uploaded again in the middle of the sweep.
     let store = home.open().await;
     let mut tasks = tokio::task::JoinSet::new();
     for number in (0..500).step_by(25) {
@@ -216,7 +217,7 @@ async fn uploads_beside_the_sweep_are_kept() {
 }
 
 #[tokio::test]
-async fn a_lost_database_does_not_take_the_sources_with_it() {
+async fn a_lost_database_does_not_remove_the_sources() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("precious")).await.unwrap();
@@ -255,7 +256,7 @@ async fn a_database_of_a_newer_release_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_none_is_damaged() {
+async fn a_file_that_is_not_a_database_is_damaged() {
     let home = Home::new();
     home.open().await.close().await.unwrap();
     tokio::fs::write(home.data().join("iof.db"), "x".repeat(8192))
@@ -265,7 +266,7 @@ async fn a_database_that_is_none_is_damaged() {
     assert_eq!(error.code(), "damaged");
 }
 
-/// Ten thousand functions are a start of a blink; the time allowed is for a slow, shared machine.
+/// A start with ten thousand functions takes a fraction of a second; the allowed time suits a slow, shared machine.
 #[tokio::test]
 async fn ten_thousand_functions_open_quickly() {
     let home = Home::new();
@@ -280,7 +281,7 @@ async fn ten_thousand_functions_open_quickly() {
     assert!(took.as_millis() < 1500, "{took:?}");
 }
 
-/// Rows and sources by the thousand, without the price of acknowledging each.
+/// Makes rows and sources by the thousand, without flushing each.
 pub(crate) async fn fill(home: &Home, functions: u32) {
     let mut outside = outside(home).await;
     let mut all = outside.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! What must hold while many things happen at once.
+//! Guarantees under concurrent operations.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::{Home, digest, files, function, version};
 
 /// A deletion that finds a source unused must not take it from an upload of the same bytes that is about to need it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deletion_never_takes_the_source_of_an_upload() {
+async fn a_deletion_never_removes_the_source_of_an_upload() {
     let home = Home::new();
     let store = home.open().await;
     let sha256 = digest(b"the same bytes");
@@ -32,9 +32,9 @@ async fn a_deletion_never_takes_the_source_of_an_upload() {
     }
 }
 
-/// The change goes on in a task of its own, so that its locks are held until its files are where they belong.
+/// A change continues in a task of its own, so that its locks are held until its files are in place.
 #[tokio::test]
-async fn a_change_is_finished_for_a_caller_that_went_away() {
+async fn a_change_is_finished_although_its_caller_went_away() {
     let home = Home::new();
     let store = home.open().await;
     let once = std::time::Duration::ZERO; // polls once, then drops
@@ -88,7 +88,7 @@ async fn a_caller_that_goes_away_leaves_whole_functions() {
     assert_eq!(files(&home.objects("source")).len(), live.len());
 }
 
-/// One connection writes, so a burst waits its turn; it is never told that the database is locked.
+/// One connection writes, so the writes of a burst wait their turn; none fails because the database is locked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_burst_of_writes_is_never_refused() {
     let home = Home::new();
@@ -126,9 +126,9 @@ async fn a_burst_of_writes_is_never_refused() {
     );
 }
 
-/// In a batch, writes of functions that do not exist are answers, and do not disturb their neighbours.
+/// In a batch, a write of a missing function is refused without an effect on its neighbours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn neighbours_in_a_batch_do_not_disturb_each_other() {
+async fn writes_in_a_batch_do_not_affect_each_other() {
     let home = Home::new();
     let store = home.open().await;
     let mut tasks = tokio::task::JoinSet::new();

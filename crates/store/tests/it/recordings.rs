@@ -1,4 +1,4 @@
-//! Recordings: the newest are kept, within three limits, and none outlives its function.
+//! Recordings: the newest are kept within three limits, and none outlives its function.
 
 use bytes::Bytes;
 use iof_store::{Recording, RecordingLimits, Rollout, Store};
@@ -12,7 +12,7 @@ const ALL: RecordingLimits = RecordingLimits {
     from: i64::MIN,
 };
 
-/// A recording of `size` bytes of a call that began at `at`, and whose name says so.
+/// A recording of `size` bytes of a call that began at `at`; the call's id contains that time.
 pub(crate) fn recording(function_id: i64, at: i64, size: usize) -> Recording {
     Recording {
         call: Uuid::from_u64_pair(function_id as u64, at as u64),
@@ -33,11 +33,11 @@ async fn times(store: &Store, function_id: i64) -> Vec<i64> {
     heads.iter().map(|head| head.at).collect()
 }
 
-/// What the data adds up to, and what the store believes that it does.
+/// The bytes of all data, counted and as recorded in the total.
 pub(crate) async fn totals(home: &Home) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(data)), 0) FROM recordings WHERE $1 = 0";
-    let said = "SELECT bytes FROM recordings_total WHERE $1 = 0";
-    (count(home, is, 0).await, count(home, said, 0).await)
+    let actual = "SELECT COALESCE(SUM(length(data)), 0) FROM recordings WHERE $1 = 0";
+    let recorded = "SELECT bytes FROM recordings_total WHERE $1 = 0";
+    (count(home, actual, 0).await, count(home, recorded, 0).await)
 }
 
 async fn functions(home: &Home, number: i64) -> Store {
@@ -92,10 +92,10 @@ async fn a_recording_is_read_back_whole() {
 }
 
 #[test]
-fn no_debug_output_holds_what_belongs_to_callers() {
-    let shown = format!("{:?}", recording(1, 77, 5));
-    assert!(!shown.contains("data") && !shown.contains("MMM"), "{shown}");
-    assert!(shown.contains("size: 5"), "{shown}");
+fn debug_output_omits_the_data_of_callers() {
+    let debug = format!("{:?}", recording(1, 77, 5));
+    assert!(!debug.contains("data") && !debug.contains("MMM"), "{debug}");
+    assert!(debug.contains("size: 5"), "{debug}");
 }
 
 #[tokio::test]
@@ -113,10 +113,10 @@ async fn the_newest_of_each_function_are_kept() {
     assert_eq!(times(&store, 1).await, [9, 7, 5], "newest first");
     assert_eq!(store.recordings(1, 2).await.unwrap()[1].at, 7);
     assert_eq!(store.recordings(1, 0).await.unwrap(), []);
-    // What came late and began early does not stay.
+    // A recording that comes late of a call that began early is not kept.
     assert!(!put(&store, vec![recording(1, 6, 1), recording(1, 4, 1)], keep).await);
     assert_eq!(times(&store, 1).await, [9, 7, 6]);
-    // Of calls of one moment, exactly so many.
+    // Of calls that began at the same time, exactly the limit is kept.
     let same = |call| Recording {
         call,
         ..recording(1, 9, 1)
@@ -149,11 +149,15 @@ async fn the_newest_of_all_are_kept_to_the_byte() {
     assert_eq!(totals(&home).await, (91, 91), "the oldest, and no other");
     assert_eq!(times(&store, 1).await, [11, 10, 8, 6, 4, 2]);
     assert_eq!(times(&store, 2).await, [9, 7, 5, 3, 1]);
-    // A recording that is too large by itself pushes nothing out.
+    // A recording that by itself exceeds the limit displaces no other.
     assert!(!put(&store, vec![recording(1, 12, 102)], keep(101)).await);
     assert_eq!(totals(&home).await, (91, 91));
     assert!(!put(&store, vec![recording(1, 13, 101)], keep(101)).await);
-    assert_eq!(times(&store, 1).await, [13, 11], "11 takes no place");
+    assert_eq!(
+        times(&store, 1).await,
+        [13, 11],
+        "an empty recording takes no room"
+    );
     assert_eq!(times(&store, 2).await, [0; 0]);
     assert_eq!(totals(&home).await, (101, 101));
     assert!(!put(&store, vec![], keep(0)).await);
@@ -161,7 +165,7 @@ async fn the_newest_of_all_are_kept_to_the_byte() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_goes_and_does_not_come() {
+async fn an_old_recording_is_removed_and_not_accepted() {
     let home = Home::new();
     let store = functions(&home, 2).await;
     let keep = |from| RecordingLimits { from, ..ALL };
@@ -194,14 +198,14 @@ async fn a_recording_stays_as_it_first_was() {
         .unwrap_err();
     assert!(refused.to_string().contains("a recording never changes"));
     assert_eq!(totals(&home).await, (3, 3));
-    // What someone else deletes no longer counts.
-    let gone = sqlx::query("DELETE FROM recordings");
-    gone.execute(&mut outside(&home).await).await.unwrap();
+    // Rows deleted by another program no longer count.
+    let deleted = sqlx::query("DELETE FROM recordings");
+    deleted.execute(&mut outside(&home).await).await.unwrap();
     assert_eq!(totals(&home).await, (0, 0));
 }
 
 #[tokio::test]
-async fn recordings_go_with_their_function() {
+async fn recordings_are_deleted_with_their_function() {
     let home = Home::new();
     let store = functions(&home, 2).await;
     let all = vec![
@@ -222,7 +226,7 @@ async fn recordings_go_with_their_function() {
 }
 
 #[tokio::test]
-async fn numbers_may_be_at_their_end() {
+async fn limits_and_times_may_be_extreme() {
     let home = Home::new();
     let store = functions(&home, 1).await;
     let extreme = |at: i64| Recording {
@@ -250,7 +254,7 @@ async fn numbers_may_be_at_their_end() {
     assert_eq!(times(&store, 1).await, [i64::MAX]);
 }
 
-/// Smaller limits on many recordings: each step is small, and the steps end.
+/// After a limit is lowered, many recordings are removed in small steps, and the steps end.
 #[tokio::test]
 async fn a_first_removal_of_many_is_done_in_steps() {
     let rows = 450;
@@ -288,7 +292,7 @@ async fn a_first_removal_of_many_is_done_in_steps() {
     }
 }
 
-/// A hundred of a megabyte would be a long step.
+/// Removing a hundred recordings of a megabyte would be a long step.
 #[tokio::test]
 async fn a_removal_of_large_ones_is_done_in_steps() {
     for keep in [
@@ -335,9 +339,9 @@ async fn the_total_is_exact_under_many_writers() {
         });
     }
     tasks.join_all().await;
-    let (is, said) = totals(&home).await;
-    assert_eq!(is, said);
-    assert!((1000..=2000).contains(&is), "{is}");
+    let (actual, recorded) = totals(&home).await;
+    assert_eq!(actual, recorded);
+    assert!((1000..=2000).contains(&actual), "{actual}");
     for function_id in 1..=20 {
         let kept = times(&store, function_id).await.len();
         assert!(kept <= 5 && (function_id % 5 != 0 || kept == 0));

@@ -1,4 +1,4 @@
-//! Which version runs: rolled out, rolled back, and tried with a share of the calls.
+//! Rollouts: versions that are made active, rolled back, and tried as a canary.
 
 use iof_store::{Error, FunctionFilter, Percent, Rollout, Store};
 
@@ -37,13 +37,13 @@ fn a_share_is_1_to_99() {
     for bad in [0, 100, 101, 255] {
         let error = Percent::new(bad).unwrap_err();
         assert_eq!(error.code(), "invalid");
-        assert!(error.to_string().contains(&format!("not {bad}")), "{error}");
+        assert!(error.to_string().contains(&format!("got {bad}")), "{error}");
     }
     assert_eq!(percent(5).to_string(), "5 %");
 }
 
 #[tokio::test]
-async fn a_new_version_does_what_it_is_told_to() {
+async fn a_new_version_is_rolled_out_as_requested() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_new_version_does_what_it_is_told_to() {
     }
 }
 
-/// Everything that a call of either needs comes with the function.
+/// Both versions are read with the function, with all that a call of either needs.
 #[tokio::test]
 async fn a_canary_is_read_whole_beside_the_active_version() {
     let home = Home::new();
@@ -109,7 +109,7 @@ async fn a_canary_is_read_whole_beside_the_active_version() {
 }
 
 #[tokio::test]
-async fn the_pointer_goes_back_and_on() {
+async fn the_active_version_can_be_set_back_and_forth() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
@@ -117,10 +117,10 @@ async fn the_pointer_goes_back_and_on() {
     add(&store, "three", Rollout::Canary(percent(10))).await;
     store.activate(1, 3).await.unwrap(); // promote
     assert_eq!(runs(&store).await, (3, None));
-    store.activate(1, 1).await.unwrap(); // roll back, past the one before
+    store.activate(1, 1).await.unwrap(); // roll back by two versions
     assert_eq!(runs(&store).await, (1, None));
     store.set_canary(1, Some((2, percent(10)))).await.unwrap();
-    store.activate(1, 1).await.unwrap(); // what is active already
+    store.activate(1, 1).await.unwrap(); // the version that is active already
     assert_eq!(runs(&store).await, (1, None), "which ends the canary, too");
     store.set_canary(1, Some((2, percent(10)))).await.unwrap();
     store.activate(1, 3).await.unwrap(); // another than the canary
@@ -150,7 +150,7 @@ async fn a_share_is_set_changed_and_ended() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_does_not_run() {
+async fn a_missing_version_cannot_be_rolled_out() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
@@ -170,7 +170,7 @@ async fn what_is_not_there_does_not_run() {
             assert_eq!(error.to_string(), expected);
         }
     }
-    // Function 2 has no version 2: that of function 1 is not its own.
+    // Function 2 has no version 2, although function 1 has one.
     assert_eq!(store.activate(2, 2).await.unwrap_err().code(), "no_version");
     for canary in [None, Some((1, percent(5)))] {
         let error = store.set_canary(7, canary).await.unwrap_err();
@@ -220,10 +220,10 @@ async fn a_function_with_a_canary_is_deleted_whole() {
     assert!(files(&home.objects("source")).is_empty());
 }
 
-/// Deployments and rollbacks at once, as from two terminals: whoever comes last has decided, and a canary is never the
-/// active version.
+/// Deployments and rollbacks at once, as from two terminals: the last one decides, and the canary is never the active
+/// version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_last_word_holds() {
+async fn the_last_of_concurrent_rollouts_decides() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();

@@ -1,4 +1,4 @@
-//! A new first key takes over all secrets, whatever happens on the way.
+//! Rotation: all secrets are re-encrypted under the new first key, whatever happens on the way.
 
 use iof_store::MAX_SECRETS;
 
@@ -38,9 +38,9 @@ async fn rotation_leaves_nothing_under_an_earlier_key() {
     }
 }
 
-/// One function's damage must not keep the old key in use for everyone else, nor be passed over in silence.
+/// A damaged secret must not keep the old key in use for all others, and must be reported.
 #[tokio::test]
-async fn rotation_passes_over_what_is_damaged_and_says_so() {
+async fn rotation_skips_a_damaged_secret_and_reports_it() {
     let home = Home::new();
     let store = two_functions(&home).await;
     for number in 0..MAX_SECRETS {
@@ -64,7 +64,7 @@ async fn rotation_passes_over_what_is_damaged_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_rotation_that_failed_halfway_goes_on_where_it_was() {
+async fn a_rotation_that_failed_halfway_is_continued() {
     let home = Home::new();
     let store = two_functions(&home).await;
     for number in 0..MAX_SECRETS {
@@ -110,9 +110,9 @@ async fn a_rotation_that_failed_halfway_goes_on_where_it_was() {
     assert_eq!(read(&store, &keys(&[2]), 1).await.unwrap(), values);
 }
 
-/// Whoever sets a secret while others rotate finds what they set, not what it was before.
+/// A secret that is set during a rotation keeps its new value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rotation_does_not_undo_what_is_set_meanwhile() {
+async fn rotation_does_not_undo_concurrent_changes() {
     let home = Home::new();
     let store = two_functions(&home).await;
     let mut tasks = tokio::task::JoinSet::new();

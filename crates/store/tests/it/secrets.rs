@@ -1,11 +1,10 @@
-//! Secrets: whoever has the keys reads what was set, whoever has the files reads nothing, and whoever changes the files
-//! is noticed.
+//! Secrets: readable with the keys, unreadable from the files, and protected against changes of the files.
 
 use iof_store::{MAX_SECRET_VALUE, MAX_SECRETS, Rollout, SecretKeys, SecretValue, Store};
 
 use crate::{Home, count, files, function, outside, version};
 
-/// Keys `numbers`, the first of them current.
+/// The keys `numbers`, of which the first is the current one.
 pub(crate) fn keys(numbers: &[u8]) -> SecretKeys {
     let lines: Vec<_> = numbers
         .iter()
@@ -118,10 +117,10 @@ async fn a_list_names_secrets_and_shows_none() {
         assert!(secret.created_at > 1_600_000_000_000);
     }
     assert!(!format!("{listed:?}").contains("hunter"));
-    let shown = format!("{:?}", store.secrets(&keys, 1).await.unwrap());
+    let debug = format!("{:?}", store.secrets(&keys, 1).await.unwrap());
     assert!(
-        shown.contains("TOKEN") && !shown.contains("hunter"),
-        "{shown}"
+        debug.contains("TOKEN") && !debug.contains("hunter"),
+        "{debug}"
     );
     assert_eq!(store.secret_names(2).await.unwrap(), []);
     assert_eq!(store.secret_names(9).await.unwrap(), []);
@@ -213,7 +212,7 @@ async fn deleting_a_function_deletes_its_secrets() {
 }
 
 #[tokio::test]
-async fn what_was_changed_or_moved_is_damaged() {
+async fn a_row_that_was_changed_or_moved_is_damaged() {
     for tamper in [
         // A bit of the value, of the tag, of the nonce.
         "UPDATE secrets SET sealed = CAST((CASE substr(sealed, 1, 1) WHEN x'68' THEN x'69' ELSE x'68' END) || substr(sealed, 2) AS BLOB)
@@ -230,7 +229,7 @@ async fn what_was_changed_or_moved_is_damaged() {
         "UPDATE secrets SET function_id = 1, name = 'C' WHERE function_id = 2 AND name = 'B'",
         "UPDATE OR REPLACE secrets SET function_id = 1 WHERE function_id = 2 AND name = 'B'",
         "UPDATE secrets SET name = 'C' WHERE function_id = 1 AND name = 'B'",
-        // Under a key that is there, and not the right one.
+        // A key that exists, but is not the right one.
         "UPDATE secrets SET key_id = (SELECT key_id FROM secrets WHERE name = 'OTHER') WHERE name = 'B'",
     ] {
         let home = Home::new();
@@ -246,7 +245,7 @@ async fn what_was_changed_or_moved_is_damaged() {
         assert_eq!(error.code(), "damaged", "{tamper}");
         assert!(error.to_string().contains("of function 1"), "{error}");
         store.secret_names(1).await.unwrap();
-        // What the message says to do, works.
+        // The next step of the message works.
         for damaged in ["B", "C"] {
             store.delete_secret(1, damaged.into()).await.unwrap();
         }
@@ -281,7 +280,7 @@ async fn a_missing_key_is_named() {
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "a runtime of its own, whose thread nobody else waits for"
+    reason = "a runtime of its own, so that blocking its thread delays nothing else"
 )]
 async fn no_file_holds_a_value_in_the_clear() {
     const VALUE: &str = "a-value-that-no-file-may-hold";
@@ -313,12 +312,12 @@ async fn no_file_holds_a_value_in_the_clear() {
     assert_eq!(
         holders("DELETED"),
         1,
-        "the log keeps what was deleted, so this would have found it"
+        "the log keeps deleted text, so a value in the clear would have been found"
     );
     store.close().await.unwrap();
     assert_eq!(
         (holders(VALUE), holders("REPLACED")),
         (0, 1),
-        "the database alone"
+        "only the database"
     );
 }

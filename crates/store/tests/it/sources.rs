@@ -1,17 +1,17 @@
-//! A source is the bytes that were uploaded, or an error that says which is not.
+//! Sources: reading one returns the uploaded bytes, or an error that names the damaged source.
 
 use iof_store::Rollout;
 
 use crate::{Home, digest, function, hex, version};
 
 #[tokio::test]
-async fn an_unknown_source_is_none() {
+async fn an_unknown_source_is_not_found() {
     let home = Home::new();
     assert!(home.open().await.source([9; 32]).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn a_damaged_source_is_an_error_that_names_it_and_an_upload_heals_it() {
+async fn a_damaged_source_is_an_error_that_names_it_and_an_upload_repairs_it() {
     let home = Home::new();
     let store = home.open().await;
     let sha256 = digest(b"source");
@@ -44,7 +44,7 @@ async fn a_source_under_a_wrong_digest_is_refused() {
 }
 
 #[tokio::test]
-async fn a_large_source_comes_back() {
+async fn a_large_source_is_read_back() {
     let home = Home::new();
     let store = home.open().await;
     let source: Vec<u8> = (0..20_000_000_u32)

@@ -1,4 +1,4 @@
-//! What the store costs, against what the disk costs in the same run. Not asserted: `cargo nextest run -p iof-store
+//! The cost of the store beside that of the disk in the same run. Nothing is asserted: `cargo nextest run -p iof-store
 //! --release --run-ignored only --no-capture speed`.
 
 use std::io::Write as _;
@@ -12,7 +12,7 @@ async fn uploads_and_reads() {
     let home = Home::new();
     let flush = flushes(&home, 1).await;
     let flush16 = flushes(&home, 16).await;
-    println!("the disk: {flush:.0} flushes/s alone, {flush16:.0} from 16 threads");
+    println!("the disk: {flush:.0} flushes/s from one thread, {flush16:.0} from 16");
 
     let store = home.open().await;
     for uploaders in [1, 16, 64] {
@@ -104,7 +104,7 @@ async fn uploads_and_reads() {
 async fn values_and_calls() {
     let home = Home::new();
     let flush = flushes(&home, 1).await;
-    println!("the disk: {flush:.0} flushes/s alone");
+    println!("the disk: {flush:.0} flushes/s from one thread");
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     for savers in [1, 16] {
@@ -153,7 +153,7 @@ async fn values_and_calls() {
     println!("usage() with 1000 rows: {:.1?}", started.elapsed());
 }
 
-/// Writes of 2 KB, each followed by fsync, a second.
+/// The number of writes of 2 KB, each followed by fsync, in a second.
 pub(crate) async fn flushes(home: &Home, threads: usize) -> f64 {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();

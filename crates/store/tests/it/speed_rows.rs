@@ -1,4 +1,4 @@
-//! What the rows cost that come by the thousand, and the removal of a million of them. Not asserted: `cargo nextest run
+//! The cost of rows that come by the thousand, and of removing a million. Nothing is asserted: `cargo nextest run
 //! -p iof-store --release --run-ignored only --no-capture speed_rows`.
 
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ async fn what_left() {
     let size = home.data().join("iof.db").metadata().unwrap().len();
     println!("a row: {} bytes of the file", size / MILLION);
 
-    for (what, function_id, outcome) in [
+    for (query_name, function_id, outcome) in [
         ("the newest of all", None, None),
         ("the newest of a function", Some(1), None),
         ("an outcome that no row has", None, Some("refused".into())),
@@ -52,10 +52,10 @@ async fn what_left() {
         };
         let started = Instant::now();
         let found = store.audit(&query).await.unwrap().len();
-        println!("{what}: {found} rows in {:.1?}", started.elapsed());
+        println!("{query_name}: {found} rows in {:.1?}", started.elapsed());
     }
 
-    // Another writer, while a limit of a hundred rows takes effect.
+    // A second writer, while a limit of a hundred rows takes effect.
     let started = Instant::now();
     let (mut slowest, mut writes, mut removals) = (Duration::ZERO, 0, 1);
     let mut task = tokio::task::JoinSet::new();
@@ -85,7 +85,7 @@ async fn what_left() {
     );
 }
 
-/// The fastest and the middle one of nine times.
+/// The least and the median of nine durations.
 async fn record(store: &Store, rows: u64, keep: u64) -> String {
     let mut took = Vec::new();
     for _ in 0..9 {
@@ -113,7 +113,7 @@ async fn recordings() {
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
     let flush = flushes(&home, 1).await;
-    println!("the disk: {flush:.0} flushes/s alone");
+    println!("the disk: {flush:.0} flushes/s from one thread");
     let mut keep = RecordingLimits {
         per_function: u32::MAX,
         total_bytes: u64::MAX,
@@ -146,7 +146,7 @@ async fn recordings() {
         store.recordings(1, 1000).await.unwrap();
         println!("a list of 1000 of {size} bytes: {:.1?}", started.elapsed());
     }
-    // Each removal alone is what another writer waits for.
+    // Another writer waits for one removal, so each is measured by itself.
     keep.total_bytes = 1 << 20;
     let (mut slowest, mut steps, started) = (Duration::ZERO, 0, Instant::now());
     let mut more = true;

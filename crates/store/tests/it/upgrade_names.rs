@@ -1,5 +1,5 @@
-//! A database of the release before 0008, which called the number of a function `wasm_id`: its rows, references and
-//! triggers all go on.
+//! The upgrade of a database from before migration 0008, which called a function's number `wasm_id`: rows, references
+//! and triggers still work.
 
 use iof_store::{AuditQuery, JobState};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::recordings::totals;
 use crate::upgrades::{MIGRATIONS, left_by};
 use crate::{Home, function, outside};
 
-/// A row of function 1 in every table that has its number.
+/// Inserts a row of function 1 into every table that has its number.
 const ROWS: &str = "
     UPDATE functions SET state = 'kept' WHERE wasm_id = 1;
     INSERT INTO stored_values (wasm_id, key, value, name) VALUES (1, zeroblob(32), x'6b657074', x'6e616d65');
@@ -57,7 +57,7 @@ async fn every_row_of_a_function_keeps_its_function() {
     let job = store.job(Uuid::nil()).await.unwrap().unwrap();
     assert_eq!((job.function_id, job.state), (1, JobState::Queued));
 
-    // Numbers of the audit log go on where they were.
+    // The numbers of the audit log continue.
     store.record_audit(records(1, 0..1), 999, 0).await.unwrap();
     let query = AuditQuery {
         function_id: Some(1),
@@ -67,13 +67,13 @@ async fn every_row_of_a_function_keeps_its_function() {
     let found: Vec<_> = found.iter().map(|row| (row.id, row.record.at)).collect();
     assert_eq!(found, [(41, 0), (40, 5)]);
 
-    // Triggers count as they did.
+    // Triggers still count.
     assert_eq!(store.take_jobs(9).await.unwrap().len(), 1);
     let done = store.finish_job(Uuid::nil(), finished("ok"), ROOM).await;
     assert!(done.unwrap());
     assert_eq!(waiting(&home).await, (0, 0));
 
-    // So do references.
+    // References are still valid.
     let broken = sqlx::query("PRAGMA foreign_key_check");
     let broken = broken.fetch_all(&mut outside(&home).await).await.unwrap();
     assert!(broken.is_empty());

@@ -1,4 +1,4 @@
-//! Databases of earlier releases: brought up to date, with everything that was in them.
+//! Databases of earlier releases are brought up to date and keep all their data.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::opening::fill;
 use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
-/// Every prefix of our migrations is a release that somebody may have.
+/// Every prefix of the migrations is the database of a release that may be in use.
 pub(crate) const MIGRATIONS: [&str; 12] = [
     "0001_functions.sql",
     "0002_second_state.sql",
@@ -40,7 +40,7 @@ async fn a_database_of_an_earlier_release_is_brought_up_to_date() {
         if earlier >= 3 {
             fill_outbound(&home).await;
         }
-        // The fourth release had this from the third.
+        // The fourth release took this over from the third.
         migrate(&home, &MIGRATIONS[..earlier]).await;
 
         let store = home.open().await;
@@ -151,8 +151,8 @@ async fn of_the_fifth_release(store: &Store) {
         function_id: Some(2),
         expires_at: None,
     };
-    let (made, key) = store.create_key(key).await.unwrap();
-    assert_eq!(store.key(key.as_str()).await.unwrap(), Some(made));
+    let (stored, key) = store.create_key(key).await.unwrap();
+    assert_eq!(store.key(key.as_str()).await.unwrap(), Some(stored));
     crate::jobs::submit(store, 1).await;
     let taken = store.take_jobs(9).await.unwrap().remove(0);
     let done = store.finish_job(taken.id, crate::jobs::finished("ok"), crate::jobs::ROOM);
@@ -161,7 +161,7 @@ async fn of_the_fifth_release(store: &Store) {
 
 /// A directory whose database has the tables of some migrations, and nothing later.
 pub(crate) async fn left_by(home: &Home, applied: &[&str]) {
-    home.open().await.close().await.unwrap(); // for what is not the database
+    home.open().await.close().await.unwrap(); // creates the files beside the database
     let database = home.data().join("iof.db");
     tokio::fs::remove_file(&database).await.unwrap();
     tokio::fs::write(&database, "").await.unwrap();
@@ -181,7 +181,7 @@ async fn migrate(home: &Home, applied: &[&str]) {
     migrator.run(&mut outside(home).await).await.unwrap();
 }
 
-/// What the second release kept of function 1.
+/// Stores the data of function 1 as the second release did.
 async fn fill_second_state(home: &Home) {
     sqlx::raw_sql(
         "INSERT INTO stored_values VALUES (1, CAST(replace(printf('%32s', ''), ' ', char(7)) AS BLOB), CAST('kept' AS BLOB));
@@ -194,7 +194,7 @@ async fn fill_second_state(home: &Home) {
     .unwrap();
 }
 
-/// What the third release kept of requests: a row each, of which the oldest are gone.
+/// Stores requests as the third release did: one row each, of which the oldest have been removed.
 async fn fill_outbound(home: &Home) {
     sqlx::raw_sql(
         "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 299)
@@ -219,7 +219,7 @@ async fn kept_outbound(store: &Store) {
     let (last, others) = found.split_last().unwrap();
     for row in others {
         let number = row.id as u64 - 1;
-        // Nothing waited in rows of that time.
+        // Rows of that time record no waits.
         let expected = AuditRecord {
             waited: None,
             ..records(1 + number as i64 % 2, number..number + 1).remove(0)
@@ -246,15 +246,15 @@ async fn kept_outbound(store: &Store) {
 }
 
 #[tokio::test]
-async fn an_inspection_says_what_a_start_would_do() {
+async fn an_inspection_reports_the_migrations_of_a_start() {
     let last = MIGRATIONS.len() - 1;
     let home = Home::new();
     left_by(&home, &MIGRATIONS[..last]).await;
-    let looked = || async {
+    let inspect = || async {
         let found = iof_store::inspect(&home.data(), "engine").await;
         found.unwrap().unwrap()
     };
-    let found = looked().await;
+    let found = inspect().await;
     let name = MIGRATIONS[last]
         .trim_end_matches(".sql")
         .replacen('_', " ", 1);
@@ -262,9 +262,9 @@ async fn an_inspection_says_what_a_start_would_do() {
     assert_eq!((found.newer, found.foreign, found.held), (None, None, None));
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
-    let found = looked().await;
+    let found = inspect().await;
     assert_eq!(found.held, Some(Some(std::process::id())));
-    assert_eq!((found.modules, found.to_compile, found.lost), (1, 1, 0));
+    assert_eq!((found.modules, found.to_compile, found.missing), (1, 1, 0));
     assert!(found.migrations.is_empty());
     store.close().await.unwrap();
 
@@ -273,7 +273,7 @@ async fn an_inspection_says_what_a_start_would_do() {
             .execute(&mut outside(&home).await)
             .await
             .unwrap();
-        looked().await
+        inspect().await
     };
     let found = change("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 2").await;
     assert_eq!(found.foreign, Some(2));

@@ -1,4 +1,4 @@
-//! What guests store: each function its own, up to its limit, gone with it.
+//! Values that guests store: separate for each function, limited, and deleted with the function.
 
 use bytes::Bytes;
 use iof_store::{Rollout, Saved, Store, ValueKey};
@@ -16,11 +16,14 @@ async fn load(store: &Store, id: i64, key: [u8; 32]) -> Option<String> {
     store.load_value(id, &key).await.unwrap().map(text)
 }
 
-/// What the function's values add up to, and what the store believes that they do.
+/// The bytes of the function's values, counted and as recorded in the total.
 async fn totals(home: &Home, id: i64) -> (i64, i64) {
-    let is = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE function_id = $1";
-    let said = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE function_id = $1";
-    (count(home, is, id).await, count(home, said, id).await)
+    let actual = "SELECT COALESCE(SUM(length(key) + length(value) + COALESCE(length(name), 0)), 0) FROM stored_values WHERE function_id = $1";
+    let recorded = "SELECT COALESCE(SUM(bytes), 0) FROM stored_totals WHERE function_id = $1";
+    (
+        count(home, actual, id).await,
+        count(home, recorded, id).await,
+    )
 }
 
 #[tokio::test]
@@ -58,7 +61,7 @@ async fn functions_do_not_see_each_others_values() {
     }
     let _ = save(&store, 1, [7; 32], "mine", NO_LIMIT).await;
     assert_eq!(load(&store, 2, [7; 32]).await, None);
-    // The other's total does not count either.
+    // The total of the other function does not count either.
     assert_eq!(save(&store, 2, [7; 32], "yours", 37).await, Saved::Stored);
     assert_eq!(load(&store, 1, [7; 32]).await.unwrap(), "mine");
     assert_eq!(load(&store, 2, [7; 32]).await.unwrap(), "yours");
@@ -76,7 +79,7 @@ async fn the_total_is_bounded_to_the_byte() {
     assert_eq!(save(&store, 1, [1; 32], "123", 35).await, Saved::Stored);
     assert_eq!(save(&store, 1, [2; 32], "", 66).await, Saved::QuotaExceeded);
     assert_eq!(save(&store, 1, [2; 32], "", 67).await, Saved::Stored);
-    // What a value replaces makes room for it.
+    // The replaced value makes room for the new one.
     assert_eq!(
         save(&store, 1, [1; 32], "1234", 67).await,
         Saved::QuotaExceeded
@@ -91,7 +94,7 @@ async fn the_total_is_bounded_to_the_byte() {
     assert_eq!(load(&store, 1, [1; 32]).await.unwrap(), "12");
     assert_eq!(load(&store, 1, [2; 32]).await.unwrap(), "ab");
     assert_eq!(totals(&home, 1).await, (68, 68));
-    // And after the next start.
+    // The same holds after the next start.
     store.close().await.unwrap();
     let store = home.open().await;
     assert_eq!(
@@ -101,9 +104,9 @@ async fn the_total_is_bounded_to_the_byte() {
     assert_eq!(save(&store, 1, [2; 32], "abc", 69).await, Saved::Stored);
 }
 
-/// Nothing can be removed, so a function whose limit was lowered must at least be able to overwrite.
+/// The guests of 2020 cannot remove values, so after its limit is lowered, a function must still be able to overwrite.
 #[tokio::test]
-async fn a_lower_limit_refuses_growth_alone() {
+async fn a_lower_limit_refuses_only_growth() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -132,7 +135,7 @@ async fn a_missing_function_has_and_takes_no_values() {
 }
 
 #[tokio::test]
-async fn values_stay_with_a_new_version_and_go_with_the_function() {
+async fn values_survive_a_new_version_and_are_deleted_with_the_function() {
     let home = Home::new();
     let store = home.open().await;
     for source in ["one", "two"] {
@@ -157,7 +160,7 @@ async fn values_stay_with_a_new_version_and_go_with_the_function() {
     assert_eq!(totals(&home, 2).await, (5 * 37, 5 * 37));
 }
 
-/// Fifty writers of two keys each, and a place for sixty.
+/// Fifty writers of two keys each, with room for sixty values.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_limit_is_exact_under_fifty_writers() {
     let home = Home::new();
@@ -181,7 +184,7 @@ async fn the_limit_is_exact_under_fifty_writers() {
     assert_eq!(totals(&home, 1).await, (2400, 2400));
 }
 
-/// Fifty writers of the same ten keys: what each replaces is what another one has just saved.
+/// Fifty writers of the same ten keys: each replaces a value that another has just saved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_total_is_exact_under_fifty_writers() {
     let home = Home::new();
@@ -199,13 +202,13 @@ async fn the_total_is_exact_under_fifty_writers() {
         });
     }
     tasks.join_all().await;
-    let (is, said) = totals(&home, 1).await;
-    assert_eq!(is, said);
-    assert!(is > 320 && is <= 500, "{is}");
+    let (actual, recorded) = totals(&home, 1).await;
+    assert_eq!(actual, recorded);
+    assert!(actual > 320 && actual <= 500, "{actual}");
     store.close().await.unwrap();
 }
 
-/// A save meets a function that is being deleted: it is saved and then gone, or there is no such function.
+/// A save races with the deletion of its function: the value is deleted with it, or there is no such function.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_save_never_outlives_its_function() {
     let home = Home::new();
@@ -249,7 +252,7 @@ async fn a_save_never_outlives_its_function() {
 }
 
 #[tokio::test]
-async fn a_removed_value_takes_nothing_any_more() {
+async fn a_removed_value_takes_no_room() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("x")).await.unwrap();
@@ -307,7 +310,7 @@ async fn names_are_listed_by_prefix_and_page() {
     assert_eq!(list(b"\xff", b"", 9).await, "\u{fffd}\u{fffd}");
     assert_eq!(list(b"c", b"", 9).await, "");
     assert!(store.value_names(2, b"", b"", 9).await.unwrap().is_empty());
-    // Replaced and removed, with its name.
+    // A value is replaced and removed with its name.
     let saved = store.save_value(1, key(b"b/1"), Bytes::new(), 0).await;
     assert_eq!(saved.unwrap(), Saved::Stored);
     assert!(store.remove_value(1, key(b"b/2").digest).await.unwrap());

@@ -1,4 +1,4 @@
-//! Versions and what they were granted: each keeps its own, for as long as its function is there.
+//! Versions and their declarations: each version keeps its own until its function is deleted.
 
 use iof_store::{NewFunction, NewVersion, Rollout, Store, Version};
 
@@ -64,7 +64,7 @@ async fn each_version_keeps_its_own_declaration() {
 }
 
 #[tokio::test]
-async fn versions_that_are_not_there_are_not_found() {
+async fn missing_versions_are_not_found() {
     let home = Home::new();
     let store = three_and_one(&home).await;
     for number in [i64::MIN, -1, 0, 4, i64::MAX] {

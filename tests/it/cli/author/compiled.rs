@@ -1,4 +1,4 @@
-//! A second project begins with the dependencies that the first one compiled, and with nothing else of it.
+//! A second project uses the compiled dependencies of the first one, and nothing else of it.
 
 use iof_tests::guests;
 use iof_tests::server::program;
@@ -13,7 +13,7 @@ struct Author {
 }
 
 impl Author {
-    /// Somebody with nothing: no target directory that others share, and an empty folder of caches.
+    /// An author without a shared target directory, and with an empty folder of caches.
     fn new() -> Self {
         let folder = guests::built("tmp/compiled");
         let _ = fs::remove_dir_all(&folder);
@@ -39,12 +39,12 @@ impl Author {
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (said, beside) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{said}{beside}");
-        (said, beside)
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{stdout}{stderr}");
+        (stdout, stderr)
     }
 
-    /// A new project, built; what was built, and the names of what was compiled for it.
+    /// Builds a new project; returns the built module, and the names of the crates that were compiled.
     fn builds(&self, place: &str, function: &str) -> (Value, Vec<String>) {
         let place = self.folder.join(place);
         fs::create_dir_all(&place).unwrap();
@@ -52,7 +52,7 @@ impl Author {
         let project = place.join("same");
         let source = format!("#[iof::function]\nfn {function}() -> u32 {{ 1 }}\n");
         fs::write(project.join("src/lib.rs"), source).unwrap();
-        // As if it had been written long before the other one was built.
+        // The source is older than the build of the other project.
         let mut open = vec![project.clone()];
         while let Some(folder) = open.pop() {
             for entry in fs::read_dir(folder).unwrap() {
@@ -66,12 +66,12 @@ impl Author {
                 }
             }
         }
-        let (said, beside) = self.iof(&project, &["build", "--json"]);
-        let compiled = beside.lines().filter_map(|line| {
+        let (output, stderr) = self.iof(&project, &["build", "--json"]);
+        let compiled = stderr.lines().filter_map(|line| {
             let line = line.trim().strip_prefix("Compiling ")?;
             Some(line.split(' ').next()?.to_owned())
         });
-        (serde_json::from_str(&said).unwrap(), compiled.collect())
+        (serde_json::from_str(&output).unwrap(), compiled.collect())
     }
 }
 
@@ -95,22 +95,22 @@ fn dependencies_are_compiled_once_for_all_projects() {
     let author = Author::new();
     let (first, compiled) = author.builds("one", "first");
     assert!(compiled.contains(&"serde_core".to_owned()), "{compiled:?}");
-    let kept = author.folder.join("cache/iof/compiled");
-    let compilers: Vec<_> = fs::read_dir(&kept).unwrap().collect();
+    let cache = author.folder.join("cache/iof/compiled");
+    let compilers: Vec<_> = fs::read_dir(&cache).unwrap().collect();
     assert_eq!(compilers.len(), 1, "{compilers:?}");
-    let kept = files(&kept);
+    let cache = files(&cache);
     assert!(
-        kept.iter().any(|name| name.starts_with("libserde_core-")),
-        "{kept:?}"
+        cache.iter().any(|name| name.starts_with("libserde_core-")),
+        "{cache:?}"
     );
     for own in ["same", "iof_guest", "iof-guest", "libiof_guest"] {
         assert!(
-            !kept.iter().any(|name| name.starts_with(own)),
-            "{own}: {kept:?}"
+            !cache.iter().any(|name| name.starts_with(own)),
+            "{own}: {cache:?}"
         );
     }
 
-    // Of the same name, and older than what is kept: cargo must not take it for the first one.
+    // A project of the same name, older than the cache: cargo must not take it for the first one.
     let (second, compiled) = author.builds("two", "second");
     let mut compiled = compiled;
     compiled.sort();

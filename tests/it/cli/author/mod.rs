@@ -1,4 +1,4 @@
-//! What an author has beside a server: tests of a function, and projects of several functions.
+//! The tools of an author: tests of a function, and projects of several functions.
 
 mod compiled;
 mod tested;

@@ -1,4 +1,4 @@
-//! `iof test`: the tests of a crate, and calls on a server that is gone afterwards, without a network.
+//! `iof test`: the tests of a crate, and calls on a temporary server without a network.
 
 use crate::cli::dev::Author;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 fn tested(author: &Author, project: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     let mut command = author.iof(project, &[&["test"], more].concat());
-    // What it needs is on the disk: its project was built from there.
+    // Its dependencies are on the disk, because its project was built from them.
     command.env("CARGO_NET_OFFLINE", "true");
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -20,7 +20,7 @@ fn tested(author: &Author, project: &Path, more: &[&str]) -> (Option<i32>, Strin
     )
 }
 
-/// A server of one answer, as often as it is asked; its host and port.
+/// A server that gives every request the same answer; its host and port.
 fn stand_in() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -34,26 +34,26 @@ fn stand_in() -> String {
 }
 
 #[test]
-fn a_new_project_passes_and_what_is_wrong_is_named() {
+fn a_new_project_passes_and_failures_are_named() {
     let author = Author::new("tested");
     author.says(&author.folder, &["new", "hello"]);
     let project = author.folder.join("hello");
-    let (status, said, beside) = tested(&author, &project, &[]);
-    assert_eq!(status, Some(0), "{said}{beside}");
+    let (status, output, stderr) = tested(&author, &project, &[]);
+    assert_eq!(status, Some(0), "{output}{stderr}");
     assert_eq!(
-        said,
+        output,
         "hello: its tests passed\n  passed   greet(\"Ada\") = \"Hello, Ada!\"\n\
          calls: 1 passed, 0 failed, 0 skipped\n"
     );
     assert!(
-        beside.contains("it_greets_by_name_and_without ... ok"),
-        "{beside}"
+        stderr.contains("it_greets_by_name_and_without ... ok"),
+        "{stderr}"
     );
-    assert!(!beside.contains("WARN"), "{beside}");
-    // Nothing of it is kept among the keys of its user.
+    assert!(!stderr.contains("WARN"), "{stderr}");
+    // Its key is not stored among the keys of the user.
     assert!(!author.home.path().join("iof/profiles.toml").exists());
 
-    // Each kind of call, and a test of the crate that fails.
+    // Each kind of call, and a failing test of the crate.
     let source = r#"
         /// Takes nothing.
         #[iof::function]
@@ -80,7 +80,7 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         }
     "#;
     fs::write(project.join("src/lib.rs"), source).unwrap();
-    // A server of the author's own, in place of somebody else's.
+    // A server of the author's own, in place of a public one.
     let own = stand_in();
     let declaration = r#"
         commands = ["http_proxy"]
@@ -117,12 +117,12 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
     "#;
     let declaration = declaration.replace("OWN", &own);
     fs::write(project.join("function.toml"), declaration).unwrap();
-    let (status, said, beside) = tested(&author, &project, &["--json", "--allow", &own]);
-    assert_eq!(status, Some(1), "{said}{beside}");
-    assert!(beside.contains("it_is_a_half ... FAILED"), "{beside}");
-    let said: Value = serde_json::from_str(&said).unwrap();
-    let function = &said["functions"][0];
-    assert_eq!(function["tests"], "failed", "{said}");
+    let (status, output, stderr) = tested(&author, &project, &["--json", "--allow", &own]);
+    assert_eq!(status, Some(1), "{output}{stderr}");
+    assert!(stderr.contains("it_is_a_half ... FAILED"), "{stderr}");
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let function = &output["functions"][0];
+    assert_eq!(function["tests"], "failed", "{output}");
     let calls: Vec<(String, &str, String)> = function["calls"]
         .as_array()
         .unwrap()
@@ -166,41 +166,42 @@ fn a_new_project_passes_and_what_is_wrong_is_named() {
         ("level[]", "passed", "\"seven\""),
     ];
     for (call, outcome, why) in expected {
-        let is_it = |(of, how, said): &&(String, &str, String)| {
-            of == call && *how == outcome && said.contains(why)
+        let is_it = |(of, how, output): &&(String, &str, String)| {
+            of == call && *how == outcome && output.contains(why)
         };
         assert!(calls.iter().find(is_it).is_some(), "{call}: {calls:#?}");
     }
     assert_eq!(calls.len(), expected.len(), "{calls:#?}");
     assert_eq!(
-        (&said["passed"], &said["failed"], &said["skipped"]),
+        (&output["passed"], &output["failed"], &output["skipped"]),
         (&6.into(), &5.into(), &0.into()),
-        "the crate's own tests are one of the failed"
+        "the crate's own tests count as one of the failed"
     );
 
-    // What is not understood is refused by its name, and what needs arguments is not guessed.
+    // An unknown key is refused by its name, and arguments are not guessed.
     fs::write(
         project.join("function.toml"),
         "[[test]]\nexport = \"half\"\nexpects = 0.5\n",
     )
     .unwrap();
-    let (status, said, beside) = tested(&author, &project, &[]);
-    assert_eq!(status, Some(1), "{said}{beside}");
+    let (status, output, stderr) = tested(&author, &project, &[]);
+    assert_eq!(status, Some(1), "{output}{stderr}");
     assert!(
-        said.contains("failed   function.toml") && said.contains("expects"),
-        "{said}"
+        output.contains("failed   function.toml") && output.contains("expects"),
+        "{output}"
     );
     fs::write(project.join("function.toml"), "").unwrap();
-    let (_, said, _) = tested(&author, &project, &[]);
+    let (_, output, _) = tested(&author, &project, &[]);
     assert!(
-        said.contains("skipped  add: it takes arguments, and function.toml has no [[test]] of it"),
-        "{said}"
+        output
+            .contains("skipped  add: it takes arguments, and function.toml has no [[test]] of it"),
+        "{output}"
     );
     fs::write(project.join("src/lib.rs"), "fn broken( {").unwrap();
-    let (status, said, _) = tested(&author, &project, &[]);
-    assert_eq!(status, Some(1), "{said}");
+    let (status, output, _) = tested(&author, &project, &[]);
+    assert_eq!(status, Some(1), "{output}");
     assert!(
-        said.contains("hello: its tests failed") && said.contains("cargo"),
-        "{said}"
+        output.contains("hello: its tests failed") && output.contains("cargo"),
+        "{output}"
     );
 }

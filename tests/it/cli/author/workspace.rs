@@ -1,4 +1,4 @@
-//! A project of several functions: made, built, tested, served and deployed, all of them or one.
+//! A project of several functions: created, built, tested, served and deployed, all of them or one.
 
 use crate::cli::dev::{Author, Running};
 use iof_tests::server::Server;
@@ -8,18 +8,18 @@ use std::fs;
 #[tokio::test(flavor = "multi_thread")]
 async fn several_functions_are_one_project() {
     let author = Author::new("several");
-    let says = |folder: &std::path::Path, args: &[&str]| {
+    let run = |folder: &std::path::Path, args: &[&str]| {
         tokio::task::block_in_place(|| author.says(folder, args))
     };
     let new = ["new", "shop", "--function", "cart", "--function", "mail"];
-    let made = says(&author.folder, &new);
+    let created = run(&author.folder, &new);
     for words in [
         "functions/cart/Cargo.toml",
         "functions/mail/src/lib.rs",
         "iof-guest/",
         "iof call cart greet Ada --dev",
     ] {
-        assert!(made.contains(words), "{made}");
+        assert!(created.contains(words), "{created}");
     }
     let shop = author.folder.join("shop");
     let mail = shop.join("functions/mail");
@@ -32,9 +32,12 @@ async fn several_functions_are_one_project() {
     assert!(mail.join("pkg/mail.wasm").is_file());
     let one = tokio::task::block_in_place(|| author.iof(&mail, &["build", "--json"]).output());
     let one: Value = serde_json::from_slice(&one.unwrap().stdout).unwrap();
-    assert_eq!(one["package"], "mail", "in its folder it is that one");
+    assert_eq!(
+        one["package"], "mail",
+        "in its folder only that function is built"
+    );
 
-    let tested = says(&shop, &["test"]);
+    let tested = run(&shop, &["test"]);
     for words in [
         "cart: its tests passed",
         "mail: its tests passed",
@@ -42,7 +45,7 @@ async fn several_functions_are_one_project() {
     ] {
         assert!(tested.contains(words), "{tested}");
     }
-    let tested = says(&shop, &["test", "-p", "mail"]);
+    let tested = run(&shop, &["test", "-p", "mail"]);
     assert!(
         !tested.contains("cart: ") && tested.contains("1 passed"),
         "{tested}"
@@ -50,17 +53,17 @@ async fn several_functions_are_one_project() {
 
     let server = Server::start("").await;
     let to = ["--server", &server.url];
-    let deployed = says(&shop, &[&["deploy"][..], &to].concat());
+    let deployed = run(&shop, &[&["deploy"][..], &to].concat());
     assert!(
         deployed.contains("cart version 1") && deployed.contains("mail version 1"),
         "{deployed}"
     );
-    let deployed = says(&shop, &[&["deploy", "-p", "mail"][..], &to].concat());
+    let deployed = run(&shop, &[&["deploy", "-p", "mail"][..], &to].concat());
     assert!(
         deployed.contains("mail version 2") && !deployed.contains("cart version"),
         "{deployed}"
     );
-    let deployed = says(&shop, &[&["deploy", "functions/cart"][..], &to].concat());
+    let deployed = run(&shop, &[&["deploy", "functions/cart"][..], &to].concat());
     assert!(
         deployed.contains("cart version 2") && !deployed.contains("mail version"),
         "{deployed}"
@@ -76,8 +79,8 @@ async fn several_functions_are_one_project() {
             "--package is for the folder of a workspace",
         ),
     ] {
-        let said = says(&shop, &[args, &to].concat());
-        assert!(said.contains(words), "{args:?}: {said}");
+        let printed = run(&shop, &[args, &to].concat());
+        assert!(printed.contains(words), "{args:?}: {printed}");
     }
 
     let mut dev = tokio::task::block_in_place(|| {
@@ -89,7 +92,7 @@ async fn several_functions_are_one_project() {
         let source = fs::read_to_string(mail.join("src/lib.rs")).unwrap();
         fs::write(mail.join("src/lib.rs"), source.replace("Hello,", "Dear")).unwrap();
         dev.line("mail version 2 runs");
-        // The other one was not built again.
+        // The other function was not built again.
         assert!(!dev.seen.contains("cart version 2"), "{}", dev.seen);
         assert_eq!(
             author.says(&shop, &["call", "mail", "Ada", "--dev"]),
@@ -105,7 +108,7 @@ async fn several_functions_are_one_project() {
 }
 
 #[test]
-fn what_cannot_be_several_is_named() {
+fn invalid_names_and_options_of_several_functions_are_named() {
     let author = Author::new("not-several");
     for (args, words) in [
         (
@@ -126,8 +129,8 @@ fn what_cannot_be_several_is_named() {
         ),
         (&["new", "--list", "--function", "a"], "cannot be used with"),
     ] {
-        let said = author.says(&author.folder, args);
-        assert!(said.contains(words), "{args:?}: {said}");
+        let output = author.says(&author.folder, args);
+        assert!(output.contains(words), "{args:?}: {output}");
         assert!(!author.folder.join("shop").exists(), "{args:?}");
     }
 }

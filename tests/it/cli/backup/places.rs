@@ -1,4 +1,4 @@
-//! Where backups go: through pipes, from foreign hands, and onto disks that are full.
+//! The targets of backups: pipes, archives of other tools, and full disks.
 
 use super::{module, refused, restored, str, text, works};
 use iof_tests::{
@@ -9,7 +9,7 @@ use iof_tests::{
 use std::{fs, process::Command};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_archive_goes_through_a_pipe_and_has_nothing_foreign() {
+async fn an_archive_goes_through_a_pipe_and_foreign_files_are_refused() {
     let server = Server::start("").await;
     let user = User::new("");
     server.upload(module(7)).await;
@@ -17,10 +17,10 @@ async fn an_archive_goes_through_a_pipe_and_has_nothing_foreign() {
     let output =
         tokio::task::block_in_place(|| user.run(&["backup", "-", "--data", str(&data)], ""));
     assert!(output.status.success(), "{}", text(&output));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.starts_with("backed up to the archive: functions 1, versions 1, files 2"),
-        "{said}"
+        errors.starts_with("backed up to the archive: functions 1, versions 1, files 2"),
+        "{errors}"
     );
     let archive = user.folder().join("iof.tar");
     let cut = user.folder().join("cut.tar");
@@ -30,10 +30,10 @@ async fn an_archive_goes_through_a_pipe_and_has_nothing_foreign() {
         refused(&user, &["restore", "cut.tar", "--data", "new"]);
         assert!(!user.folder().join("new/iof.db").exists(), "{length}");
     }
-    // As others make archives.
+    // Archives as other tools make them.
     fs::write(user.folder().join("evil"), "x").unwrap();
     std::os::unix::fs::symlink("/etc/passwd", user.folder().join("iof.db")).unwrap();
-    for (what, args) in [
+    for (case, args) in [
         ("a foreign name", &["evil"][..]),
         (
             "a way out",
@@ -42,14 +42,14 @@ async fn an_archive_goes_through_a_pipe_and_has_nothing_foreign() {
         ("a link", &["iof.db"]),
         ("twice", &["--transform", "s,evil,iof.db,", "evil", "evil"]),
     ] {
-        let made = Command::new("tar")
+        let created = Command::new("tar")
             .args(["-cf", "cut.tar"])
             .args(args)
             .current_dir(user.folder())
             .status();
-        assert!(made.unwrap().success(), "{what}");
-        let said = refused(&user, &["restore", "cut.tar", "--data", "new"]);
-        assert!(said.contains("the archive has"), "{what}: {said}");
+        assert!(created.unwrap().success(), "{case}");
+        let errors = refused(&user, &["restore", "cut.tar", "--data", "new"]);
+        assert!(errors.contains("the archive contains"), "{case}: {errors}");
     }
     let piped = Command::new("sh")
         .arg("-c")
@@ -68,7 +68,7 @@ async fn a_full_disk_leaves_nothing_of_a_backup_and_names_the_disk() {
     let server = Server::start("").await;
     let user = User::new("");
     server.upload(guest("command")).await;
-    // The database fits or does not, the source never does.
+    // The database fits in one case and not in the other; the source never does.
     for size in ["160k", "260k"] {
         let small = user.folder().join("small");
         fs::create_dir_all(&small).unwrap();
@@ -89,12 +89,15 @@ async fn a_full_disk_leaves_nothing_of_a_backup_and_names_the_disk() {
             "{}",
             text(&tried)
         );
-        let said = String::from_utf8_lossy(&tried.stderr).into_owned();
-        assert!(said.contains("the disk of small/backup is full"), "{said}");
+        let errors = String::from_utf8_lossy(&tried.stderr).into_owned();
+        assert!(
+            errors.contains("the disk of small/backup is full"),
+            "{errors}"
+        );
         assert_eq!(
-            said.matches("nothing of the backup is kept").count(),
+            errors.matches("the partial backup was removed").count(),
             2,
-            "{said}"
+            "{errors}"
         );
     }
     let data = server.data();

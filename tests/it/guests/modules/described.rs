@@ -1,11 +1,11 @@
-//! The types that a function of wasm-bindgen declares, by versions that lay them out differently.
+//! The types that functions of wasm-bindgen declare, in versions that lay them out differently.
 
 use super::v1;
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
 
-/// Since 0.2.120 `None` is another number, since 0.2.130 enums are floats; since 0.2.96 optional numbers of 32 bits are
-/// floats, and 0.2.92 is of before.
+/// The builds: since 0.2.120 `None` is another number, since 0.2.130 enums are floats, and since 0.2.96 optional
+/// numbers of 32 bits are floats; 0.2.92 is older.
 const BUILDS: [&str; 3] = ["bindgen-types", "bindgen-types-100", "bindgen-types-92"];
 
 /// Export and argument: the answer is the argument.
@@ -57,7 +57,7 @@ const SAME: [(&str, &str); 44] = [
 ];
 
 #[tokio::test]
-async fn every_type_goes_in_and_comes_out() {
+async fn every_type_round_trips() {
     let server = Server::start("").await;
     for build in BUILDS {
         let function = server.upload(guest(build)).await;
@@ -79,7 +79,7 @@ async fn every_type_goes_in_and_comes_out() {
             let same = answer.text() == *value
                 || answer.json() == serde_json::from_str::<serde_json::Value>(value).unwrap();
             assert!(same, "{build} {export}({value}) is {}", answer.text());
-            // In a result, with a flag behind it.
+            // In a result, with a flag after it.
             if export.starts_with("option_") {
                 continue;
             }
@@ -110,7 +110,7 @@ async fn every_type_goes_in_and_comes_out() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_null() {
+async fn a_missing_argument_is_null() {
     let server = Server::start("").await;
     for build in BUILDS {
         let function = server.upload(guest(build)).await;
@@ -138,7 +138,7 @@ async fn what_is_not_there_is_null() {
                 );
             }
         }
-        // A text is a text; only what did not come is none.
+        // Any text is a value; only a missing argument is `None`.
         for (export, body, result) in [
             ("option_string", "null", "null"),
             ("option_string", "", "null"),
@@ -150,7 +150,7 @@ async fn what_is_not_there_is_null() {
     }
 }
 
-/// `bindgen-results`: what answered 200 with an empty text, for `Ok` and for `Err`.
+/// The functions of `bindgen-results`, which once answered 200 with an empty text, for `Ok` and for `Err`.
 #[tokio::test]
 async fn results_are_values_or_the_guests_own_error() {
     let server = Server::start("").await;
@@ -222,7 +222,7 @@ async fn results_are_values_or_the_guests_own_error() {
     }
 }
 
-/// Shapes of 2021 to today as the tool leaves them, whose types nobody says: what is no text is not taken for one.
+/// Shapes since 2021 after the tool, without descriptions: a result that is not a text is not taken for one.
 #[tokio::test]
 async fn a_result_of_unknown_type_is_not_guessed() {
     let server = Server::start("").await;

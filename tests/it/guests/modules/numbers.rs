@@ -1,4 +1,4 @@
-//! Functions of numbers, which have the core type of functions of texts.
+//! Functions of numbers, whose core types are those of functions of texts.
 
 use super::v1;
 use iof_tests::guests::wat;
@@ -6,14 +6,14 @@ use iof_tests::server::Server;
 use iof_tests::user::User;
 use serde_json::json;
 
-/// A module of 2020: an allocator, a function of two numbers, one of a text.
+/// A module of 2020: an allocator, a function of two numbers, and one of a text.
 const ERA: &str = r#"(module (memory (export "memory") 1)
     (func (export "__wbindgen_malloc") (param i32) (result i32) (i32.const 1024))
     (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
     (func (export "length") (param i32 i32) (result i32) (local.get 1)))"#;
 
 #[tokio::test]
-async fn an_array_of_as_many_numbers_is_the_arguments() {
+async fn an_array_of_the_right_length_is_the_arguments() {
     let server = Server::start("").await;
     let function = server.upload(wat(ERA)).await;
     for (export, body, result) in [
@@ -43,7 +43,7 @@ async fn an_array_of_as_many_numbers_is_the_arguments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn types_are_stated_on_every_way_to_a_call() {
+async fn types_can_be_stated_for_every_kind_of_call() {
     let server = Server::start("").await;
     let function = server.upload(wat(ERA)).await;
     let call = |export: &str, signature: &str, body: serde_json::Value| {
@@ -65,7 +65,7 @@ async fn types_are_stated_on_every_way_to_a_call() {
             "{signature}"
         );
     }
-    // A job remembers what was stated.
+    // A job keeps the stated types.
     let job = call("add", "(u32, u32) -> u32", json!([4294967295u32, 0]));
     let job = job
         .header("prefer", "respond-async")
@@ -73,15 +73,15 @@ async fn types_are_stated_on_every_way_to_a_call() {
     let accepted = server.answer(job).await;
     assert_eq!(accepted.http, 202);
     let path = format!("/v1/jobs/{}", accepted.json()["job"].as_str().unwrap());
-    let mut shown = server.get(&path).await.json();
+    let mut job_state = server.get(&path).await.json();
     for _ in 0..100 {
-        if shown["state"] == "done" {
+        if job_state["state"] == "done" {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        shown = server.get(&path).await.json();
+        job_state = server.get(&path).await.json();
     }
-    assert_eq!(shown["result"], 4294967295u32, "{shown}");
+    assert_eq!(job_state["result"], 4294967295u32, "{job_state}");
     // On the command line.
     let user = User::new(&server.url);
     let number = function.id.to_string();
@@ -94,13 +94,13 @@ async fn types_are_stated_on_every_way_to_a_call() {
         "--signature",
         "(u32, u32) -> u32",
     ];
-    let answered = user.types(&line).await;
-    assert!(answered.contains("4294967295"), "{answered}");
+    let output = user.types(&line).await;
+    assert!(output.contains("4294967295"), "{output}");
 }
 
-/// C, Zig, AssemblyScript: numbers, and no way to hand over a text.
+/// Modules of C, Zig and AssemblyScript: numbers, without an allocator for texts.
 #[tokio::test]
-async fn without_an_allocator_words_are_numbers() {
+async fn without_an_allocator_words_of_a_text_are_numbers() {
     let server = Server::start("").await;
     let function = server
         .upload(wat(

@@ -1,4 +1,4 @@
-//! Programs as compilers make them, and their input: stdin of any bytes, arguments, both or neither.
+//! Programs as compilers make them, and their input: stdin of any bytes, arguments, both, or neither.
 
 use super::v1;
 use iof_tests::guests::{guest, wat};
@@ -20,7 +20,7 @@ fn program(exports: &str) -> Vec<u8> {
     ))
 }
 
-/// `programs/`: what TinyGo, Rust of 2020 to 2023, Emscripten, Binaryen and component tools leave.
+/// Exports that TinyGo, Rust of 2020 to 2023, Emscripten, Binaryen and component tools leave in programs.
 const LEFT: [&str; 6] = [
     "",
     r#"(func (export "malloc") (param i32) (result i32) (i32.const 1024)) (func (export "free") (param i32))
@@ -72,7 +72,7 @@ async fn other_functions_of_a_program_stay_callable() {
         let answer = v1(&server, &function, export, body).await;
         assert_eq!(answer.text(), result, "{export}: {}", answer.text());
     }
-    // Of another type, or not exported as a function, it starts nothing.
+    // With another type, `_start` does not make the module a program.
     let other = server
         .upload(wat(r#"(module (func (export "_start") (param i32)) (func (export "malloc") (param i32) (result i32) (i32.const 7)))"#))
         .await;
@@ -146,7 +146,7 @@ async fn stdin_is_any_bytes_beside_arguments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_gives_a_program_its_stdin_and_arguments() {
+async fn iof_call_passes_stdin_and_arguments_to_a_program() {
     let server = Server::start("").await;
     let function = server.deploy(guest("program"), "").await;
     let user = User::new(&server.url);

@@ -1,4 +1,4 @@
-//! Modules that are refused, with the reason, and when.
+//! Modules that are refused, with the reasons, and the step at which they are.
 
 use super::v1;
 use iof_tests::call::Answer;
@@ -18,7 +18,7 @@ fn is_refused(answer: &Answer, fault: &str, words: &[&str]) {
     }
 }
 
-/// A module that says, in the codes of wasm-bindgen 0.2.130, what `f` takes and returns.
+/// A module that describes the types of `f`, in the codes of wasm-bindgen 0.2.130.
 fn saying(codes: &[u32], core: &str) -> Vec<u8> {
     let codes: String = codes
         .iter()
@@ -58,7 +58,7 @@ async fn a_type_that_no_call_could_pass_is_named() {
         ),
         (&[15, 0, 1, 16, 33, 33], "(param i32 i32)", "a closure"),
         (&[15, 0, 1, 36, 33, 33], "(param i32)", "a pointer"),
-        // A method says its arguments without the struct that it is of.
+        // A method describes its arguments without its own struct.
         (
             &[15, 0, 0, 5, 5],
             "(param i32) (result i32)",
@@ -108,12 +108,12 @@ async fn a_proposal_that_is_not_served_is_named() {
         "unsupported-feature",
         &["legacy exceptions"],
     );
-    // What is broken is broken.
+    // A malformed module is refused as such.
     let answer = server
         .try_upload(b"\0asm\x01\0\0\0\x01\x04\x01\x60\0".to_vec())
         .await;
     assert_eq!(answer.fault(), "invalid-module", "{}", answer.text());
-    // And what is served runs.
+    // Proposals that are served run.
     for (text, result) in [
         (
             r#"(module (memory i64 1) (func (export "f") (result i32) (i32.load8_u offset=4 (i64.const 0))))"#,
@@ -141,7 +141,7 @@ async fn a_proposal_that_is_not_served_is_named() {
     }
 }
 
-/// A module that takes seconds to compile, and imports what is not there.
+/// A module that takes seconds to compile, and has an unknown import.
 #[tokio::test]
 async fn an_unknown_import_is_found_before_anything_is_compiled() {
     let server = Server::start("[compile]\ncompile_time = \"20s\"\n").await;
@@ -179,9 +179,9 @@ async fn an_unknown_import_is_found_before_anything_is_compiled() {
     }
 }
 
-/// Go's largest programs: as many segments of data as a module may have, which a snapshot would be over.
+/// Go's largest programs have as many data segments as a module may have, and a snapshot would exceed that number.
 #[tokio::test]
-async fn what_cannot_be_snapshotted_is_compiled_as_it_came() {
+async fn a_module_that_cannot_be_snapshotted_is_compiled_unchanged() {
     let server = Server::start("").await;
     let segments: String = (0..100_000u32)
         .map(|at| format!("(data (i32.const {}) \"a\")", at * 8))

@@ -6,7 +6,7 @@ use iof_tests::server::Server;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Compilers of a test profile are slow, and these modules are large.
+/// The time limit of a compile: the test profile is slow, and these modules are large.
 const CONFIG: &str =
     "[compile]\ncompile_time = \"10m\"\ncompile_cpu = \"10m\"\ncompile_memory = \"4GiB\"\n";
 
@@ -48,7 +48,7 @@ async fn run(server: &Server, function: &Uploaded, stdin: &str, args: &[&str]) -
     answer.text()
 }
 
-/// C, by wasi-sdk.
+/// QuickJS, in C by wasi-sdk.
 #[tokio::test]
 async fn quickjs() {
     let server = Server::start(CONFIG).await;
@@ -63,7 +63,7 @@ async fn quickjs() {
     assert_eq!(printed, "1,2,3\n");
 }
 
-/// C, with an interpreter's many exports and tables.
+/// CPython, in C, with many exports and tables.
 #[tokio::test]
 async fn cpython() {
     let server = Server::start(CONFIG).await;
@@ -87,7 +87,7 @@ async fn micropython() {
     );
 }
 
-/// Go, of 20 MB with the most segments of data that a module can have.
+/// A Go program of 20 MB, with the most data segments that a module can have.
 #[tokio::test]
 async fn esbuild() {
     let server = Server::start(CONFIG).await;
@@ -102,7 +102,7 @@ async fn esbuild() {
     assert_eq!(printed, "let a=42;f(a);\n");
 }
 
-/// Rust, of a program with threads and memory maps where there are any.
+/// ripgrep, in Rust: a program that uses threads and memory maps where they exist.
 #[tokio::test]
 async fn ripgrep() {
     let server = Server::start(CONFIG).await;
@@ -116,7 +116,7 @@ async fn ripgrep() {
     )
     .await;
     assert_eq!(found, "2:17\n");
-    // It says by its status that there is none.
+    // Its status reports that there is no match.
     let path = format!("/v1/functions/{}/call/main", function.id);
     let request = server.request("POST", &path);
     let arguments = json!({ "stdin": lines, "args": ["nowhere", "-"] });

@@ -1,4 +1,4 @@
-//! Modules of compilers other than Rust's, as they come (`tests/fixtures/toolchains`).
+//! Unchanged modules of compilers other than Rust's (`tests/fixtures/toolchains`).
 
 use super::v1;
 use iof_tests::call::Uploaded;
@@ -25,7 +25,7 @@ async fn assemblyscript() {
     let function = upload(&server, "assemblyscript.wasm").await;
     let expected = [
         ("add", "[2, 40]", "42"),
-        // Comes round.
+        // The result is the argument.
         ("wide", "[3, -3074457345618258603]", "9223372036854775807"),
         ("mean", "[1, 2]", "1.5"),
         ("narrow", "[41]", "42"),

@@ -1,5 +1,5 @@
-//! Whoever is refused early reads why, however much of a body they send (RFC 9112, section 9.6), and is not told to go on
-//! (RFC 9110, section 10.1.1).
+//! Early refusals: a client can read the reason, however much of a body it sends (RFC 9112, section 9.6), and gets no
+//! `100 Continue` (RFC 9110, section 10.1.1).
 
 use super::frames;
 use super::raw::{LONG, connect, reply, rest};
@@ -59,7 +59,7 @@ async fn keyed() -> (Server, u64) {
     (server, hello.unwrap())
 }
 
-/// Python's http.client, and many others: all of the body, and only then a look at what came back.
+/// Python's http.client and many others send all of the body before they read the answer.
 #[tokio::test]
 async fn a_client_that_sends_everything_first_reads_its_answer() {
     let (server, hello) = keyed().await;
@@ -75,7 +75,7 @@ async fn a_client_that_sends_everything_first_reads_its_answer() {
             assert!(sent.is_ok(), "{path} {size}: {sent:?}");
             let answer = reply(&mut stream).await;
             let answer = answer.unwrap_or_else(|| panic!("{path} {size}: no answer"));
-            // A small one of the right type is read, and is no module.
+            // A small body of the right type is read, but is not a module.
             if status != 0 && (status != 413 || size > 1 << 21) {
                 assert_eq!(answer.status(), status, "{path} {size}: {answer:?}");
             }
@@ -87,7 +87,7 @@ async fn a_client_that_sends_everything_first_reads_its_answer() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_to_send_what_is_refused() {
+async fn a_refused_body_is_not_requested_by_100_continue() {
     let (server, hello) = keyed().await;
     for (method, path, headers, status) in refused(hello) {
         let mut stream = connect(&server).await;
@@ -100,7 +100,7 @@ async fn nobody_is_told_to_send_what_is_refused() {
         if status != 0 {
             assert_eq!(answer.status(), status, "{path}");
         }
-        // What comes next would be taken for the body.
+        // The next bytes would be taken for the body.
         assert_eq!(answer.header("connection"), "close", "{path}");
         stream.shutdown().await.unwrap();
         assert_eq!(
@@ -112,7 +112,7 @@ async fn nobody_is_told_to_send_what_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rate_is_refused_like_that_too() {
+async fn a_rate_limit_refuses_in_the_same_way() {
     let server = Server::start("[second_state]\nrate_limit = 1\n").await;
     server.get("/api/executables").await;
     let mut stream = connect(&server).await;
@@ -127,27 +127,27 @@ async fn a_rate_is_refused_like_that_too() {
     );
 }
 
-/// `iof deploy` says what the server said.
+/// `iof deploy` prints the server's error.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_deploy_with_a_wrong_key_says_so() {
+async fn a_large_deploy_with_a_wrong_key_is_reported_as_such() {
     let server = Server::start("[auth]\nkeys = [\"a key of the operator\"]\n").await;
     let user = User::new(&server.url);
     let large = [&b"\0asm"[..], &vec![0; 60 << 20]].concat();
     std::fs::write(user.folder().join("large.wasm"), large).unwrap();
-    let said = user.run(
+    let output = user.run(
         &["deploy", "large.wasm", "--key", "not a key of the operator"],
         "",
     );
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let output = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        said.contains("auth.keys") && !said.contains("Is the server running"),
-        "{said}"
+        output.contains("auth.keys") && !output.contains("Is the server running"),
+        "{output}"
     );
 }
 
-/// A small body that nobody reads costs nobody the connection.
+/// A small unread body does not cost the connection.
 #[tokio::test]
-async fn a_small_body_is_passed_over() {
+async fn a_small_unread_body_keeps_the_connection() {
     let server = Server::start("").await;
     let mut stream = connect(&server).await;
     for _ in 0..3 {
@@ -162,12 +162,12 @@ async fn a_small_body_is_passed_over() {
     }
 }
 
-/// Reading on has an end: of time, and of bytes.
+/// Reading the rest of a body is limited in time and bytes.
 #[tokio::test]
-async fn what_is_refused_is_not_read_for_ever() {
+async fn a_refused_body_is_not_read_forever() {
     let server = Server::start("[server]\nbody_wait = \"500ms\"\nrequest_body = \"1MiB\"\n").await;
     let head = "POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000000\r\n\r\n";
-    // One that drips.
+    // A body that drips.
     let mut stream = connect(&server).await;
     stream.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(reply(&mut stream).await.unwrap().status(), 404);
@@ -180,7 +180,7 @@ async fn what_is_refused_is_not_read_for_ever() {
         "{:?}",
         start.elapsed()
     );
-    // One that pours.
+    // A body that pours.
     let mut stream = connect(&server).await;
     stream.write_all(head.as_bytes()).await.unwrap();
     let (piece, mut sent) = (vec![b'x'; 1 << 20], 0);
@@ -191,9 +191,9 @@ async fn what_is_refused_is_not_read_for_ever() {
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
 
-/// Over HTTP/2 the stream is read on behind its answer, and reset when that takes too long; the connection goes on.
+/// Over HTTP/2 the stream is still read after its answer, and reset if that takes too long; the connection stays.
 #[tokio::test]
-async fn streams_are_read_on_and_the_connection_stays() {
+async fn streams_are_still_read_and_the_connection_stays() {
     let server = Server::start("[server]\nbody_wait = \"1s\"\n").await;
     let mut stream = connect(&server).await;
     let data = |flags: u8| frames::frame(frames::DATA, flags, 1, &[b'x'; 10_000]);
@@ -212,7 +212,7 @@ async fn streams_are_read_on_and_the_connection_stays() {
     let early = frames::next_of(&mut stream, frames::RST_STREAM, Duration::from_millis(300)).await;
     assert!(early.is_none(), "{early:?}");
     stream.write_all(&data(1)).await.unwrap();
-    // One that does not end.
+    // A stream that does not end.
     let again = [
         frames::request(3, "POST", "/nowhere", false),
         frames::request(5, "GET", "/healthz", true),
@@ -231,9 +231,9 @@ async fn streams_are_read_on_and_the_connection_stays() {
     assert_eq!(id, 7);
 }
 
-/// More than the windows of a stream and of the connection have room for.
+/// A body larger than the windows of the stream and of the connection.
 #[tokio::test]
-async fn a_stream_is_read_on_beyond_its_window() {
+async fn a_stream_is_still_read_beyond_its_window() {
     let server = Server::start("").await;
     let mut stream = connect(&server).await;
     stream.write_all(&frames::opening(&[])).await.unwrap();
@@ -244,7 +244,8 @@ async fn a_stream_is_read_on_beyond_its_window() {
         frames::request(1, "POST", "/nowhere", false),
     ];
     stream.write_all(&request.concat()).await.unwrap();
-    // Of the connection, which begins at 65,535 (RFC 9113, section 6.9.2), and of the stream, which settings raise.
+    // The windows of the connection, which begins at 65,535 (RFC 9113, section 6.9.2), and of the stream, which
+    // settings raise.
     let mut windows = [65_535, 1 << 20];
     let mut left: i64 = 4 << 20;
     loop {
@@ -266,9 +267,9 @@ async fn a_stream_is_read_on_beyond_its_window() {
     }
 }
 
-/// A client of HTTP/2 that sends everything.
+/// A client of HTTP/2 that sends the whole body.
 #[tokio::test]
-async fn large_bodies_over_http_2_have_their_answer() {
+async fn large_bodies_over_http_2_get_their_answer() {
     let server = Server::start("").await;
     let stream = connect(&server).await;
     let (mut sender, connection) =

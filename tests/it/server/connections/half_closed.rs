@@ -1,4 +1,4 @@
-//! A client that closes its side when its request is sent is answered. A call whose client is gone ends.
+//! A client that closes its side after its request is answered. A call whose client has gone ends.
 
 use super::raw::{LONG, Reply, connect, connect_tls, reply, rest};
 use iof_tests::{guests::guest, server::Server};
@@ -18,7 +18,7 @@ fn sleep(id: u64, version: &str, millis: &str) -> String {
     )
 }
 
-/// The answer, behind any that say to go on.
+/// The final answer, after any `100 Continue`.
 async fn last(stream: &mut (impl AsyncRead + Unpin)) -> Reply {
     loop {
         let answer = reply(stream).await.expect("an answer");
@@ -54,7 +54,7 @@ async fn a_client_that_closed_its_side_is_answered() {
 }
 
 #[tokio::test]
-async fn all_of_its_pipelined_requests_are() {
+async fn all_of_its_pipelined_requests_are_answered() {
     let (server, id) = wasi("").await;
     let mut stream = connect(&server).await;
     let requests = sleep(id, "1.1", "20").repeat(20);
@@ -68,7 +68,7 @@ async fn all_of_its_pipelined_requests_are() {
 }
 
 #[tokio::test]
-async fn half_a_body_and_no_more_is_refused() {
+async fn half_a_body_is_refused() {
     let (server, id) = wasi("").await;
     let request = sleep(id, "1.1", "1");
     let longer = request.replace("content-length: 1", "content-length: 100");
@@ -80,22 +80,22 @@ async fn half_a_body_and_no_more_is_refused() {
         stream.write_all(request.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
         let start = Instant::now();
-        let (said, ended) = rest(&mut stream, LONG).await;
+        let (output, ended) = rest(&mut stream, LONG).await;
         assert!(
             ended && start.elapsed() < Duration::from_secs(3),
             "{:?}",
             start.elapsed()
         );
         assert!(
-            said.is_empty() || said.contains("iof-fault: request\r\n"),
-            "{said}"
+            output.is_empty() || output.contains("iof-fault: request\r\n"),
+            "{output}"
         );
     }
 }
 
-/// The one place is free again soon, whether a client closed its socket or its connection was reset.
+/// The only permit is free again soon, whether a client closed its socket or its connection was reset.
 #[tokio::test]
-async fn a_call_ends_with_a_client_that_is_gone() {
+async fn a_call_ends_when_its_client_has_gone() {
     let (server, id) =
         wasi("[limits]\nwall_time = \"60s\"\n[server]\nconcurrency = 1\nqueue_wait = \"20s\"\n")
             .await;

@@ -1,4 +1,4 @@
-//! Heads that are too large: refused in the usual shape where the head could be read at all.
+//! Heads that are too large are refused in the usual form if they can be read at all.
 
 use super::frames;
 use super::raw::{Reply, connect, reply};
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 async fn answer(server: &Server, head: &str) -> Reply {
     let mut stream = connect(server).await;
-    // The server may answer before it has all of it.
+    // The server may answer before it has the whole head.
     let _ = stream.write_all(head.as_bytes()).await;
     reply(&mut stream).await.expect("an answer")
 }
@@ -52,7 +52,7 @@ async fn a_long_uri_and_large_fields_are_refused() {
             );
         }
     }
-    // As much as there may be.
+    // Exactly the limit.
     let fields: String = (0..90)
         .map(|n| format!("x-{n}: {}\r\n", "a".repeat(600)))
         .collect();
@@ -63,9 +63,9 @@ async fn a_long_uri_and_large_fields_are_refused() {
     assert_eq!(answer(&server, &head).await.status(), 200);
 }
 
-/// What only the parser answers: the status, and the end of the connection.
+/// Requests that the parser itself refuses: the status, and the end of the connection.
 #[tokio::test]
-async fn what_is_beyond_the_parser_is_refused_by_it() {
+async fn heads_beyond_the_parser_are_refused_by_it() {
     let server = Server::start("").await;
     let long = "a".repeat(70_000);
     let many: String = (0..101).map(|n| format!("x-{n}: 1\r\n")).collect();
@@ -84,13 +84,13 @@ async fn what_is_beyond_the_parser_is_refused_by_it() {
     }
 }
 
-/// Headers without end, in frames of HTTP/2: the table of a connection is bounded.
+/// Endless headers in frames of HTTP/2: the table of a connection is limited.
 #[tokio::test]
-async fn heads_of_http_2_are_bounded_too() {
+async fn heads_of_http_2_are_limited_too() {
     let server = Server::start("").await;
     let mut stream = connect(&server).await;
     stream.write_all(&frames::opening(&[])).await.unwrap();
-    // A HEADERS frame without END_HEADERS, and CONTINUATION frames behind it.
+    // A HEADERS frame without END_HEADERS, followed by CONTINUATION frames.
     let start = frames::frame(frames::HEADERS, 1, 1, &[0x82, 0x86]);
     stream.write_all(&start).await.unwrap();
     let mut field = vec![0x00, 1, b'x', 0x7f, 0x80, 0x3e];
@@ -104,9 +104,10 @@ async fn heads_of_http_2_are_bounded_too() {
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
 
-/// Lengths that fit a number are refused by their size with the usual words; the parser itself refuses the rest (docs/LIMITS.md).
+/// Lengths that fit a number are refused by their size in the usual form; the parser refuses the others
+/// (docs/LIMITS.md).
 #[tokio::test]
-async fn a_length_that_no_body_has_is_refused() {
+async fn an_impossible_length_is_refused() {
     let server = Server::start("").await;
     let head = |length: &str| {
         format!(

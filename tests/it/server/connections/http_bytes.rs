@@ -1,4 +1,4 @@
-//! Bytes of a body are what was sent, however they come (RFC 9112, section 6.3; RFC 9113, section 4.1).
+//! A body has the bytes that were sent, in whatever pieces they come (RFC 9112, section 6.3; RFC 9113, section 4.1).
 
 use super::raw::{self, Dice, Reply, reply, rest, write_pieces};
 use http_body_util::{BodyExt, StreamBody};
@@ -10,7 +10,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-/// A request inside a body.
+/// A body that contains a request.
 const INNER: &[u8] = b"GET /readyz?smuggled=\"1\" HTTP/1.1\r\nhost: x\r\n\r\n";
 
 async fn echo(tls: bool) -> (Server, String) {
@@ -59,7 +59,7 @@ fn head(path: &str, manner: Manner, length: usize) -> String {
     )
 }
 
-/// A body as it is framed, cut at `cuts`.
+/// A framed body, cut at `cuts`.
 fn framed(body: &[u8], cuts: &[usize], chunked: bool) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut from = 0;
@@ -80,7 +80,7 @@ fn framed(body: &[u8], cuts: &[usize], chunked: bool) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Sends a body in pieces, and reads what comes back of it.
+/// Sends a body in pieces, and reads its echo.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     path: &str,
@@ -110,7 +110,7 @@ async fn every_manner<S: AsyncRead + AsyncWrite + Unpin>(path: &str, mut stream:
                 quoted: false,
             };
             for body in bodies() {
-                // All at once, byte by byte, and behind each line.
+                // All at once, byte by byte, and line by line.
                 let bytes: Vec<_> = (1..body.len()).collect();
                 let lines: Vec<_> = (1..body.len()).filter(|at| body[at - 1] == b'\n').collect();
                 for cuts in [&[][..], &bytes, &lines] {
@@ -122,20 +122,20 @@ async fn every_manner<S: AsyncRead + AsyncWrite + Unpin>(path: &str, mut stream:
 }
 
 #[tokio::test]
-async fn a_body_is_what_was_sent_in_every_split() {
+async fn a_body_has_the_sent_bytes_in_every_split() {
     let (server, path) = echo(false).await;
     every_manner(&path, raw::connect(&server).await).await;
 }
 
 #[tokio::test]
-async fn over_tls_too() {
+async fn a_body_has_the_sent_bytes_over_tls() {
     let (server, path) = echo(true).await;
     every_manner(&path, raw::connect_tls(&server, &[b"http/1.1"]).await).await;
 }
 
-/// The head itself in pieces, with the body right behind it, and the next request behind that.
+/// The head itself in pieces, followed at once by the body and the next request.
 #[tokio::test]
-async fn heads_and_pipelined_requests_in_every_split() {
+async fn heads_and_pipelined_requests_work_in_every_split() {
     let (server, path) = echo(false).await;
     let manner = Manner {
         chunked: false,
@@ -164,7 +164,7 @@ async fn heads_and_pipelined_requests_in_every_split() {
 }
 
 #[tokio::test]
-async fn random_bodies_in_random_splits() {
+async fn random_bodies_work_in_random_splits() {
     let (server, path) = echo(false).await;
     let mut stream = raw::connect(&server).await;
     for case in 0..300u64 {
@@ -190,7 +190,7 @@ async fn random_bodies_in_random_splits() {
             quoted: dice.below(4) == 0,
         };
         if manner.quoted {
-            // Only the first request of a connection may be written like that.
+            // Only the first request of a connection may have bare quotes.
             stream = raw::connect(&server).await;
         }
         exchange(&mut stream, &path, manner, &body, &cuts).await;
@@ -238,15 +238,15 @@ async fn over_http_2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(path: &
 }
 
 #[tokio::test]
-async fn over_http_2_plain_and_over_tls() {
+async fn a_body_has_the_sent_bytes_over_http_2() {
     let (server, path) = echo(true).await;
     over_http_2(&path, raw::connect(&server).await).await;
     over_http_2(&path, raw::connect_tls(&server, &[b"h2"]).await).await;
 }
 
-/// A body that begins like a request line, behind a `100 Continue`: its tail once ran as a request of its own.
+/// A body that begins like a request line, after a `100 Continue`: its tail once ran as a request of its own.
 #[tokio::test]
-async fn the_tail_of_a_body_is_no_request() {
+async fn the_tail_of_a_body_is_not_a_request() {
     let (server, path) = echo(false).await;
     for inner in [
         INNER,
@@ -268,9 +268,9 @@ async fn the_tail_of_a_body_is_no_request() {
     }
 }
 
-/// An early answer is written while the body still comes: what comes is no request line.
+/// An early answer is written while the body still comes, whose bytes are not a request line.
 #[tokio::test]
-async fn a_body_that_is_refused_is_no_request() {
+async fn a_refused_body_is_not_a_request() {
     let (server, _) = echo(false).await;
     let mut stream = raw::connect(&server).await;
     let head = "POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 90000\r\n\r\n";
@@ -282,7 +282,7 @@ async fn a_body_that_is_refused_is_no_request() {
 }
 
 #[tokio::test]
-async fn quotes_are_taken_in_the_first_line_of_a_connection() {
+async fn bare_quotes_are_accepted_in_the_first_line_of_a_connection() {
     let (server, _) = echo(false).await;
     let line = "GET /api/executables/1?filterBy=[\"wasm_description\"] HTTP/1.1\r\n";
     let request = format!("{line}host: localhost\r\n\r\n");
@@ -294,11 +294,11 @@ async fn quotes_are_taken_in_the_first_line_of_a_connection() {
             answer.text(),
             r#"{"wasm_description":"uploaded by a test"}"#
         );
-        // The next such line begins a connection, too.
+        // Another such line, at the start of another connection.
         assert_eq!(answer.header("connection"), "close");
         assert_eq!(rest(&mut stream, raw::LONG).await, (String::new(), true));
     }
-    // Later on only the parser knows where a line begins, and says 400 (RFC 9112, section 3).
+    // Later lines are left to the parser, which answers 400 (RFC 9112, section 3).
     let mut stream = raw::connect(&server).await;
     let healthy = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     for pipelined in [false, true] {
@@ -314,7 +314,7 @@ async fn quotes_are_taken_in_the_first_line_of_a_connection() {
         }
         assert_eq!(reply(&mut stream).await.unwrap().status(), 400);
     }
-    // Nothing but the query is mended.
+    // Only the query is corrected.
     for line in [
         "G\"T / HTTP/1.1",
         "GET / HTTP/\"1.1",

@@ -1,5 +1,5 @@
-//! What a connection does with a client, byte by byte: framing, refusals, silence, slow readers, and clients that close
-//! their side. docs/LIMITS.md, "A connection", has a row for each stage.
+//! The behaviour of connections, byte by byte: framing, refusals, silence, slow readers, and clients that close their
+//! side. docs/LIMITS.md, "A connection", has a row for each stage.
 
 mod early_refusal;
 mod frames;

@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Longer than anything here takes.
+/// A time longer than any step here takes.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
 pub(super) fn address(server: &Server) -> SocketAddr {
@@ -28,7 +28,7 @@ pub(super) async fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// From another address of loopback, with little room for answers.
+/// Connects from another address of loopback, with small buffers for answers.
 pub(super) async fn connect_from(server: &Server, last: u8, room: Option<u32>) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     if let Some(room) = room {
@@ -50,7 +50,7 @@ pub(super) async fn connect_tls(server: &Server, protocols: &[&[u8]]) -> TlsStre
         .unwrap()
 }
 
-/// Whatever comes until the connection ends or `wait` is over, and whether it ended.
+/// Reads until the connection ends or `wait` is over; returns the bytes, and `true` if it ended.
 pub(super) async fn rest(stream: &mut (impl AsyncRead + Unpin), wait: Duration) -> (String, bool) {
     let (mut all, end) = (Vec::new(), Instant::now() + wait);
     let mut piece = vec![0; 64 << 10];
@@ -65,7 +65,7 @@ pub(super) async fn rest(stream: &mut (impl AsyncRead + Unpin), wait: Duration) 
     (String::from_utf8_lossy(&all).into_owned(), ended)
 }
 
-/// How long it takes until the connection ends, if it does within `wait`.
+/// The time until the connection ends, if it does within `wait`.
 pub(super) async fn ends_within(
     stream: &mut (impl AsyncRead + Unpin),
     wait: Duration,
@@ -122,7 +122,7 @@ pub(super) async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> Option<Reply
     .expect("an answer in time")
 }
 
-/// Writes pieces, each in a packet of its own.
+/// Writes pieces, each in a separate packet.
 pub(super) async fn write_pieces(
     stream: &mut (impl AsyncWrite + Unpin),
     pieces: impl IntoIterator<Item = impl AsRef<[u8]>>,
@@ -130,7 +130,7 @@ pub(super) async fn write_pieces(
     for piece in pieces {
         stream.write_all(piece.as_ref()).await.unwrap();
         stream.flush().await.unwrap();
-        // So that it is read before the next one is there, mostly.
+        // So that a piece is mostly read before the next one arrives.
         tokio::time::sleep(Duration::from_micros(300)).await;
     }
 }

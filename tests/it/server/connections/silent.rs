@@ -1,4 +1,4 @@
-//! A connection without a request lasts for `server.head_wait`, whatever it is that does not come; and one address has a
+//! A connection without a request lasts for `server.head_wait`, whichever part of it is missing; and one address has a
 //! share of the connections.
 
 use super::frames;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const WAIT: Duration = Duration::from_millis(600);
-/// The farewell of a connection is a second, and this machine may be busy.
+/// The tolerance: the end of a connection takes a second, and this machine may be busy.
 const SOON: Duration = Duration::from_millis(600 + 1000 + 2000);
 
 async fn hasty() -> Server {
@@ -27,7 +27,7 @@ async fn lasts<S: AsyncRead + AsyncWrite + Unpin>(
     first: &[u8],
     drip: &[u8],
 ) {
-    // Before it connects: the server's clock begins when it accepts.
+    // Taken before connecting, because the server's clock starts when it accepts.
     let start = Instant::now();
     let (mut reader, mut writer) = tokio::io::split(stream.await);
     writer.write_all(first).await.unwrap();
@@ -55,7 +55,7 @@ async fn lasts<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_is_sent_away() {
+async fn silent_connections_are_closed() {
     let server = hasty().await;
     let settings = frames::opening(&[]);
     let partly = frames::request(1, "GET", "/healthz", true);
@@ -87,7 +87,7 @@ async fn whoever_says_nothing_is_sent_away() {
         let server = &server;
         async move { lasts(connect_tls(server, &[]), name, first, drip).await }
     });
-    // Before the handshake, and in the middle of it.
+    // Silence before the TLS handshake, and in the middle of it.
     let handshake = [&b""[..], b"\x16\x03\x01\x02\x00\x01"].map(|first| {
         let address = raw::tls_address(&server);
         async move {
@@ -107,7 +107,7 @@ async fn whoever_says_nothing_is_sent_away() {
 async fn an_idle_connection_is_closed() {
     let server = hasty().await;
     let healthy = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    // Idle for a while, but not for long: it goes on.
+    // A short idle time does not end it.
     let mut stream = connect(&server).await;
     for _ in 0..3 {
         stream.write_all(healthy.as_bytes()).await.unwrap();
@@ -116,7 +116,7 @@ async fn an_idle_connection_is_closed() {
     }
     let ended = ends_within(&mut stream, LONG).await.unwrap();
     assert!(ended < SOON, "{ended:?}");
-    // The head of its next request has no other time than that.
+    // The head of its next request has the same time.
     let mut stream = connect(&server).await;
     stream.write_all(healthy.as_bytes()).await.unwrap();
     assert_eq!(reply(&mut stream).await.unwrap().text(), "ok\n");
@@ -130,7 +130,7 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_of_http_2_is_told_so() {
+async fn an_idle_connection_of_http_2_gets_goaway() {
     let server = hasty().await;
     let mut stream = connect(&server).await;
     let request = [
@@ -151,17 +151,17 @@ async fn an_idle_connection_of_http_2_is_told_so() {
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
 }
 
-/// Clients that say nothing hold up no stop.
+/// Silent clients do not delay a stop.
 #[tokio::test]
-async fn a_server_stops_beside_silent_clients() {
+async fn silent_clients_do_not_delay_a_stop() {
     let mut server = Server::builder().tls().start().await;
     let handshake = TcpStream::connect(raw::tls_address(&server)).await.unwrap();
     let sealed = connect_tls(&server, &[]).await;
-    let mut held = Vec::new();
+    let mut connections = Vec::new();
     for first in [&b""[..], b"G", frames::PREFACE, &frames::opening(&[])] {
         let mut stream = connect(&server).await;
         stream.write_all(first).await.unwrap();
-        held.push(stream);
+        connections.push(stream);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let start = Instant::now();
@@ -171,12 +171,12 @@ async fn a_server_stops_beside_silent_clients() {
         "{:?}",
         start.elapsed()
     );
-    drop((handshake, sealed, held));
+    drop((handshake, sealed, connections));
 }
 
-/// Fifty that say nothing once kept everybody else out, for as long as they liked.
+/// Regression: fifty silent clients kept all others out, for any time.
 #[tokio::test]
-async fn silent_connections_do_not_shut_the_server() {
+async fn silent_connections_do_not_block_the_server() {
     let server = Server::start("[server]\nconnections = 50\nhead_wait = \"1s\"\n").await;
     let mut silent = Vec::new();
     for _ in 0..50 {
@@ -197,12 +197,12 @@ async fn an_address_has_a_share_of_the_connections() {
         "[server]\nconnections = 10\nconnections_per_address = 3\nproxies = [\"127.0.0.9/32\"]\n",
     )
     .await;
-    let mut held = Vec::new();
+    let mut connections = Vec::new();
     for _ in 0..3 {
-        held.push(connect_from(&server, 2, None).await);
+        connections.push(connect_from(&server, 2, None).await);
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    // One more is closed at once, many times over.
+    // Each further connection is closed at once.
     for _ in 0..20 {
         let mut more = connect_from(&server, 2, None).await;
         assert!(
@@ -211,26 +211,26 @@ async fn an_address_has_a_share_of_the_connections() {
                 .is_some()
         );
     }
-    // Others are served: another address, and a proxy, which has no share.
+    // Others are served: another address, and a proxy, to which the share does not apply.
     for _ in 0..5 {
-        held.push(connect_from(&server, 9, None).await);
+        connections.push(connect_from(&server, 9, None).await);
     }
     let healthy = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let mut other = connect_from(&server, 3, None).await;
     other.write_all(healthy).await.unwrap();
     assert_eq!(reply(&mut other).await.unwrap().text(), "ok\n");
-    let mut proxied = held.pop().unwrap();
+    let mut proxied = connections.pop().unwrap();
     proxied.write_all(healthy).await.unwrap();
     assert_eq!(reply(&mut proxied).await.unwrap().text(), "ok\n");
-    // A share comes back.
-    held.remove(0);
+    // The share is released.
+    connections.remove(0);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut again = connect_from(&server, 2, None).await;
     again.write_all(healthy).await.unwrap();
     assert_eq!(reply(&mut again).await.unwrap().text(), "ok\n");
 }
 
-/// Streams that are begun and reset, over and over (CVE-2023-44487), and the connection that does so.
+/// Streams that are opened and reset again and again (CVE-2023-44487) end their connection.
 #[tokio::test]
 async fn rapid_resets_end_their_connection() {
     let server = Server::start("").await;
@@ -260,9 +260,9 @@ async fn rapid_resets_end_their_connection() {
     assert_eq!(server.get("/healthz").await.text(), "ok\n");
 }
 
-/// Settings without end, by a client that reads no acknowledgement of them.
+/// Endless settings, by a client that does not read the acknowledgements.
 #[tokio::test]
-async fn a_flood_of_settings_is_not_answered_into_memory() {
+async fn a_flood_of_settings_does_not_fill_memory() {
     let server = Server::start("[server]\nwrite_wait = \"1s\"\nhead_wait = \"1s\"\n").await;
     let mut stream = connect_from(&server, 1, Some(4096)).await;
     stream.write_all(&frames::opening(&[])).await.unwrap();

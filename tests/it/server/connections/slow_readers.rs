@@ -1,4 +1,4 @@
-//! Answers that no client takes: they end after `server.write_wait`, and count in `server.body_memory` until then.
+//! Answers that clients do not read end after `server.write_wait`, and count toward `server.body_memory` until then.
 
 use super::frames;
 use super::raw::{LONG, connect, connect_from, connect_tls, reply, rest};
@@ -24,7 +24,7 @@ async fn ask(stream: &mut (impl AsyncWrite + Unpin), path: &str, size: usize) {
     stream.flush().await.unwrap();
 }
 
-/// Reads nothing for longer than it may; how much there is then.
+/// Reads nothing for longer than allowed, and returns the number of bytes that arrive afterwards.
 async fn left(mut stream: impl tokio::io::AsyncRead + Unpin) -> usize {
     tokio::time::sleep(Duration::from_millis(3500)).await;
     let (read, ended) = rest(&mut stream, LONG).await;
@@ -33,7 +33,7 @@ async fn left(mut stream: impl tokio::io::AsyncRead + Unpin) -> usize {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_takes_is_dropped() {
+async fn an_unread_answer_is_dropped() {
     let (server, path) = slow("").await;
     let mut plain = connect_from(&server, 1, Some(4096)).await;
     ask(&mut plain, &path, SIZE).await;
@@ -41,11 +41,11 @@ async fn an_answer_that_nobody_takes_is_dropped() {
     ask(&mut sealed, &path, SIZE).await;
     let (plain, sealed) = tokio::join!(left(plain), left(sealed));
     assert!(plain < SIZE, "{plain}");
-    // Buffers of the system may hold some megabytes.
+    // Buffers of the system may hold a few megabytes.
     assert!(sealed < SIZE, "{sealed}");
 }
 
-/// Bytes that the system keeps to be sent by sockets of the server's port.
+/// The bytes in the send queues of the server's sockets.
 fn unsent(server: &Server) -> u64 {
     let port: u16 = server.url.rsplit(':').next().unwrap().parse().unwrap();
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -59,11 +59,11 @@ fn unsent(server: &Server) -> u64 {
         .sum()
 }
 
-/// The rest of it in the system goes, too: it would stay for minutes, where no limit counts it.
+/// The rest in the system's buffers is dropped, too: it would stay for minutes, outside of any limit.
 #[tokio::test]
-async fn the_system_keeps_nothing_for_a_client_that_was_given_up_on() {
+async fn the_system_buffers_nothing_for_a_reset_client() {
     let (server, path) = slow("head_wait = \"1s\"\n").await;
-    // One that does not fit the buffers of the system, so that the server waits; and one that does.
+    // An answer that does not fit the buffers of the system, so that the server waits, and one that does.
     for size in [SIZE, 1 << 20] {
         let mut stream = connect_from(&server, 1, Some(4096)).await;
         ask(&mut stream, &path, size).await;
@@ -80,14 +80,14 @@ async fn the_system_keeps_nothing_for_a_client_that_was_given_up_on() {
             left == 0 && took < Duration::from_secs(8),
             "{size}: {left} after {took:?}"
         );
-        // It stayed open on the client's side all the time.
+        // The client's side stayed open all the time.
         drop(stream);
     }
 }
 
-/// One that reads slowly, but reads, has all of it.
+/// A client that reads slowly gets all of its answer.
 #[tokio::test]
-async fn an_answer_that_is_taken_slowly_arrives() {
+async fn a_slowly_read_answer_arrives() {
     let (server, path) = slow("").await;
     let mut stream = connect_from(&server, 1, Some(64 << 10)).await;
     ask(&mut stream, &path, SIZE).await;
@@ -124,7 +124,7 @@ async fn answers_share_the_memory_for_bodies() {
         "{}",
         refused.head
     );
-    // They end, and it comes back.
+    // The answers end, and their memory is released.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let mut third = connect(&server).await;
     ask(&mut third, &path, SIZE).await;
@@ -133,7 +133,7 @@ async fn answers_share_the_memory_for_bodies() {
     drop(stalled);
 }
 
-/// A stream without a window holds its answer, and nothing else: it is reset, and the connection goes on.
+/// A stream without a window holds only its own answer: it is reset, and the connection stays.
 #[tokio::test]
 async fn a_stream_without_a_window_is_reset() {
     let (server, path) = slow("head_wait = \"20s\"\n").await;
@@ -159,7 +159,7 @@ async fn a_stream_without_a_window_is_reset() {
         "{:?}",
         start.elapsed()
     );
-    // The rest of the connection is as it was.
+    // The connection still works.
     let settings = frames::frame(frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]);
     let again = [settings, frames::request(3, "GET", "/healthz", true)].concat();
     stream.write_all(&again).await.unwrap();

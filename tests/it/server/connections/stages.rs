@@ -1,4 +1,4 @@
-//! Two hundred clients that are slow, silent, huge or gone, at every stage, beside one that calls.
+//! Two hundred clients that are slow, silent, huge or gone, at every stage, beside one regular client.
 
 use super::frames;
 use super::raw::{Dice, address, tls_address};
@@ -31,20 +31,20 @@ async fn attack(
         .into_bytes()
     };
     let (first, drip): (Vec<u8>, &[u8]) = match kind {
-        // Accept, TLS, first byte: silent, or half of it.
+        // Accept, TLS, first byte: silent, or only half.
         0 | 1 => (vec![], b""),
         2 => (b"\x16\x03\x01\x02\x00\x01".to_vec(), b""),
         3 => (b"PRI * HT".to_vec(), b""),
-        // A head that drips, one that does not end.
+        // A head that drips, and one that does not end.
         4 => (b"GET / HTTP/1.1\r\n".to_vec(), b"x: y\r\n"),
         5 => (
             [b"GET / HTTP/1.1\r\nx: ", &vec![b'a'; 100_000][..]].concat(),
             b"aaaa",
         ),
-        // A body that drips, and one that is refused.
+        // A body that drips, and a refused one.
         6 => (post(100_000), b"b"),
         7 => ([post(1 << 40), vec![b'x'; 200_000]].concat(), b"xxxx"),
-        // Answers that nobody takes.
+        // Answers that are not read.
         8 => ([post(1 << 20), vec![b'x'; 1 << 20]].concat(), b""),
         9 => {
             let open = frames::opening(&[(4, 0)]);
@@ -54,9 +54,9 @@ async fn attack(
                 b"",
             )
         }
-        // Gone in the middle.
+        // Clients that go away in the middle.
         10 => ([post(10_000), vec![b'x'; 5_000]].concat(), b""),
-        // Idle.
+        // Idle clients.
         _ => (
             b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
             b"",
@@ -77,7 +77,7 @@ async fn attack(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_of_them_beside_a_good_one() {
+async fn two_hundred_hostile_clients_do_not_disturb_a_regular_one() {
     let server = Server::builder()
         .config("[server]\nhead_wait = \"2s\"\nbody_wait = \"2s\"\nwrite_wait = \"2s\"\n")
         .tls()
@@ -95,7 +95,7 @@ async fn two_hundred_of_them_beside_a_good_one() {
         let (run, attacks) = (Arc::clone(&run), Arc::clone(&attacks));
         clients.spawn(async move {
             let mut dice = Dice(n as u64);
-            // Not all in one moment.
+            // Not all at the same moment.
             tokio::time::sleep(Duration::from_millis(dice.below(1000) as u64)).await;
             for round in 0.. {
                 let _ = attack((n + round) % 12, plain, sealed, &run).await;
@@ -125,7 +125,7 @@ async fn two_hundred_of_them_beside_a_good_one() {
     assert!(best < Duration::from_millis(50), "p99 {best:?}");
     clients.shutdown().await;
     assert!(attacks.load(Ordering::Relaxed) > 0);
-    // All of them are gone from the server soon.
+    // The server closes all of them soon.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
         .unwrap()

@@ -1,4 +1,4 @@
-//! A machine of its own: a root with the programs of this one, its own users, settings, data and network.
+//! A virtual machine: a root with the programs of this one, its own users, settings, data and network.
 
 use iof_tests::guests::root;
 use iof_tests::server::program;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 /// The longest that a script may take; it starts servers and compiles.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Mounts what is the machine's, and runs `/srv/script` in it.
+/// The command that mounts the machine's files, and runs `/srv/script` in it.
 const ENTER: &str = "ip link set lo up && mount --rbind /usr \"$0/usr\" && mount --bind \"$0/local\" \"$0/usr/local\" && \
                      mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/dev\" && cd / && \
                      exec chroot \"$0\" /usr/bin/bash /srv/script";
@@ -27,7 +27,7 @@ fn done(command: &mut Command) {
 }
 
 impl Machine {
-    /// A machine, if this user may make one: it takes root, as does what the guide says.
+    /// A machine, if this user may make one: that needs root, like the commands of the guide.
     pub(super) fn new() -> Option<Self> {
         let tried = Command::new("unshare")
             .args([
@@ -91,7 +91,7 @@ impl Machine {
     pub(super) fn install(&self, path: &str) {
         let to = self.path(path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        // Without symbols it is a third.
+        // Without symbols it has a third of the size.
         done(Command::new("strip").arg("-o").arg(&to).arg(program()));
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -100,14 +100,14 @@ impl Machine {
         fs::write(self.path(path), text).unwrap();
     }
 
-    /// Puts a program of ours before that of the system.
+    /// Puts a program of the test before that of the system.
     pub(super) fn stub(&self, name: &str, script: &str) {
         let path = format!("local/sbin/{name}");
         self.write(&path, &format!("#!/usr/bin/bash\nset -e\n{script}"));
         fs::set_permissions(self.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs a script in it, as root, and ends whatever the script leaves running.
+    /// Runs a script in it, as root, and ends all processes that the script leaves running.
     pub(super) async fn run(&self, script: &str) -> Output {
         self.write("srv/script", script);
         let mut command = tokio::process::Command::new("unshare");
@@ -135,7 +135,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Stands in for systemd as the first process, by the lines of the unit.
+/// A stand-in for systemd as the first process, by the lines of the unit.
 pub(super) const SYSTEMCTL: &str = r#"
 unit=/etc/systemd/system/iof.service
 pid=/run/iof.pid

@@ -1,4 +1,4 @@
-//! docs/guide/server.md, as it is read: its lines are typed, its settings are checked, its proxies stand in front.
+//! docs/guide/server.md as a reader follows it: its commands are run, its settings are checked, its proxies are tried.
 
 mod machine;
 mod proxies;
@@ -11,7 +11,7 @@ fn guide() -> String {
     fs::read_to_string(root().join("docs/guide/server.md")).unwrap()
 }
 
-/// The code blocks of a language, in their order.
+/// The code blocks of a language, in order.
 fn blocks(language: &str) -> Vec<String> {
     let text = guide();
     let begin = format!("```{language}\n");

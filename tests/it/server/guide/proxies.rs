@@ -6,13 +6,13 @@ use iof_tests::guests::path;
 use std::fs;
 use std::process::Command;
 
-/// The server behind it, with the setting that the page asks for.
+/// The server behind the proxy, with the setting of the page.
 const SERVER: &str = "set -e\ncd /srv\nfail() { echo \"FAILED: $1\"; cat /run/iof.log /var/log/nginx/error.log; exit 1; }\n\
     iof serve --config /srv/iof.toml --data /srv/data > /run/iof.out 2> /run/iof.log &\n\
     for _ in $(seq 300); do grep -q '^listening' /run/iof.out && break; sleep 0.1; done\n\
     iof deploy hello.wasm --name hello --server http://127.0.0.1:8080 || fail deploy\n";
 
-/// Properties of the proxy that clients see, `$1` being its address: who they are called, large bodies, and lines as they come.
+/// The properties of the proxy for clients: their addresses, large bodies, and lines that stream. `$1` is its address.
 const CLIENT: &str = r#"
 through() { curl -sS --fail-with-body --resolve functions.example.com:80:127.0.0.1 "$@"; }
 at=http://functions.example.com
@@ -32,7 +32,7 @@ echo "all of it"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nginx_stands_in_front_as_the_guide_says() {
+async fn nginx_works_as_the_guide_describes() {
     if Command::new("nginx").arg("-v").output().is_err() {
         eprintln!("nginx is not there (Debian: nginx-light): the block is not tried");
         return;
@@ -46,7 +46,7 @@ async fn nginx_stands_in_front_as_the_guide_says() {
         .into_iter()
         .find(|block| block.starts_with("public_url"))
         .unwrap();
-    // Without TLS in front, which is the proxy's matter.
+    // Without TLS, which is the proxy's own part.
     let public = public.replace("https://", "http://");
     machine.write(
         "srv/iof.toml",
@@ -67,17 +67,17 @@ async fn nginx_stands_in_front_as_the_guide_says() {
          nginx -t -c /srv/nginx.conf || fail 'nginx -t'\nnginx -c /srv/nginx.conf || fail nginx\n{CLIENT}"
     );
     let output = machine.run(&script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = said + &String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = printed + &String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && said.contains("all of it"),
-        "{said}"
+        output.status.success() && printed.contains("all of it"),
+        "{printed}"
     );
-    assert!(said.contains("test is successful"), "{said}");
+    assert!(printed.contains("test is successful"), "{printed}");
 }
 
 #[test]
-fn caddy_takes_the_block_of_the_guide() {
+fn caddy_accepts_the_block_of_the_guide() {
     let [block] = &blocks("caddy")[..] else {
         panic!("one block for Caddy")
     };

@@ -1,7 +1,7 @@
-//! Every line of the guide that is typed as root, in its order, on a machine of its own.
+//! Every command of the guide that root runs, in order, on a separate machine.
 //!
-//! Programs that are not there are played: systemd as the first process by the lines of the unit, packages by a copy of the program,
-//! certbot by its hook. The lines themselves are typed as they stand.
+//! Missing programs have stand-ins: for systemd the first process by the lines of the unit, for packages a copy of the
+//! program, for certbot its hook. The commands themselves are unchanged.
 
 use super::machine::{Machine, SYSTEMCTL};
 use super::{blocks, guide};
@@ -10,7 +10,7 @@ use iof_tests::guests::{path, root};
 use std::fs;
 use std::process::Command;
 
-/// `dpkg -i` and `dpkg -x` of a package whose name is that of a release.
+/// A stand-in for `dpkg -i` and `dpkg -x` of a package with the name of a release.
 const DPKG: &str = r#"
 case "$2" in iof_[0-9]*.[0-9]*.[0-9]*_amd64.deb) ;; *) echo "dpkg: $2 is not a package" >&2; exit 99 ;; esac
 case "$1" in
@@ -21,13 +21,13 @@ case "$1" in
 esac
 "#;
 
-/// certbot runs the hook by `/bin/sh`, which has no braces on Debian.
+/// A stand-in for certbot, which runs the hook by `/bin/sh`; on Debian that has no braces.
 const CERTBOT: &str = r#"
 [ "$1 $2" = "renew --deploy-hook" ]
 RENEWED_LINEAGE=/srv/live exec /bin/sh -c "$3"
 "#;
 
-/// The lines after `# `, without what is said beside them.
+/// The lines after `# `, without the comments beside them.
 fn lines() -> Vec<String> {
     let (mut lines, mut inside) = (vec![], false);
     for line in guide().lines() {
@@ -59,7 +59,7 @@ fn release(machine: &Machine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_root_types_is_typed_as_it_stands() {
+async fn the_commands_of_root_work_unchanged() {
     let Some(machine) = Machine::new() else {
         return;
     };
@@ -78,7 +78,7 @@ async fn what_root_types_is_typed_as_it_stands() {
     let lines = lines();
     for line in &lines {
         script += &format!("cat <<'LINE'\n$ {line}\nLINE\n{{ {line}\n}} || fail \"this line\"\n");
-        // What stands in the text around the lines.
+        // The steps in the text around the commands.
         if line.contains("systemctl enable --now iof") {
             script += "iof doctor --config /etc/iof/iof.toml > /run/doctor || true\ngrep -q '^fine   store' /run/doctor || fail doctor\n\
                        iof deploy hello.wasm --name hello || fail deploy\niof call hello say before || fail call\n";
@@ -90,7 +90,7 @@ async fn what_root_types_is_typed_as_it_stands() {
             script += "iof call hello say again || fail call\n";
         }
     }
-    // The settings of the page are settings.
+    // The settings of the page are valid.
     let settings = blocks("toml");
     for (at, block) in settings.iter().enumerate() {
         machine.write(&format!("srv/settings-{at}.toml"), block);
@@ -101,9 +101,9 @@ async fn what_root_types_is_typed_as_it_stands() {
     }
     script += "systemctl stop iof\n";
     let output = machine.run(&script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = said + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = printed + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
 
     assert_eq!(lines.len(), 19, "{lines:#?}");
     assert_eq!(settings.len(), 3, "{settings:#?}");
@@ -120,11 +120,14 @@ async fn what_root_types_is_typed_as_it_stands() {
         "backed up to /backup/before-0.2",
         "the settings are fine",
     ] {
-        assert!(said.contains(words), "{words:?} is missing in: {said}");
+        assert!(
+            printed.contains(words),
+            "{words:?} is missing in: {printed}"
+        );
     }
-    // After each restore, and with the data of before.
-    assert_eq!(said.matches("hello again").count(), 2, "{said}");
-    // As the page says: the reload takes over the certificate, and says so; nothing went wrong.
+    // After each restore, with the data from before.
+    assert_eq!(printed.matches("hello again").count(), 2, "{printed}");
+    // As the page says, the reload takes over the certificate and logs that; nothing failed.
     let log = machine.log();
     assert!(log.contains("reloaded: "), "{log}");
     assert!(
@@ -133,9 +136,10 @@ async fn what_root_types_is_typed_as_it_stands() {
     );
 }
 
-/// Lines that need systemd as the first process are held by their form: systemd takes the unit that the page's line makes.
+/// Commands that need systemd as the first process are checked by their form: systemd accepts the unit that the page
+/// makes.
 #[test]
-fn the_unit_that_the_guide_makes_is_one() {
+fn the_unit_of_the_guide_is_valid() {
     let line = lines()
         .into_iter()
         .find(|line| line.starts_with("sed "))
@@ -143,14 +147,14 @@ fn the_unit_that_the_guide_makes_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let unit = folder.path().join("iof.service");
     let line = line.replace("/etc/systemd/system/iof.service", unit.to_str().unwrap());
-    let made = Command::new("sh")
+    let created = Command::new("sh")
         .args(["-c", &line])
         .current_dir(root())
         .status();
-    assert!(made.unwrap().success(), "{line}");
+    assert!(created.unwrap().success(), "{line}");
     let text = fs::read_to_string(&unit).unwrap();
     assert!(text.contains("\nExecStart=/usr/local/bin/iof serve --config /etc/iof/iof.toml\n"));
-    // `systemctl enable`, `reload` and `status` have what they need.
+    // The unit has the parts for `systemctl enable`, `reload` and `status`.
     for section in [
         "\nWantedBy=multi-user.target",
         "\nExecReload=/bin/kill -HUP $MAINPID",
@@ -160,7 +164,7 @@ fn the_unit_that_the_guide_makes_is_one() {
     }
 }
 
-/// Work of the package when it is configured: the user, the key of secrets once and for all, and a restart of what runs.
+/// The configuration of the package: the user, the key of secrets once and for all, and a restart of a running server.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_package_makes_the_user_and_the_key_once() {
     let Some(machine) = Machine::new() else {
@@ -173,11 +177,11 @@ async fn the_package_makes_the_user_and_the_key_once() {
                   [ \"$before\" = \"$(sha256sum < /etc/iof/secrets.key)\" ] && echo 'the same key'\nls /etc/iof\n\
                   sh /srv/deploy/debian/prerm remove\nsh /srv/deploy/debian/postrm remove\n";
     let output = machine.run(script).await;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{output:?}");
-    let lines: Vec<&str> = said.lines().collect();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}{output:?}");
+    let lines: Vec<&str> = printed.lines().collect();
     let [user, mode, reload, restart, same, files, stop, again] = lines[..] else {
-        panic!("{said}")
+        panic!("{printed}")
     };
     assert!(
         user.starts_with("iof:x:") && user.ends_with("::/var/lib/iof:/usr/sbin/nologin"),

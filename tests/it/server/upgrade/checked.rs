@@ -1,4 +1,4 @@
-//! `iof upgrade --check`. The lines of the guide around it are typed in `guide`.
+//! `iof upgrade --check`. The commands of the guide around it are run in `guide`.
 
 use iof_tests::guests::{guest, wat};
 use iof_tests::server::Server;
@@ -10,17 +10,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What it says as JSON, and its exit status.
+/// Its output as JSON, and its exit status.
 fn check(user: &User, data: &Path) -> (Value, Option<i32>) {
     let data = data.to_str().unwrap();
     let line = ["upgrade", "--check", "--json", "--data", data];
     let output = tokio::task::block_in_place(|| user.run(&line, ""));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let json = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let json = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{output:?}"));
     (json, output.status.code())
 }
 
-/// All files of a folder: what is in them, and when they were changed.
+/// All files of a folder, with their contents and their times of change.
 fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let (mut files, mut open) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(folder) = open.pop() {
@@ -39,29 +39,29 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
+async fn a_check_reports_the_changes_of_a_start_and_makes_none() {
     let mut server = Server::start("").await;
     server.upload(guest("hello")).await;
     server.upload(wat("(module (func (export \"run\")))")).await;
     let (data, user) = (server.data(), User::new(""));
-    let (said, status) = check(&user, &data);
-    assert_eq!(status, Some(0), "{said}");
-    assert_eq!(said["in_use"], true, "{said}");
-    assert_eq!(said["pid"], server.pid(), "{said}");
+    let (output, status) = check(&user, &data);
+    assert_eq!(status, Some(0), "{output}");
+    assert_eq!(output["in_use"], true, "{output}");
+    assert_eq!(output["pid"], server.pid(), "{output}");
     server.stop().await;
 
     let before = files(&data);
-    let (said, status) = check(&user, &data);
-    assert_eq!(status, Some(0), "{said}");
+    let (output, status) = check(&user, &data);
+    assert_eq!(status, Some(0), "{output}");
     assert_eq!(
         (
-            &said["in_use"],
-            &said["migrations"],
-            &said["modules"],
-            &said["to_compile"]
+            &output["in_use"],
+            &output["migrations"],
+            &output["modules"],
+            &output["to_compile"]
         ),
         (&json!(false), &json!([]), &json!(2), &json!(0)),
-        "{said}"
+        "{output}"
     );
     fs::remove_dir_all(data.join("objects/artefact")).unwrap();
     assert_eq!(check(&user, &data).0["to_compile"], 2);
@@ -70,13 +70,13 @@ async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
         after
             .iter()
             .all(|(path, file)| before.get(path) == Some(file)),
-        "something is new, or was changed"
+        "a file is new, or was changed"
     );
 
     fs::remove_dir_all(data.join("objects/source")).unwrap();
-    let (said, status) = check(&user, &data);
-    assert!(status == Some(1) && said["missing"] == 2, "{said}");
-    assert_eq!(said["usable"], false);
+    let (output, status) = check(&user, &data);
+    assert!(status == Some(1) && output["missing"] == 2, "{output}");
+    assert_eq!(output["usable"], false);
 
     for (line, words) in [
         (&["upgrade"][..], "--check"),
@@ -85,12 +85,12 @@ async fn a_check_says_what_a_start_would_do_and_changes_nothing() {
             "no database of iof is there",
         ),
     ] {
-        let said = user.types(line).await;
-        assert!(said.contains(words), "{said}");
+        let output = user.types(line).await;
+        assert!(output.contains(words), "{output}");
         assert!(!user.folder().join("nowhere").exists());
     }
     fs::create_dir(user.folder().join("bad")).unwrap();
     fs::write(user.folder().join("bad/iof.db"), [7; 4096]).unwrap();
-    let said = user.types(&["upgrade", "--check", "--data", "bad"]).await;
-    assert!(said.contains("[exit status 1]"), "{said}");
+    let output = user.types(&["upgrade", "--check", "--data", "bad"]).await;
+    assert!(output.contains("[exit status 1]"), "{output}");
 }

@@ -296,7 +296,7 @@ fn stated_types_are_believed_where_the_core_type_agrees() {
 }
 
 #[test]
-fn without_an_allocator_words_are_numbers() {
+fn without_an_allocator_words_of_a_text_are_numbers() {
     let bare = |export: &Export, args: &[&str]| super::plan(export, &texts(args), None, false);
     let add = export(&[I, I], &[I], None);
     for given in [&["1", "-2"][..], &["[1, -2]"]] {
