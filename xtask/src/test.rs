@@ -71,6 +71,9 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
             "examples/send-email",
             "examples/pictures",
             "examples/webhooks",
+            "examples/rewriter",
+            "examples/assistant",
+            "examples/slash",
             "crates/build/compat/wasm-bindgen-macro",
             "crates/build/compat/wasm-bindgen",
         ] {

@@ -149,7 +149,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     let author = Author::new("story");
     let made = author.says(
         &author.folder,
-        &["new", "look-up", "--template", "rust-http"],
+        &["new", "look-up", "--template", "rust-request"],
     );
     assert!(made.contains("iof dev"), "{made}");
     let project = author.folder.join("look-up");

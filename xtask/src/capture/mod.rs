@@ -4,6 +4,7 @@
 //! differ every time.
 
 mod readme;
+mod tour;
 mod webhook;
 
 use std::{
@@ -34,10 +35,7 @@ pub(crate) struct Capture {
 }
 
 pub(crate) fn run_capture(capture: &Capture) -> Outcome {
-    let iof = match &capture.binary {
-        Some(binary) => binary.clone(),
-        None => built()?,
-    };
+    let iof = program(capture.binary.as_deref())?;
     let webhooks = Document::open("docs/guide/webhooks.md")?;
     let typed = step("type the lines of the webhook", || {
         webhook::session(&iof, &webhooks.text)
@@ -46,10 +44,22 @@ pub(crate) fn run_capture(capture: &Capture) -> Outcome {
         return webhooks.compare(&typed);
     }
     webhooks.put(&typed)?;
+    let tour = Document::open("docs/guide/components-tour.md")?;
+    tour.put(&step("type the lines of the tour of components", || {
+        tour::session(&iof)
+    })?)?;
     let readme = Document::open("README.md")?;
     readme.put(&step("type the three commands of the README", || {
         readme::session(&iof)
     })?)
+}
+
+/// The program that is meant: the given one, or that of this tree, which is built.
+pub(crate) fn program(binary: Option<&Path>) -> Outcome<PathBuf> {
+    match binary {
+        Some(binary) => fs::canonicalize(binary).map_err(|e| failed(binary, &e)),
+        None => built(),
+    }
 }
 
 fn built() -> Outcome<PathBuf> {

@@ -76,9 +76,9 @@ fn rust_json() {
 }
 
 #[test]
-fn rust_http() {
+fn rust_request() {
     template(
-        Template::RustHttp,
+        Template::RustRequest,
         "look_up",
         &["iof", "wasi_snapshot_preview1", "wasmedge_process"],
     );
