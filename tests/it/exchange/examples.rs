@@ -172,3 +172,50 @@ async fn a_model_that_no_rule_allows_is_not_asked() {
         answer.text()
     );
 }
+
+/// A signature in hexadecimal digits, as Slack makes it.
+fn hmac(key: &str, text: &str) -> String {
+    let code = crate::egress::signed_requests::hmac(key.as_bytes(), text.as_bytes());
+    code.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_slash_command_is_answered_if_the_chat_signed_it() {
+    let server = keyed().start().await;
+    let function = server
+        .deploy(handler_component("slash"), &declared("slash", &[]))
+        .await;
+    server
+        .set_secret(
+            &function,
+            "SLACK_SECRET",
+            "8f742231b10e8888abcd99yyyzzz85a5",
+        )
+        .await;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let body = "command=%2Froll&text=2d1&user_name=ada";
+    let send = async |time: u64, signed: &str| {
+        let signature = hmac(
+            "8f742231b10e8888abcd99yyyzzz85a5",
+            &format!("v0:{time}:{signed}"),
+        );
+        let request = server
+            .request("POST", &path(&function, "/"))
+            .header("x-slack-request-timestamp", time.to_string())
+            .header("x-slack-signature", format!("v0={signature}"));
+        server.answer(request.body(body)).await
+    };
+    let answer = send(now, body).await;
+    assert_eq!(answer.http.as_u16(), 200, "{}", answer.text());
+    let said = answer.json();
+    assert_eq!(said["text"], "ada rolled 1 + 1 = 2", "{said}");
+    assert_eq!(said["response_type"], "in_channel", "{said}");
+    for refused in [send(now, "text=another").await, send(now - 301, body).await] {
+        assert_eq!(refused.http.as_u16(), 401, "{}", refused.text());
+    }
+    let unsigned = server.request("POST", &path(&function, "/")).body(body);
+    assert_eq!(server.answer(unsigned).await.http.as_u16(), 401);
+}

@@ -4,6 +4,7 @@ use super::{Output, ToolProject, run};
 use crate::machine::Machine;
 use crate::tools::venv::Venv;
 use crate::{Error, Progress};
+use std::path::Path;
 use std::process::Command;
 
 /// Makes the program.
@@ -17,7 +18,7 @@ pub(super) fn build(
     let mut go = go(machine, project, &mut *progress)?;
     go.args(["build", "-o", &output.path])
         .args((!debug).then_some("-ldflags=-s -w"))
-        .arg(format!("./{}", project.source))
+        .arg(Path::new(".").join(&project.source))
         .env("GOOS", "wasip1")
         .env("GOARCH", "wasm");
     run(&mut go, "compile it by go for wasip1", progress)

@@ -5,7 +5,7 @@
 
 use super::{Output, ToolProject, run};
 use crate::machine::Machine;
-use crate::tools::{Tool, npm, qjs_init};
+use crate::tools::{Tool, npm};
 use crate::{Error, Event, Progress, files};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,18 +62,7 @@ pub(super) fn build(
         }
     }
     let step = format!("make a component of {} by {}", project.source, project.tool);
-    run(&mut node, &step, progress)?;
-    match project.tool {
-        Tool::ComponentizeQjs => seal(&project.folder.join(&output.path)),
-        _ => Ok(()),
-    }
-}
-
-/// Takes the export away by which the interpreter got its source.
-fn seal(module: &Path) -> Result<(), Error> {
-    let component = fs::read(module).map_err(Error::file(module))?;
-    let sealed = qjs_init::without_init(component).map_err(Error::Module)?;
-    files::write(module, &sealed)
+    run(&mut node, &step, progress)
 }
 
 /// Runs the files `*.test.js`, `*.test.mjs` and `*.test.ts` with Node.js; returns whether all passed.

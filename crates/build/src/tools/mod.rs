@@ -6,9 +6,9 @@
 
 mod go;
 mod javascript;
+mod leftover;
 mod npm;
 mod python;
-mod qjs_init;
 mod table;
 mod venv;
 mod zig;
@@ -17,7 +17,7 @@ pub use table::Tool;
 pub(crate) use table::ToolProject;
 
 use crate::machine::{Machine, shown};
-use crate::{Error, Event, Progress};
+use crate::{Error, Event, Progress, files};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -75,6 +75,9 @@ pub(crate) fn build(
         Tool::Go => go::build(machine, project, &output, debug, progress)?,
         Tool::ZigCc => zig::build(machine, project, &output, debug, progress)?,
     }
+    let made = fs::read(&module).map_err(Error::file(&module))?;
+    let sealed = leftover::removed(made, project.tool).map_err(Error::Module)?;
+    files::write_if_other(&module, &sealed)?;
     Ok(module)
 }
 
