@@ -6,6 +6,7 @@
 mod advice;
 mod failures;
 mod keys;
+mod patience;
 
 use crate::args::Remote;
 use crate::escape::line;
@@ -22,16 +23,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value as Json;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-/// Longer than the server's own limits of time.
-const PATIENCE: Duration = Duration::from_secs(100);
-/// The same for an upload, which is compiled before its answer: operators raise `compile.compile_time` for interpreters.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
 /// The largest module that is sent and the largest result that is received.
 const MOST: u64 = 1 << 30;
 
@@ -382,7 +378,7 @@ impl Client {
             rules: &self.rules,
             secrets: SecretInjections::NONE,
             depth: 0,
-            deadline: Instant::now() + patience(headers),
+            deadline: Instant::now() + patience::of(headers),
             max_redirects: None,
             retries: 0,
             decode: false,
@@ -395,16 +391,5 @@ impl Client {
             true => Ok(answer),
             false => Err(self.foreign(answer.status())),
         }
-    }
-}
-
-/// The longest time for an answer to a request with these headers. Modules are uploaded in forms.
-fn patience(headers: &[(HeaderName, HeaderValue)]) -> Duration {
-    let is_form = headers.iter().any(|(name, value)| {
-        name == http::header::CONTENT_TYPE && value.as_bytes().starts_with(b"multipart/form-data")
-    });
-    match is_form {
-        true => UPLOAD_PATIENCE,
-        false => PATIENCE,
     }
 }
