@@ -125,14 +125,10 @@ fn needs() -> Outcome {
     packages::need("unshare", "util-linux", "tests make networks of their own")?;
     packages::need("script", "bsdutils", "tests need a terminal")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
+    packages::need("npm", "npm", "a template in JavaScript is built")?;
     let folder = paths::root().join("tests/browser");
     let installed = folder.join("node_modules/.package-lock.json");
     if !newer(&installed, &folder.join("package-lock.json")) {
-        packages::need(
-            "npm",
-            "npm",
-            "it fetches the package that drives the browser",
-        )?;
         step("fetch the package that drives the browser", || {
             process::run(
                 Command::new("npm")

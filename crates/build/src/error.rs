@@ -82,7 +82,7 @@ pub enum Error {
     Program {
         /// The program, and what is wrong.
         problem: String,
-        /// How to install it.
+        /// The way to install it.
         install: &'static str,
     },
 

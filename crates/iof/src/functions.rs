@@ -158,7 +158,7 @@ fn world(world: &Json) -> String {
     out
 }
 
-/// What the declaration of a component lacks of what its imports need, and what of it is hardly meant.
+/// Notes on the declaration of a component: grants that its imports need and that it lacks, and rules that match nothing.
 fn notes(version: &Json) -> String {
     // Without a declaration it has what the server grants by default.
     let (Some(_), Some(_)) = (

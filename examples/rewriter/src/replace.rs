@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn overlaps_and_nothing_are_no_trouble() {
+    fn overlaps_and_empty_texts_are_replaced_right() {
         assert_eq!(replaced(&["aa", "ab"], "aab", "x"), "ax");
         assert_eq!(replaced(&["ab"], "", "x"), "ab");
         assert_eq!(replaced(&[], "a", "x"), "");

@@ -24,7 +24,7 @@ wasip2::http::proxy::export!(Slash);
 
 /// The longest request, in bytes.
 const LONGEST: usize = 64 << 10;
-/// How old a signed time may be, and how far ahead a sender's clock, in seconds.
+/// The most by which a signed time may be old, or ahead, in seconds.
 const TOLERANCE: u64 = 5 * 60;
 
 impl Guest for Slash {

@@ -118,7 +118,7 @@ fn run(command: &mut Command, step: &str, progress: Progress<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Whether tests passed, of how their runner ended.
+/// Returns true if tests passed, by the end of their runner.
 fn passes(ended: Result<(), Error>) -> Result<bool, Error> {
     match ended {
         Ok(()) => Ok(true),

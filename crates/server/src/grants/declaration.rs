@@ -64,7 +64,7 @@ pub(crate) struct Declaration {
     /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
     #[serde(skip_serializing)]
     env: BTreeMap<String, BTreeMap<String, String>>,
-    /// How `iof build` makes the module, which reads and checks it. Not kept.
+    /// The table with which `iof build` makes the module, which reads and checks it. Not kept.
     #[serde(skip_serializing)]
     build: IgnoredAny,
     /// Calls of `iof test`. Checked, and not kept.
