@@ -19,6 +19,7 @@ use iof_egress::{
     Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
 };
 use keys::{Function, Keys, bearer};
+use patience::UPLOAD_PATIENCE;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value as Json;
 use std::process::ExitCode;
@@ -151,8 +152,8 @@ impl Client {
             // The user's own rights and the user's own server: this request is not a function's.
             addresses: Addresses::Any,
             ca_files: cacert.into_iter().cloned().collect(),
-            first_byte_timeout: PATIENCE,
-            total_timeout: PATIENCE,
+            first_byte_timeout: UPLOAD_PATIENCE,
+            total_timeout: UPLOAD_PATIENCE,
             // A function may answer with one; the server itself never does.
             answers_redirects: true,
             max_request: bytesize::ByteSize(MOST),

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Longer than the server's own limits of time.
 const PATIENCE: Duration = Duration::from_secs(100);
 /// The same for an upload, which is compiled before its answer: operators raise `compile.compile_time` for interpreters.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The longest time for an answer to a request with these headers. Modules are uploaded in forms.
 pub(super) fn of(headers: &[(HeaderName, HeaderValue)]) -> Duration {
