@@ -24,8 +24,19 @@ use crate::{
 const BEGIN: &str = "<!-- capture: `cargo xtask capture` writes this -->\n```console\n";
 const END: &str = "```\n<!-- end of capture -->";
 
+/// A page with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Page {
+    Webhooks,
+    ComponentsTour,
+    Readme,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Capture {
+    /// Pages to write [default: all]
+    #[arg(conflicts_with = "check")]
+    pages: Vec<Page>,
     /// Writes nothing: fails if the page of webhooks has another session than is typed now
     #[arg(long)]
     check: bool,
@@ -36,22 +47,31 @@ pub(crate) struct Capture {
 
 pub(crate) fn run_capture(capture: &Capture) -> Outcome {
     let iof = program(capture.binary.as_deref())?;
-    let webhooks = Document::open("docs/guide/webhooks.md")?;
-    let typed = step("type the lines of the webhook", || {
-        webhook::session(&iof, &webhooks.text)
-    })?;
-    if capture.check {
-        return webhooks.compare(&typed);
+    let is_chosen = |page| capture.pages.is_empty() || capture.pages.contains(&page);
+    if is_chosen(Page::Webhooks) {
+        let webhooks = Document::open("docs/guide/webhooks.md")?;
+        let typed = step("type the lines of the webhook", || {
+            webhook::session(&iof, &webhooks.text)
+        })?;
+        if capture.check {
+            return webhooks.compare(&typed);
+        }
+        webhooks.put(&typed)?;
     }
-    webhooks.put(&typed)?;
-    let tour = Document::open("docs/guide/components-tour.md")?;
-    tour.put(&step("type the lines of the tour of components", || {
-        tour::session(&iof)
-    })?)?;
-    let readme = Document::open("README.md")?;
-    readme.put(&step("type the three commands of the README", || {
-        readme::session(&iof)
-    })?)
+    if is_chosen(Page::ComponentsTour) {
+        let tour = Document::open("docs/guide/components-tour.md")?;
+        let typed = step("type the lines of the tour of components", || {
+            tour::session(&iof)
+        })?;
+        tour.put(&typed)?;
+    }
+    if is_chosen(Page::Readme) {
+        let readme = Document::open("README.md")?;
+        readme.put(&step("type the three commands of the README", || {
+            readme::session(&iof)
+        })?)?;
+    }
+    Ok(())
 }
 
 /// The program that is meant: the given one, or that of this tree, which is built.

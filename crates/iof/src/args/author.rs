@@ -33,9 +33,9 @@ Builds crates on iof-guest, crates for the service of 2020, wasm-bindgen crates,
 components, and shows how a server would serve the result. The module is written to pkg/, and
 optimised by wasm-opt where that is installed.
 
-A project in another language has a table [build] in its function.toml, as `iof new` writes it. Its
-tools are installed into node_modules or .venv of the project, at the versions of its lock, the first
-time; later builds need no network.
+A project in another language has a table [build] in its function.toml, as `iof new` writes it.
+Its tools are installed into its node_modules or .venv, at the versions of its lock, the first time;
+later builds need no network.
 
 Examples:
   iof build                 the project in this folder
@@ -117,9 +117,10 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Runs the tests of the project by its language's own tool (cargo test, node --test, unittest, go test),
-then calls on a temporary server: those listed in function.toml, and every export that takes no
-arguments. Requests reach only the hosts of --allow, and secrets are replaced by placeholders.
+Runs the tests of the project by its language's own tool (cargo test, node --test, unittest,
+go test), then calls on a temporary server: those listed in function.toml, and every export that
+takes no arguments. Requests reach only the hosts of --allow, and secrets are replaced by
+placeholders.
 
   [[test]]
   export = \"greet\"
