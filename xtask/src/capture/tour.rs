@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The commands, each of one line.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 14] = [
     "iof new site --template rust-http > /dev/null && cd site",
     "iof test",
     "iof deploy",
@@ -28,12 +28,11 @@ const COMMANDS: [&str; 15] = [
     "iof show bills | grep exports",
     "cd .. && iof new invoices --template python-typed > /dev/null && cd invoices",
     "cat app.py",
-    "iof test",
     "iof deploy",
     "iof call invoices total -d '{\"items\":[{\"name\":\"tea\",\"price\":450,\"count\":2}],\"discount\":101}' || true",
 ];
 /// Python's interpreter is compiled with it, in some 20 core seconds: more than the default on a busy machine.
-const SETTINGS: &str = "[compile]\ncompile_cpu = \"300s\"\ncompile_time = \"300s\"\n";
+const SETTINGS: &str = "[compile]\ncompile_cpu = \"600s\"\ncompile_time = \"600s\"\n";
 
 pub(super) fn session(iof: &Path) -> Outcome<String> {
     packages::need("curl", "curl", "it sends a request")?;
