@@ -1,5 +1,5 @@
 //! `cargo xtask templates`: every template of `iof new`, tested by its language's own tool and by calls, and built once more
-//! without a network.
+//! without a network; and the example in Python.
 //!
 //! The tests of the workspace build two of them whole and look at the others; this takes minutes, and a gigabyte of tools, which
 //! stay in `target/templates` for the next time.
@@ -63,6 +63,14 @@ pub(crate) fn try_all(templates: &Templates) -> Outcome {
         let start = Instant::now();
         step(&format!("template {name}"), || one(&iof, name))?;
         times.push(format!("{name} {}", seconds(start.elapsed())));
+    }
+    if templates.names.is_empty() {
+        let columns = paths::root().join("examples/columns");
+        step("the example in Python", || {
+            let mut test = vec!["test"];
+            test.extend(PATIENT);
+            run(Command::new(&iof).args(test).current_dir(columns))
+        })?;
     }
     println!("\ntemplates: {}", times.join(", "));
     Ok(())

@@ -82,7 +82,13 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
                 .current_dir(root.join(example));
             process::run(test.env("CARGO_TARGET_DIR", paths::target().join("examples")))?;
         }
-        Ok(())
+        // The example in Python, as far as it is plain Python.
+        process::run(
+            Command::new("python3")
+                .args(["-m", "unittest", "discover", "--quiet"])
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .current_dir(root.join("examples/columns")),
+        )
     })?;
     step("run the examples in the documentation", || {
         process::run(&mut workspace(&["test", "--doc", "--workspace"]))
