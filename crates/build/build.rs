@@ -1,5 +1,5 @@
-//! Lists the files to embed: the templates of `iof new`, the crates that it copies into projects, and the stand-in for
-//! wasm-bindgen of 2020.
+//! Lists the files to embed: the templates of `iof new`, the crates and packages of WIT that it copies into projects, and the
+//! stand-in for wasm-bindgen of 2020.
 //!
 //! A list in the source would have to be kept by hand. Files that cargo does not need to build a crate are left out:
 //! locks, tests, and names that begin with a dot.
@@ -16,13 +16,23 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Constants, and the folders that they hold the files of.
-const FOLDERS: [(&str, &str); 8] = [
+const FOLDERS: [(&str, &str); 18] = [
     ("COMPAT", "compat"),
     ("GUEST", "../guest"),
     ("GUEST_MACROS", "../guest-macros"),
     ("RUST", "templates/rust"),
     ("RUST_JSON", "templates/rust-json"),
+    ("RUST_REQUEST", "templates/rust-request"),
     ("RUST_HTTP", "templates/rust-http"),
+    ("RUST_TYPED", "templates/rust-typed"),
+    ("JS", "templates/js"),
+    ("JS_TYPED", "templates/js-typed"),
+    ("TS", "templates/ts"),
+    ("PYTHON", "templates/python"),
+    ("PYTHON_TYPED", "templates/python-typed"),
+    ("GO", "templates/go"),
+    ("C", "templates/c"),
+    ("WASI_HTTP", "templates/wasi-http"),
     ("RUST_2020", "templates/rust-2020"),
     ("WORKSPACE", "templates/workspace"),
 ];

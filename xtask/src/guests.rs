@@ -26,7 +26,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 11] = [
     Group {
         folder: "examples/hello",
         target: Target::Unknown,
@@ -46,6 +46,21 @@ const GROUPS: [Group; 8] = [
         folder: "examples/pictures",
         target: Target::Wasip1,
         modules: &[("pictures", "pictures", "pictures")],
+    },
+    Group {
+        folder: "examples/rewriter",
+        target: Target::Wasip1,
+        modules: &[("rewriter", "rewriter", "rewriter")],
+    },
+    Group {
+        folder: "examples/assistant",
+        target: Target::Wasip1,
+        modules: &[("assistant", "assistant", "assistant")],
+    },
+    Group {
+        folder: "examples/slash",
+        target: Target::Wasip1,
+        modules: &[("slash", "slash", "slash")],
     },
     Group {
         folder: "tests/guests",
@@ -168,6 +183,7 @@ fn toolchain() -> Outcome<Toolchain> {
         let say = &mut |event: Event<'_>| match event {
             Event::Step(what) => println!("== {what}"),
             Event::Runs(line) => println!("   $ {line}"),
+            Event::Took(time) => println!("   {:.1} s", time.as_secs_f64()),
         };
         Toolchain::find(&Machine::this(), &paths::root(), &Target::ALL, true, say)
     };

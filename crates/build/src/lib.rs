@@ -12,6 +12,7 @@
 //! let mut show = |event: Event<'_>| match event {
 //!     Event::Step(what) => eprintln!("{what}"),
 //!     Event::Runs(line) => eprintln!("  $ {line}"),
+//!     Event::Took(time) => eprintln!("  {:.1} s", time.as_secs_f64()),
 //! };
 //! let mut built = build(&made.folder, &Options::default(), &mut show)?;
 //! built.summary = built.summary.judged(|_| None, |module, _| module != "wasi_snapshot_preview1");
@@ -45,6 +46,8 @@ mod error;
 #[cfg(feature = "projects")]
 mod files;
 #[cfg(feature = "projects")]
+mod module;
+#[cfg(feature = "projects")]
 mod names;
 #[cfg(feature = "projects")]
 mod new;
@@ -61,6 +64,8 @@ mod templates;
 #[cfg(feature = "projects")]
 mod test;
 #[cfg(feature = "projects")]
+mod tools;
+#[cfg(feature = "projects")]
 mod watch;
 #[cfg(feature = "projects")]
 mod what;
@@ -73,10 +78,11 @@ pub use {
     build::{Built, Options, build},
     error::Error,
     new::{Created, new, new_workspace},
-    project::functions,
+    project::{functions, project_folder},
     summary::{Export, Import, Kind, Memory, Section, Summary},
     templates::Template,
     test::test,
+    tools::Tool,
     watch::{Watch, watch},
     what::What,
 };
@@ -88,6 +94,8 @@ pub enum Event<'a> {
     Step(&'a str),
     /// A command line is run, written as one would type it.
     Runs(&'a str),
+    /// The command line of a tool has ended, after this time.
+    Took(std::time::Duration),
 }
 
 /// The receiver of events.

@@ -108,6 +108,12 @@ impl Machine {
         }
     }
 
+    /// A program at a path, to be started with this machine's path.
+    #[cfg(feature = "projects")]
+    pub(crate) fn command_at(&self, program: PathBuf) -> Command {
+        self.program(program)
+    }
+
     fn program(&self, program: PathBuf) -> Command {
         let mut command = Command::new(program);
         command.env("PATH", &self.path);

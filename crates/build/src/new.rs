@@ -37,7 +37,7 @@ pub fn new(name: &str, template: Template, parent: &Path) -> Result<Created, Err
             files::write(&made.join(path), named(file.bytes, name).as_bytes())?;
             listed.push(path.into());
         }
-        listed.extend(crates(template, made)?);
+        listed.extend(given(template, made)?);
         Ok(listed)
     })?;
     Ok(Created {
@@ -69,7 +69,7 @@ pub fn new_workspace(
             });
         }
     }
-    if template == Template::Rust2020 {
+    if !template.is_one_of_several() {
         return Err(Error::OneFunction(template.as_str()));
     }
     let (folder, files) = make(name, parent, |made| {
@@ -94,7 +94,7 @@ pub fn new_workspace(
                 }
             }
         }
-        listed.extend(crates(template, made)?);
+        listed.extend(given(template, made)?);
         Ok(listed)
     })?;
     let first = functions.first().map_or(name, String::as_str);
@@ -156,10 +156,10 @@ fn member(manifest: &str) -> String {
         .replace("\"iof-guest\"", "\"../../iof-guest\"")
 }
 
-/// Writes the crates that a project of a template gets, and lists their folders.
-fn crates(template: Template, made: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Writes the folders that a project of a template gets, and lists them.
+fn given(template: Template, made: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut listed = vec![];
-    for (place, files) in template.crates() {
+    for (place, files) in template.given() {
         for file in *files {
             let path = made.join(place).join(file.path);
             files::write(&path, &moved(file.path, file.bytes))?;
@@ -183,11 +183,10 @@ fn moved(path: &str, bytes: &[u8]) -> Vec<u8> {
 fn next(name: &str, called: &str, template: Template, parent: &Path) -> Vec<String> {
     let folder = parent.join(name);
     let folder = folder.strip_prefix(".").unwrap_or(&folder);
-    let (function, argument) = template.call();
     [
         format!("cd {}", folder.display()),
         "iof dev".into(),
-        format!("iof call {called} {function} {argument} --dev"),
+        template.call(called),
     ]
     .into()
 }
@@ -201,6 +200,7 @@ fn permissions() -> fs::Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Place;
 
     #[test]
     fn what_is_there_stays() {
@@ -223,13 +223,15 @@ mod tests {
         for template in Template::ALL {
             let name = format!("my-{}", template.as_str());
             let made = new(&name, template, folder.path()).unwrap();
-            for file in [
-                "Cargo.toml",
-                "src/lib.rs",
-                "function.toml",
-                "README.md",
-                ".gitignore",
-            ] {
+            let source = match template {
+                Template::Js | Template::JsTyped => "src/app.js",
+                Template::Ts => "src/app.ts",
+                Template::Python | Template::PythonTyped => "app.py",
+                Template::Go => "main.go",
+                Template::C => "src/main.c",
+                _ => "src/lib.rs",
+            };
+            for file in [source, "function.toml", "README.md", ".gitignore"] {
                 assert!(made.folder.join(file).is_file(), "{name}: {file}");
                 assert!(made.files.contains(&file.into()), "{name}: {file}");
             }
@@ -238,11 +240,27 @@ mod tests {
             for command in &made.next[1..] {
                 assert!(readme.contains(command), "{name}: {command}\n{readme}");
             }
-            for file in ["Cargo.toml", "README.md", "src/lib.rs"] {
-                let text = fs::read_to_string(made.folder.join(file)).unwrap();
-                assert!(!text.contains("__"), "{name}: {text}");
+            for file in &made.files {
+                let Ok(text) = fs::read_to_string(made.folder.join(file)) else {
+                    continue;
+                };
+                assert!(
+                    !text.contains("__NAME__") && !text.contains("__CRATE__"),
+                    "{text}"
+                );
             }
-            if template == Template::Rust2020 {
+            let project = Place::find(&made.folder).unwrap();
+            match project {
+                Place::Tool(project) => assert_eq!(project.name, name),
+                Place::Cargo(folder) => assert_eq!(folder, made.folder.canonicalize().unwrap()),
+            }
+            let wit = made.folder.join("wit");
+            if wit.exists() {
+                let mut resolve = wit_parser::Resolve::default();
+                let (package, _) = resolve.push_dir(&wit).unwrap();
+                resolve.select_world(&[package], Some("app")).unwrap();
+            }
+            if !made.folder.join("iof-guest").exists() {
                 continue;
             }
             let manifest = fs::read_to_string(made.folder.join("Cargo.toml")).unwrap();
@@ -260,18 +278,19 @@ mod tests {
 
     #[test]
     fn templates_that_there_are_not_are_named() {
-        let error = "js".parse::<Template>().unwrap_err().to_string();
+        let error = "javascript".parse::<Template>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no template `js` yet: functions are written in Rust so far; there are rust (text in, text out), \
-             rust-json (JSON in and out, described by a JSON Schema), rust-http (a request to a web service), \
-             rust-2020 (as the articles of 2020 wrote it, with wasm-bindgen 0.2.61)"
+            "there is no template `javascript` (JavaScript is js, or js-typed); there are rust, rust-json, rust-request, \
+             rust-http, rust-typed, js, js-typed, ts, python, python-typed, go, c, rust-2020: `iof new --list` says what \
+             each makes"
         );
         assert!(
-            "go".parse::<Template>()
+            "perl"
+                .parse::<Template>()
                 .unwrap_err()
                 .to_string()
-                .starts_with("there is no template `go`; there are rust")
+                .starts_with("there is no template `perl`; there are rust")
         );
     }
 }

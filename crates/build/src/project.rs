@@ -1,10 +1,12 @@
 //! The project in a folder: the package that becomes a module, and the locations of its parts.
 //!
-//! It is read from `cargo metadata` and `Cargo.lock`; there is no project file of our own, because every crate that
-//! builds with cargo should build here unchanged.
+//! A crate is read from `cargo metadata` and `Cargo.lock`; there is no project file of our own for it, because every crate
+//! that builds with cargo should build here unchanged. A project of another language has a table `[build]` in its
+//! `function.toml`.
 
 use crate::Error;
 use crate::machine::{Machine, shown};
+use crate::tools::ToolProject;
 use crate::what::{Package, Part, What};
 use serde::Deserialize;
 use std::fs;
@@ -36,6 +38,45 @@ struct Metadata {
     /// Not there before cargo 1.91.
     build_directory: Option<PathBuf>,
     workspace_root: PathBuf,
+}
+
+/// The kind of the nearest project of a folder.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// A crate or a workspace of cargo, by its folder.
+    Cargo(PathBuf),
+    /// A project of another language.
+    Tool(ToolProject),
+}
+
+impl Place {
+    /// The nearest project: in the folder, or above.
+    ///
+    /// # Errors
+    /// [`Error::NoProject`], [`Error::Table`], [`Error::File`].
+    pub(crate) fn find(folder: &Path) -> Result<Self, Error> {
+        let folder = folder.canonicalize().map_err(Error::file(folder))?;
+        for above in folder.ancestors() {
+            if let Some(project) = ToolProject::read(above)? {
+                return Ok(Self::Tool(project));
+            }
+            if above.join("Cargo.toml").is_file() {
+                return Ok(Self::Cargo(above.to_owned()));
+            }
+        }
+        Err(Error::NoProject(folder))
+    }
+}
+
+/// The folder of the nearest project: in a folder, or above.
+///
+/// # Errors
+/// [`Error::NoProject`], and those of a table `[build]`.
+pub fn project_folder(folder: &Path) -> Result<PathBuf, Error> {
+    Ok(match Place::find(folder)? {
+        Place::Cargo(folder) => folder,
+        Place::Tool(project) => project.folder,
+    })
 }
 
 /// A workspace as cargo sees it from a folder.
@@ -73,6 +114,10 @@ pub fn functions(
     folder: &Path,
     package: Option<&str>,
 ) -> Result<Vec<String>, Error> {
+    if let Place::Tool(project) = Place::find(folder)? {
+        project.is_named(package)?;
+        return Ok(vec![project.name]);
+    }
     let workspace = Workspace::read(machine, folder)?;
     let chosen = workspace.choose(package)?;
     Ok(chosen

@@ -189,6 +189,18 @@ impl Summary {
         self
     }
 
+    /// Returns true for a component that answers HTTP requests.
+    #[must_use]
+    pub fn answers_http(&self) -> bool {
+        let handlers = ["wasi:http/incoming-handler@", "wasi:http/handler@"];
+        let mut exports = self.exports.iter();
+        exports.any(|export| {
+            handlers
+                .iter()
+                .any(|handler| export.name.starts_with(handler))
+        })
+    }
+
     /// Returns whether another module has the same interface and the same description.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         // Sections that a tool may drop or add: debug names, and producers.

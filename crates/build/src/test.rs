@@ -1,14 +1,14 @@
-//! `cargo test` of a package, for this machine: the tests that its author wrote.
+//! The tests that an author wrote, for this machine: `cargo test` of a package, or those of another language's own tool.
 
 use crate::machine::{Machine, shown};
-use crate::project::Project;
+use crate::project::{Place, Project};
 use crate::stand_in::StandIn;
 use crate::what::What;
-use crate::{Error, Event, Progress};
+use crate::{Error, Event, Progress, tools};
 use std::path::Path;
 use std::process::Stdio;
 
-/// Runs the tests of one package, and answers whether all passed. All that cargo says goes to stderr.
+/// Runs the tests of one package, and answers whether all passed. All that cargo or another tool says goes to stderr.
 ///
 /// # Errors
 /// See [`Error`]; a test that fails is not one.
@@ -18,6 +18,10 @@ pub fn test(
     package: &str,
     progress: Progress<'_>,
 ) -> Result<bool, Error> {
+    if let Place::Tool(project) = Place::find(folder)? {
+        project.is_named(Some(package))?;
+        return tools::test(machine, &project, progress);
+    }
     let project = Project::find(machine, folder, Some(package))?;
     let mut cargo = machine.cargo();
     cargo

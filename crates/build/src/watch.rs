@@ -188,7 +188,17 @@ fn matters(kind: EventKind) -> bool {
 fn is_noise(name: &str) -> bool {
     matches!(
         name,
-        "target" | "pkg" | ".git" | ".hg" | ".jj" | ".idea" | ".vscode" | "node_modules" | "4913"
+        "target"
+            | "pkg"
+            | ".git"
+            | ".hg"
+            | ".jj"
+            | ".idea"
+            | ".vscode"
+            | ".venv"
+            | "__pycache__"
+            | "node_modules"
+            | "4913"
     ) || name.ends_with('~')
         || name.starts_with(".#")
         || name.starts_with(".iof-")
@@ -243,7 +253,7 @@ mod tests {
     fn what_somebody_saves_is_told_and_what_tools_write_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for name in ["src", "target", "pkg", ".git", "cache"] {
+        for name in ["src", "target", "pkg", ".git", "cache", ".venv"] {
             fs::create_dir(root.join(name)).unwrap();
         }
         fs::write(root.join("cache/CACHEDIR.TAG"), "").unwrap();
@@ -253,6 +263,7 @@ mod tests {
         for noise in [
             "target/a",
             "pkg/a.wasm",
+            ".venv/a.py",
             ".git/index",
             "cache/a",
             "src/.lib.rs.swp",

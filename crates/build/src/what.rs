@@ -1,6 +1,6 @@
 //! The kind of a crate, and the part of it that is built, both read from its dependencies.
 
-use crate::{Error, Target};
+use crate::{Error, Target, Tool};
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -28,6 +28,11 @@ pub enum What {
     Component,
     /// A program with `main`.
     Command,
+    /// A project of another language, by the tool that its `[build]` table names.
+    Other {
+        /// The tool.
+        with: Tool,
+    },
 }
 
 impl What {
@@ -55,6 +60,8 @@ impl std::fmt::Display for What {
             Self::Exports => f.write_str("functions exported by hand"),
             Self::Component => f.write_str("a component"),
             Self::Command => f.write_str("a program"),
+            Self::Other { with } if with.makes_components() => write!(f, "a component by {with}"),
+            Self::Other { with } => write!(f, "a program by {with}"),
         }
     }
 }
@@ -165,6 +172,7 @@ impl Package {
             "wit-bindgen",
             "wit-bindgen-rt",
             "cargo-component-bindings",
+            "wasip2",
             "wstd",
             "spin-sdk",
         ];

@@ -1,6 +1,7 @@
 //! `iof new` and `iof build`.
 
 use crate::args::{Build, New};
+use crate::deploy::imports;
 use crate::output::json;
 use crate::{OURSELVES, escape, fail, print};
 use iof_build::{Built, Event, Machine, Options, Template, watch};
@@ -131,6 +132,7 @@ pub(crate) fn progress(event: Event<'_>) {
     match event {
         Event::Step(step) => say(step),
         Event::Runs(line) => say(&format!("$ {line}")),
+        Event::Took(time) => say(&format!("  {:.1} s", time.as_secs_f64())),
     }
 }
 
@@ -214,9 +216,11 @@ fn declared(built: &mut Built) -> Result<(), String> {
         Err(why) => return Err(why),
         Ok(()) => {}
     }
-    built
-        .notes
-        .extend(iof_server::declaration_notes(&text, &[]));
+    built.notes.extend(iof_server::declaration_notes(
+        &text,
+        &[],
+        &imports(&built.summary),
+    ));
     Ok(())
 }
 
@@ -249,5 +253,28 @@ pub(crate) fn say(line: &str) {
         eprintln!("\x1b[2m{}\x1b[0m", escape::line(line));
     } else {
         eprintln!("{}", escape::line(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_takes_what_templates_declare() {
+        let folder = tempfile::tempdir().unwrap();
+        for template in Template::ALL {
+            let name = format!("my-{}", template.as_str());
+            let made = iof_build::new(&name, template, folder.path()).unwrap();
+            let declaration = made.folder.join("function.toml");
+            let declaration = std::fs::read_to_string(declaration).unwrap();
+            iof_server::check_declaration(&declaration).unwrap();
+            let tests = iof_server::declared_tests(&declaration).unwrap();
+            // That of a request would ask somebody else's server.
+            assert!(
+                !tests.is_empty() || template == Template::RustRequest,
+                "{name}"
+            );
+        }
     }
 }

@@ -107,6 +107,7 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         let _ = writeln!(out, "version {} may use:", shown["version"]);
         out += &grants::describe(active);
         out += &world(&active["world"]);
+        out += &notes(active);
     }
     let _ = writeln!(out);
     let rows: Vec<_> = versions
@@ -155,6 +156,27 @@ fn world(world: &Json) -> String {
         let _ = writeln!(out, "  imports {}{note}", line(&import));
     }
     out
+}
+
+/// Notes on the declaration of a component: grants that its imports need and that it lacks, and rules that match nothing.
+fn notes(version: &Json) -> String {
+    // Without a declaration it has what the server grants by default.
+    let (Some(_), Some(_)) = (
+        version["declaration"].as_object(),
+        version["world"].as_object(),
+    ) else {
+        return String::new();
+    };
+    let declaration = version["declaration"].to_string();
+    let imports: Vec<_> = version["world"]["imports"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|import| import.as_str().map(str::to_owned))
+        .collect();
+    let notes = iof_server::declaration_notes(&declaration, &[], &imports);
+    let lines = notes.iter().map(|note| format!("  note: {}\n", line(note)));
+    lines.collect()
 }
 
 /// Returns whether a version answers HTTP requests itself, at /fn/NAME/.

@@ -150,7 +150,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     let author = Author::new("story");
     let created = author.says(
         &author.folder,
-        &["new", "look-up", "--template", "rust-http"],
+        &["new", "look-up", "--template", "rust-request"],
     );
     assert!(created.contains("iof dev"), "{created}");
     let project = author.folder.join("look-up");

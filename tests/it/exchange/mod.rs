@@ -2,6 +2,7 @@
 //! what they ask of others.
 
 mod ends;
+mod examples;
 mod leaving;
 mod outgoing;
 mod requests;

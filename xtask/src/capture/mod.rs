@@ -4,6 +4,7 @@
 //! every time.
 
 mod readme;
+mod tour;
 mod webhook;
 
 use std::{
@@ -23,8 +24,19 @@ use crate::{
 const BEGIN: &str = "<!-- capture: `cargo xtask capture` writes this -->\n```console\n";
 const END: &str = "```\n<!-- end of capture -->";
 
+/// A page with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Page {
+    Webhooks,
+    ComponentsTour,
+    Readme,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Capture {
+    /// Pages to write [default: all]
+    #[arg(conflicts_with = "check")]
+    pages: Vec<Page>,
     /// Write nothing, and fail if the session in the page of webhooks is out of date
     #[arg(long)]
     check: bool,
@@ -34,22 +46,40 @@ pub(crate) struct Capture {
 }
 
 pub(crate) fn run_capture(capture: &Capture) -> Outcome {
-    let iof = match &capture.binary {
-        Some(binary) => binary.clone(),
-        None => built()?,
-    };
-    let webhooks = Document::open("docs/guide/webhooks.md")?;
-    let typed = step("type the lines of the webhook", || {
-        webhook::session(&iof, &webhooks.text)
-    })?;
-    if capture.check {
-        return webhooks.compare(&typed);
+    let iof = program(capture.binary.as_deref())?;
+    let is_chosen = |page| capture.pages.is_empty() || capture.pages.contains(&page);
+    if is_chosen(Page::Webhooks) {
+        let webhooks = Document::open("docs/guide/webhooks.md")?;
+        let typed = step("type the lines of the webhook", || {
+            webhook::session(&iof, &webhooks.text)
+        })?;
+        if capture.check {
+            return webhooks.compare(&typed);
+        }
+        webhooks.put(&typed)?;
     }
-    webhooks.put(&typed)?;
-    let readme = Document::open("README.md")?;
-    readme.put(&step("type the three commands of the README", || {
-        readme::session(&iof)
-    })?)
+    if is_chosen(Page::ComponentsTour) {
+        let tour = Document::open("docs/guide/components-tour.md")?;
+        let typed = step("type the lines of the tour of components", || {
+            tour::session(&iof)
+        })?;
+        tour.put(&typed)?;
+    }
+    if is_chosen(Page::Readme) {
+        let readme = Document::open("README.md")?;
+        readme.put(&step("type the three commands of the README", || {
+            readme::session(&iof)
+        })?)?;
+    }
+    Ok(())
+}
+
+/// The program that is meant: the given one, or that of this tree, which is built.
+pub(crate) fn program(binary: Option<&Path>) -> Outcome<PathBuf> {
+    match binary {
+        Some(binary) => fs::canonicalize(binary).map_err(|e| failed(binary, &e)),
+        None => built(),
+    }
 }
 
 fn built() -> Outcome<PathBuf> {

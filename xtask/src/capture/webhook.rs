@@ -52,7 +52,7 @@ pub(super) fn session(iof: &Path, page: &str) -> Outcome<String> {
     serve.stderr(Stdio::null());
     let server = Server::start(&mut serve)?;
     let mut shell = Command::new("bash");
-    here(shell.args(["-c", &script(&server.url)]));
+    here(shell.args(["-c", &script(&COMMANDS, &server.url)]));
     shell
         .current_dir(&project)
         .env("IOF_SERVER", &server.url)
@@ -61,17 +61,17 @@ pub(super) fn session(iof: &Path, page: &str) -> Outcome<String> {
 }
 
 /// Runs commands, and prints each before its output.
-fn script(server: &str) -> String {
-    let mut script = String::from("set -e\n");
-    for command in COMMANDS {
-        let run = command
+pub(super) fn script(commands: &[&str], server: &str) -> String {
+    let mut script = String::from("set -e -o pipefail\n");
+    for command in commands {
+        let mut run = command
             .replace(SHOWN, server)
             .replacen("curl ", "curl -sS ", 1);
-        script += &format!("cat <<'SAID'\n$ {command}\nSAID\n{run}\n");
         // Ends the line of an answer without a line break.
-        if command.contains("sha256=00") {
-            script += "echo\n";
+        if command.starts_with("curl ") || command.starts_with("iof call ") {
+            run = format!("({run}) 2>&1 | sed '$a\\'");
         }
+        script += &format!("cat <<'SAID'\n$ {command}\nSAID\n{run}\n");
     }
     script
 }
@@ -86,7 +86,7 @@ fn block<'a>(page: &'a str, language: &str) -> Outcome<&'a str> {
 }
 
 /// The path with the folder of the program first.
-fn path(iof: &Path) -> Outcome<std::ffi::OsString> {
+pub(super) fn path(iof: &Path) -> Outcome<std::ffi::OsString> {
     let mut folders: Vec<PathBuf> = iof.parent().map(Path::to_owned).into_iter().collect();
     folders.extend(std::env::split_paths(
         &std::env::var_os("PATH").unwrap_or_default(),
@@ -95,7 +95,7 @@ fn path(iof: &Path) -> Outcome<std::ffi::OsString> {
 }
 
 /// The output without the parts that differ every time: the port, and the end of a key.
-fn stable(output: &str, server: &str) -> String {
+pub(super) fn stable(output: &str, server: &str) -> String {
     let output = output.replace(server, SHOWN);
     let mut stable = String::new();
     for line in output.lines() {

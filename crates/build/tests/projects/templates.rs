@@ -3,6 +3,7 @@
 use super::{built, folder, names};
 use iof_build::{Kind, Machine, Template, new};
 use std::fs;
+use std::path::Path;
 
 /// A new project builds, and its tests pass on the host.
 fn template(template: Template, function: &str, imports: &[&str]) {
@@ -43,21 +44,7 @@ fn template(template: Template, function: &str, imports: &[&str]) {
         assert!(built.to_string().contains("_bg.wasm"), "{built}");
     }
 
-    let mut test = Machine::this().cargo();
-    let test = test
-        .args(["test", "--quiet", "--lib"])
-        .current_dir(&made.folder);
-    let output = test.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{said}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(
-        said.contains("test result: ok") && !said.contains(" 0 passed"),
-        "{said}"
-    );
+    passes(&made.folder);
     eprintln!("{built}");
 }
 
@@ -76,12 +63,59 @@ fn rust_json() {
 }
 
 #[test]
-fn rust_http() {
+fn rust_request() {
     template(
-        Template::RustHttp,
+        Template::RustRequest,
         "look_up",
         &["iof", "wasi_snapshot_preview1", "wasmedge_process"],
     );
+}
+
+/// The tests of a project pass on the host, and there are some.
+fn passes(folder: &Path) {
+    let mut test = Machine::this().cargo();
+    let test = test.args(["test", "--quiet", "--lib"]).current_dir(folder);
+    let output = test.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains("test result: ok") && !said.contains(" 0 passed"),
+        "{said}"
+    );
+}
+
+/// A new project becomes a component with one export, and its tests pass on the host.
+fn component(template: Template, export: &str) {
+    let folder = folder(template.as_str());
+    let name = format!("my-{}", template.as_str());
+    let made = new(&name, template, &folder).unwrap();
+    let built = built(&made.folder);
+    assert_eq!(built.summary.kind, Kind::Component);
+    let names = names(&built);
+    assert!(
+        names.len() == 1 && names[0].starts_with(export),
+        "{names:?}"
+    );
+    assert_eq!(
+        built.summary.answers_http(),
+        template == Template::RustHttp,
+        "{built}"
+    );
+    passes(&made.folder);
+}
+
+#[test]
+fn rust_http() {
+    component(Template::RustHttp, "wasi:http/incoming-handler@0.2.");
+}
+
+#[test]
+fn rust_typed() {
+    component(Template::RustTyped, "total");
 }
 
 #[test]

@@ -2,17 +2,13 @@
 
 use crate::config::listen;
 use clap::Args as Arguments;
+use iof_build::Template;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, Arguments)]
-#[command(after_help = "\
-Examples:
-  iof new hello                         text in, text out
-  iof new orders --template rust-json   JSON in and out, with its schema
-  iof new shop --function cart --function mail
-                                        one project of two functions
-  iof new --list                        all templates")]
+#[command(after_help = new_help())]
 pub(crate) struct New {
     /// Name of the function, or of the project, and of its folder
     #[arg(required_unless_present = "list")]
@@ -37,11 +33,15 @@ Builds crates on iof-guest, crates for the service of 2020, wasm-bindgen crates,
 components, and shows how a server would serve the result. The module is written to pkg/, and
 optimised by wasm-opt where that is installed.
 
+A project in another language has a table [build] in its function.toml, as `iof new` writes it.
+Its tools are installed into its node_modules or .venv, at the versions of its lock, the first time;
+later builds need no network.
+
 Examples:
-  iof build                 the crate in this folder
-  iof build hello --watch   the crate in hello/, rebuilt on every change")]
+  iof build                 the project in this folder
+  iof build hello --watch   the project in hello/, rebuilt on every change")]
 pub(crate) struct Build {
-    /// Folder of the crate or workspace
+    /// Folder of the project: a crate, a workspace, or one with a table [build]
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     /// Function of the workspace [default: all]
@@ -64,6 +64,24 @@ pub(crate) struct Build {
     pub(crate) json: bool,
 }
 
+/// Examples of `iof new`, and all templates.
+fn new_help() -> String {
+    let mut help = "\
+Examples:
+  iof new hello                         text in, text out
+  iof new orders --template rust-json   JSON in and out, with its schema
+  iof new site --template js            a component in JavaScript
+  iof new shop --function cart --function mail
+                                        one project of two functions
+
+Templates:"
+        .to_owned();
+    for template in Template::ALL {
+        let _ = write!(help, "\n  {:13} {}", template.as_str(), template.about());
+    }
+    help
+}
+
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Runs a server of its own, with the grants of function.toml. Every save is built and swapped in, and
@@ -77,7 +95,7 @@ Examples:
   iof dev --allow localhost:3000  functions may send requests to a server of yours
   iof dev --config iof.toml       with an operator's settings (ceiling, models, pinned hosts)")]
 pub(crate) struct Dev {
-    /// Folder of the crate or workspace
+    /// Folder of the project
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     /// Address to listen on; port 0 picks a free port
@@ -99,14 +117,19 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-Runs the tests of the crate (cargo test), then calls on a temporary server: those listed in
-function.toml, and every export that takes no arguments. Requests reach only the hosts of --allow,
-and secrets are replaced by placeholders.
+Runs the tests of the project by its language's own tool (cargo test, node --test, unittest,
+go test), then calls on a temporary server: those listed in function.toml, and every export that
+takes no arguments. Requests reach only the hosts of --allow, and secrets are replaced by
+placeholders.
 
   [[test]]
   export = \"greet\"
   arguments = [\"Ada\"]
   expect = \"Hello, Ada!\"           without it, any result passes
+
+  [[test]]                         of a function that answers HTTP
+  request = \"GET /hello\"
+  status = 200                     without it, any below 500 passes
 
 Exit status: 0 if everything passed, 1 if not.
 
@@ -115,7 +138,7 @@ Examples:
   iof test -p mail                one function of it
   iof test --allow localhost:3000 with a local server as the upstream")]
 pub(crate) struct Test {
-    /// Folder of the crate or workspace
+    /// Folder of the project
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
     /// Function of the workspace [default: all]

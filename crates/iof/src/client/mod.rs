@@ -6,6 +6,7 @@
 mod advice;
 mod failures;
 mod keys;
+mod patience;
 
 use crate::args::Remote;
 use crate::escape::line;
@@ -18,18 +19,16 @@ use iof_egress::{
     Addresses, Config, Egress, Outbound, Rules, SecretInjections, parse_outbound_url,
 };
 use keys::{Function, Keys, bearer};
+use patience::UPLOAD_PATIENCE;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value as Json;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-/// Longer than the server's own limits of time.
-const PATIENCE: Duration = Duration::from_secs(100);
 /// The largest module that is sent and the largest result that is received.
 const MOST: u64 = 1 << 30;
 
@@ -153,8 +152,8 @@ impl Client {
             // The user's own rights and the user's own server: this request is not a function's.
             addresses: Addresses::Any,
             ca_files: cacert.into_iter().cloned().collect(),
-            first_byte_timeout: PATIENCE,
-            total_timeout: PATIENCE,
+            first_byte_timeout: UPLOAD_PATIENCE,
+            total_timeout: UPLOAD_PATIENCE,
             // A function may answer with one; the server itself never does.
             answers_redirects: true,
             max_request: bytesize::ByteSize(MOST),
@@ -380,7 +379,7 @@ impl Client {
             rules: &self.rules,
             secrets: SecretInjections::NONE,
             depth: 0,
-            deadline: Instant::now() + PATIENCE,
+            deadline: Instant::now() + patience::of(headers),
             max_redirects: None,
             retries: 0,
             decode: false,

@@ -25,13 +25,18 @@ pub(crate) struct Package {
     pub(crate) module: Vec<u8>,
     pub(crate) declaration: Option<String>,
     pub(crate) name: String,
+    /// The modules and interfaces that it imports.
+    pub(crate) imports: Vec<String>,
 }
 
 impl Package {
     /// Notes on its declaration; `allowed` are the hosts and ports inside that the server lets it reach.
     pub(crate) fn notes(&self, allowed: &[String]) -> Vec<String> {
-        let declaration = self.declaration.as_deref().unwrap_or_default();
-        iof_server::declaration_notes(declaration, allowed)
+        match &self.declaration {
+            Some(declaration) => iof_server::declaration_notes(declaration, allowed, &self.imports),
+            // It gets what the server grants by default.
+            None => vec![],
+        }
     }
 }
 
@@ -57,7 +62,14 @@ pub(crate) async fn package_of(built: &Built) -> Result<Package, String> {
         module,
         declaration: built.declaration.as_deref().map(read).transpose()?,
         name: built.package.clone(),
+        imports: imports(&built.summary),
     })
+}
+
+/// The modules and interfaces that a module imports.
+pub(crate) fn imports(summary: &iof_build::Summary) -> Vec<String> {
+    let modules = summary.imports.iter().map(|import| import.module.clone());
+    modules.collect()
 }
 
 pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
@@ -118,7 +130,10 @@ async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
             bytes.len()
         ));
     }
+    // What is wrong with it, the server says.
+    let summary = iof_build::Summary::of(&bytes);
     Ok(Package {
+        imports: summary.map(|summary| imports(&summary)).unwrap_or_default(),
         module: bytes,
         declaration,
         name: deploy.name.clone().unwrap_or(source.name),

@@ -73,19 +73,9 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
     }
 }
 
-/// The project's folder: the nearest with a Cargo.toml, as `iof build` finds it.
+/// The project's folder, as `iof build` finds it.
 pub(crate) fn project(folder: &Path) -> Result<PathBuf, String> {
-    let place = folder.display();
-    let absolute = fs::canonicalize(folder).map_err(|error| format!("{place}: {error}"))?;
-    let mut above = absolute.ancestors();
-    above
-        .find(|folder| folder.join("Cargo.toml").is_file())
-        .map(Path::to_owned)
-        .ok_or_else(|| {
-            format!(
-                "there is no Cargo.toml in {place}, or above: `iof new NAME` makes a project, and `iof dev FOLDER` takes another one"
-            )
-        })
+    iof_build::project_folder(folder).map_err(|error| error.to_string())
 }
 
 /// Deploys what is built, and prints what comes.
@@ -116,9 +106,11 @@ async fn follow(
         let Some(build) = builds.recv().await else {
             return Err("the folder is gone".into());
         };
+        let mut is_http = false;
         let deployed = match build.built {
             Ok(built) => match package_of(&built).await {
                 Ok(package) => {
+                    is_http = built.summary.answers_http();
                     let notes = package.notes(&dev.allow);
                     if noted.get(&build.package) != Some(&notes) {
                         let lines = notes.iter().map(|note| format!("note: {note}"));
@@ -150,9 +142,12 @@ async fn follow(
             ));
         }
         if runs.insert(build.package, version).is_none() {
-            print(&format!(
-                "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --dev\n"
-            ));
+            print(&match is_http {
+                true => format!("  call it   http://{address}/fn/{name}/\n"),
+                false => format!(
+                    "  call it   http://{address}/v1/functions/{name}/try\n  or        iof call {name} … --dev\n"
+                ),
+            });
             let stream = Stream {
                 remote: remote.clone(),
                 // Whose line it is, where there are several.

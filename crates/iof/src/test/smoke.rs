@@ -1,4 +1,5 @@
-//! The calls of one function: those that its `function.toml` has, and of each export that takes nothing.
+//! The calls of one function: those that its `function.toml` has, and of each export that takes nothing; of a function that answers
+//! HTTP, requests.
 
 use super::report::{CallReport, Outcome, shown};
 use crate::call::{JSON, TEXT, result_of};
@@ -41,7 +42,15 @@ pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallRepo
         .await?;
     let exports = exports(&document);
     let mut reports = vec![];
+    let name = name_of(&deployed);
+    if built.summary.answers_http() && tests.iter().all(|test| test.request.is_none()) {
+        reports.push(requested(client, &name, "GET /", &DeclaredTest::of_first_page()).await?);
+    }
     for test in &tests {
+        if let Some(request) = &test.request {
+            reports.push(requested(client, &name, request, test).await?);
+            continue;
+        }
         reports.push(match exports.iter().find(|of| of.name == test.export) {
             Some(export) => called(client, &place, export, test).await?,
             None => {
@@ -88,6 +97,55 @@ fn report(
         result,
         why,
     }
+}
+
+/// One request to a function that answers HTTP, and its report.
+///
+/// # Errors
+/// The server does not answer.
+async fn requested(
+    client: &Client,
+    name: &str,
+    request: &str,
+    test: &DeclaredTest,
+) -> Result<CallReport, String> {
+    let report = |outcome, result, why| CallReport {
+        export: request.to_owned(),
+        arguments: None,
+        outcome,
+        result,
+        why,
+    };
+    let (method, path) = request.split_once(' ').unwrap_or(("GET", request));
+    let method = Method::from_bytes(method.as_bytes()).map_err(|error| error.to_string())?;
+    let place = format!("/fn/{}{path}", segment(name));
+    let body = test.body.clone().unwrap_or_default();
+    let answer = client.send(method, &place, &[], body).await?;
+    let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+    if let Some(fault) = header("iof-fault") {
+        let said: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let said = said["error"].as_str().unwrap_or_default();
+        let why = format!("{said} [{fault}]");
+        return Ok(report(Outcome::Failed, None, Some(why)));
+    }
+    let (result, _) = result_of(header("content-type").unwrap_or_default(), answer.body());
+    let status = answer.status();
+    let wrong = match (test.status, &test.expect) {
+        (Some(wanted), _) if status != wanted => {
+            Some(format!("expected status {wanted}, got {}", status.as_u16()))
+        }
+        (None, _) if status.is_server_error() => Some(format!("its status is {}", status.as_u16())),
+        (_, Some(expected)) if !is_same(expected, &result) => Some(format!(
+            "expected {}, got {}",
+            shown(expected),
+            shown(&result)
+        )),
+        _ => None,
+    };
+    Ok(match wrong {
+        Some(why) => report(Outcome::Failed, Some(result), Some(why)),
+        None => report(Outcome::Passed, Some(result), None),
+    })
 }
 
 /// One call, and what is said of it.

@@ -16,6 +16,7 @@ use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
 use iof_engine::LimitOverrides;
 use iof_fault::{Fault, FaultKind};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +64,9 @@ pub(crate) struct Declaration {
     /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
     #[serde(skip_serializing)]
     env: BTreeMap<String, BTreeMap<String, String>>,
+    /// The table with which `iof build` makes the module, which reads and checks it. Not kept.
+    #[serde(skip_serializing)]
+    build: IgnoredAny,
     /// Calls of `iof test`. Checked, and not kept.
     #[serde(skip_serializing)]
     pub(super) test: Vec<DeclaredTest>,

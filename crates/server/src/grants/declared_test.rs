@@ -4,16 +4,26 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One call, and what it is expected to return.
+/// One call of an export, or one request to a function that answers HTTP, and what is expected.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredTest {
-    /// The export that is called.
+    /// The export that is called; empty for a request.
+    #[serde(default)]
     pub export: String,
-    /// Its arguments, in their order.
+    /// The arguments of the export, in their order.
     #[serde(default)]
     pub arguments: Vec<Value>,
-    /// The result. `None`: any.
+    /// The request: a method and a path below the function's, such as `GET /hello`.
+    #[serde(default)]
+    pub request: Option<String>,
+    /// The text of the request's body.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// The status of the response to a request. `None`: any below 500.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// The result, or the body of the response. `None`: any.
     #[serde(default)]
     pub expect: Option<Value>,
 }
@@ -25,7 +35,19 @@ impl DeclaredTest {
         Self {
             export: export.to_owned(),
             arguments: vec![],
+            request: None,
+            body: None,
+            status: None,
             expect: None,
+        }
+    }
+
+    /// A request that stands in no file: of the first page, whatever it says.
+    #[must_use]
+    pub fn of_first_page() -> Self {
+        Self {
+            request: Some("GET /".to_owned()),
+            ..Self::without_arguments("")
         }
     }
 
@@ -34,8 +56,20 @@ impl DeclaredTest {
     /// # Errors
     /// A sentence on what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.export.is_empty() {
-            return Err("export: no name. Write that of a function of the module".to_owned());
+        match &self.request {
+            Some(request) => self.check_request(request)?,
+            None if self.export.is_empty() => {
+                return Err(
+                    "export: no name. Write that of a function of the module, or a request = \"GET /\"".to_owned(),
+                );
+            }
+            None if self.body.is_some() || self.status.is_some() => {
+                return Err(
+                    "body and status are for a request, and there is none. Leave them out, or write request = \"GET /\""
+                        .to_owned(),
+                );
+            }
+            None => {}
         }
         if self.arguments.iter().chain(&self.expect).any(is_date) {
             return Err(
@@ -43,6 +77,26 @@ impl DeclaredTest {
             );
         }
         Ok(())
+    }
+
+    fn check_request(&self, request: &str) -> Result<(), String> {
+        if !self.export.is_empty() || !self.arguments.is_empty() {
+            return Err(
+                "export and arguments are for a call, and this is a request. Write one of the two"
+                    .to_owned(),
+            );
+        }
+        let is_request = request.split_once(' ').is_some_and(|(method, path)| {
+            http::Method::from_bytes(method.as_bytes()).is_ok()
+                && path.starts_with('/')
+                && path.parse::<http::uri::PathAndQuery>().is_ok()
+        });
+        match is_request {
+            true => Ok(()),
+            false => Err(format!(
+                "request: not a method and a path: got {request:?}. Write one such as \"GET /hello\""
+            )),
+        }
     }
 }
 

@@ -41,15 +41,18 @@ pub fn declared_tests(text: &str) -> Result<Vec<DeclaredTest>, String> {
     Ok(declared.test)
 }
 
-/// Notes on a `function.toml` that is valid and hardly meant; `allowed` are the hosts and ports inside that functions reach
+/// Notes on a `function.toml`, or the same as JSON, that is valid and hardly meant: rules that match nothing, and grants that the
+/// `imports` of the module need and that it lacks. `allowed` are the hosts and ports inside that functions reach
 /// (`iof dev --allow`).
-pub fn declaration_notes(text: &str, allowed: &[String]) -> Vec<String> {
+pub fn declaration_notes(text: &str, allowed: &[String], imports: &[String]) -> Vec<String> {
     let Ok(declared) = Declaration::parse(text) else {
         return vec![];
     };
-    let mut notes = vec![];
+    let mut notes = missing_grants(&declared, imports);
     let sends = |command: &String| !SEND_NOTHING.contains(&command.as_str());
+    let sends_itself = |import: &String| import.starts_with(REQUESTS);
     if !declared.outbound.0.is_empty()
+        && !imports.iter().any(sends_itself)
         && declared.callers_may.is_empty()
         && !declared.commands.iter().any(sends)
     {
@@ -61,6 +64,40 @@ pub fn declaration_notes(text: &str, allowed: &[String]) -> Vec<String> {
     let rules = declared.outbound.0.iter();
     notes.extend(rules.filter_map(|rule| doubt(rule, allowed)));
     notes
+}
+
+/// The interfaces with which components send requests, keep values and run commands, without their versions.
+const REQUESTS: &str = "wasi:http/outgoing-handler";
+const VALUES: &str = "wasi:keyvalue/";
+const COMMANDS: &str = "iof:command/";
+
+/// A note for each import that does nothing without a grant which is not declared.
+fn missing_grants(declared: &Declaration, imports: &[String]) -> Vec<String> {
+    let lacks = [
+        (
+            REQUESTS,
+            declared.outbound.0.is_empty(),
+            "no outbound rule: requests that it sends are denied. Add outbound = [\"GET https://HOST\"] for those that it needs",
+        ),
+        (
+            VALUES,
+            !declared.storage,
+            "no storage: values that it keeps are refused. Add storage = true",
+        ),
+        (
+            COMMANDS,
+            declared.grants().commands.is_empty(),
+            "no command: those that it runs are refused. Add commands = [\"NAME\"]",
+        ),
+    ];
+    let notes = lacks.into_iter().filter_map(|(interface, lacks, what)| {
+        let import = imports
+            .iter()
+            .find(|import| import.starts_with(interface))?;
+        lacks
+            .then(|| format!("function.toml: the component imports {import}, and there is {what}."))
+    });
+    notes.collect()
 }
 
 /// The reason why a rule matches no request.
@@ -108,6 +145,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn imports_name_the_grants_that_they_need() {
+        let imports = [
+            "wasi:cli/stdout@0.2.10",
+            "wasi:http/outgoing-handler@0.2.10",
+            "wasi:http/types@0.2.10",
+            "wasi:keyvalue/store@0.2.0-draft2",
+            "iof:command/run@0.1.0",
+        ]
+        .map(str::to_owned);
+        let notes = declaration_notes("", &[], &imports);
+        for words in [
+            "outgoing-handler@0.2.10, and there is no outbound rule",
+            "store@0.2.0-draft2, and there is no storage",
+            "run@0.1.0, and there is no command",
+        ] {
+            assert!(
+                notes.iter().any(|note| note.contains(words)),
+                "{words}: {notes:?}"
+            );
+        }
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        // A component sends by itself, and needs no command for it.
+        let fine = "outbound = [\"GET https://a.test\"]\nstorage = true\ncommands = [\"infer\"]";
+        assert_eq!(declaration_notes(fine, &[], &imports), Vec::<String>::new());
+        assert_eq!(
+            declaration_notes("", &[], &imports[..1]),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
     fn what_is_hardly_meant_is_named() {
         let proxy = "commands = [\"http_proxy\"]\n";
         for (text, word) in [
@@ -144,7 +212,7 @@ mod tests {
                 "--allow",
             ),
         ] {
-            let notes = declaration_notes(&text, &[]);
+            let notes = declaration_notes(&text, &[], &[]);
             assert!(
                 notes.len() == 1 && notes[0].contains(word),
                 "{text}: {notes:?}"
@@ -155,10 +223,11 @@ mod tests {
         let callers = "callers_may = [\"fetch\"]\noutbound = [\"GET https://a.test\"]";
         let native = "commands = [\"thumbnail\"]\noutbound = [\"GET https://a.test\"]";
         for fine in [&*fine, &mock, callers, native] {
-            let notes = declaration_notes(fine, &["localhost:3000".to_owned()]);
+            let notes = declaration_notes(fine, &["localhost:3000".to_owned()], &[]);
             assert_eq!(notes, Vec::<String>::new(), "{fine}");
         }
         assert!(check_declaration(&fine).is_ok());
+        assert!(check_declaration("[build]\nwith = \"go\"\n").is_ok());
         assert!(
             check_declaration("comands = []")
                 .unwrap_err()

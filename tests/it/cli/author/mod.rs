@@ -1,5 +1,6 @@
 //! The tools of an author: tests of a function, and projects of several functions.
 
 mod compiled;
+mod languages;
 mod tested;
 mod workspace;

@@ -160,7 +160,21 @@ fn calls_of_tests_are_checked_and_not_kept() {
     assert!(!serde_json::to_string(&declared).unwrap().contains("test"));
     for (wrong, part) in [
         ("[[test]]\nexport = \"\"", "test[0]: export: no name"),
-        ("[[test]]\narguments = []", "`export` is missing"),
+        ("[[test]]\narguments = []", "test[0]: export: no name"),
+        (
+            "[[test]]\nexport = \"a\"\nrequest = \"GET /\"",
+            "export and arguments are for a call",
+        ),
+        (
+            "[[test]]\nexport = \"a\"\nstatus = 200",
+            "body and status are for a request",
+        ),
+        (
+            "[[test]]\nrequest = \"GET x\"",
+            "not a method and a path: got",
+        ),
+        ("[[test]]\nrequest = \"/x\"", "not a method and a path: got"),
+        ("[[test]]\nrequest = \"GET /\"\nstatus = \"ok\"", "status"),
         (
             "[[test]]\nexport = \"a\"\nexpects = 1",
             "unknown field `expects`",

@@ -1,0 +1,121 @@
+//! The packages of a project from Python's registry, in its `.venv`, as its `requirements.txt` pins them.
+//!
+//! Which registry pip asks, and through which proxy, is its own configuration.
+
+use super::{need, run};
+use crate::machine::Machine;
+use crate::{Error, Progress, files};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDER: &str = ".venv";
+/// The requirements that are installed, and where, kept among them: an environment that was moved does not run.
+const STAMP: &str = "iof-requirements.txt";
+const INSTALL: &str = "install Python 3.10 or later with its module venv (https://www.python.org; on Debian: apt-get \
+                       install -y python3-venv)";
+
+/// The environment of a project.
+pub(super) struct Venv(PathBuf);
+
+impl Venv {
+    /// The environment of a project, which is made if it is not there, or of other requirements.
+    pub(super) fn install(
+        machine: &Machine,
+        folder: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Self, Error> {
+        let file = folder.join("requirements.txt");
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Tools {
+                    file,
+                    why: "it is not there. It pins the tool that builds the project, a line each: NAME==VERSION".into(),
+                });
+            }
+            Err(error) => return Err(Error::file(&file)(error)),
+        };
+        pinned(&text).map_err(|why| Error::Tools { file, why })?;
+        let venv = Self(folder.join(FOLDER));
+        let stamp = venv.0.join(STAMP);
+        let wanted = format!("# {}\n{text}", folder.display());
+        if venv.0.join("bin/python").exists()
+            && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
+        {
+            return Ok(venv);
+        }
+        need(machine, "python3", INSTALL)?;
+        let mut make = machine.command("python3");
+        make.args(["-m", "venv", "--clear", FOLDER])
+            .current_dir(folder);
+        run(
+            &mut make,
+            "make a Python environment in .venv",
+            &mut *progress,
+        )
+        .map_err(|error| match error {
+            Error::Failed { .. } => Error::Program {
+                problem: "`python3 -m venv` failed, with its reason above".into(),
+                install: INSTALL,
+            },
+            error => error,
+        })?;
+        let mut pip = venv.python(machine);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "-r",
+            "requirements.txt",
+        ])
+        .current_dir(folder);
+        run(&mut pip, "install requirements.txt into .venv", progress)?;
+        files::write(&stamp, wanted.as_bytes())?;
+        Ok(venv)
+    }
+
+    /// Its Python.
+    pub(super) fn python(&self, machine: &Machine) -> Command {
+        self.program(machine, "python")
+    }
+
+    /// A program of its packages.
+    pub(super) fn program(&self, machine: &Machine, name: &str) -> Command {
+        let mut command = machine.command_at(self.0.join("bin").join(name));
+        command.env("VIRTUAL_ENV", &self.0);
+        command
+    }
+}
+
+/// Checks that each requirement has one version.
+fn pinned(text: &str) -> Result<(), String> {
+    for (at, line) in text.lines().enumerate() {
+        let line = line.split(" #").next().unwrap_or_default().trim();
+        let is_requirement = !line.is_empty() && !line.starts_with(['#', '-']);
+        if is_requirement && !line.contains("==") {
+            return Err(format!(
+                "line {}: not pinned to one version: got {line:?}. Write NAME==VERSION",
+                at + 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pinned;
+
+    #[test]
+    fn requirements_have_one_version_each() {
+        let text =
+            "# the tool\ncomponentize-py==0.25.1 \\\n    --hash=sha256:00\n\nidna==3.10  # names\n";
+        assert_eq!(pinned(text), Ok(()));
+        for loose in ["idna", "idna>=3", "idna ~= 3.1"] {
+            let why = pinned(&format!("a==1\n{loose}\n")).unwrap_err();
+            assert!(why.starts_with("line 2: not pinned"), "{why}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+export interface Answer {
+  status: number;
+  text: string;
+}
+
+/** The answer for a path: the part behind `/fn/__NAME__`. */
+export function answer(path: string): Answer {
+  if (path === "/") return { status: 200, text: "Hello!\n" };
+  const [, name] = path.match(/^\/hello\/(.+)$/) ?? [];
+  if (name) return { status: 200, text: `Hello, ${name}!\n` };
+  return { status: 404, text: `${path} is not here.\n` };
+}
