@@ -107,6 +107,9 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         let _ = writeln!(out, "version {} may use:", shown["version"]);
         out += &grants::describe(active);
         out += &world(&active["world"]);
+        if answers_http(active) {
+            out += "  its calls are not recorded: it answers HTTP requests, whose bodies are not kept\n";
+        }
     }
     let _ = writeln!(out);
     let rows: Vec<_> = versions
