@@ -4,6 +4,7 @@
 //!   talk to it.
 //! * [`deploy`] deploys with grants and sets secrets.
 //! * [`joey`] talks to it as the clients of 2020 did, to the byte.
+//! * [`kinds`] has a module of each kind, and runs the same scenarios in it.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
 //! * [`upstream`] is any other server that a function may call, with the manners that the test asks for.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
@@ -24,6 +25,7 @@ pub mod call;
 pub mod deploy;
 pub mod guests;
 pub mod joey;
+pub mod kinds;
 pub mod mail;
 pub mod pages;
 pub mod server;
