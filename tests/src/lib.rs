@@ -3,6 +3,7 @@
 //! * [`server`] starts `iof serve`, stops it or kills it, and starts it again on the same data; [`call`] is how to
 //!   talk to it.
 //! * [`deploy`] deploys with grants and sets secrets.
+//! * [`exchange`] measures functions that answer HTTP requests: large bodies, slow clients, and clients that leave.
 //! * [`joey`] talks to it as the clients of 2020 did, to the byte.
 //! * [`kinds`] has a module of each kind, and runs the same scenarios in it.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
@@ -23,6 +24,7 @@
 
 pub mod call;
 pub mod deploy;
+pub mod exchange;
 pub mod guests;
 pub mod joey;
 pub mod kinds;
