@@ -5,20 +5,26 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-// Runs `test` with a page of a browser, and fails for whatever the page complains of. Chromium is the system's:
-// IOF_CHROMIUM, or /usr/bin/chromium. SCREENSHOTS names a folder for pictures.
-export async function withPage(test) {
+// A browser, a page of it, and the list to which its errors and dialogs are added. Chromium is the system's: IOF_CHROMIUM, or
+// /usr/bin/chromium.
+export async function open() {
   const browser = await chromium.launch({
     executablePath: process.env.IOF_CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
   });
+  const page = await browser.newPage();
+  page.setDefaultTimeout(30_000);
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(`page error: ${error}`));
+  page.on("dialog", (dialog) => problems.push(`dialog: ${dialog.message()}`));
+  return { browser, page, problems };
+}
+
+// Runs `test` with a page of a browser, and fails for whatever the page complains of. SCREENSHOTS names a folder for pictures.
+export async function withPage(test) {
+  const { browser, page, problems } = await open();
   try {
-    const page = await browser.newPage();
-    page.setDefaultTimeout(30_000);
-    const problems = [];
-    page.on("pageerror", (error) => problems.push(`page error: ${error}`));
-    page.on("dialog", (dialog) => problems.push(`dialog: ${dialog.message()}`));
     page.on("console", (message) => {
       // A request that is refused is one that answers an error.
       const refused = /status of [45]/.test(message.text());

@@ -1,20 +1,11 @@
 // node pictures.mjs PAGE SERVER ID PICTURE LABEL: chooses a picture in Chromium and reads what the page says of it.
-// Chromium is the system's: IOF_CHROMIUM, or /usr/bin/chromium. SCREENSHOT names a file to keep.
+// SCREENSHOT names a file to keep.
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
+import { open } from "./page.mjs";
 
 const [page_url, server, id, picture, label] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.IOF_CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-});
+const { browser, page, problems } = await open();
 try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(30_000);
-  const problems = [];
-  page.on("pageerror", (error) => problems.push(`page error: ${error}`));
-
   await page.goto(`${page_url}/?server=${encodeURIComponent(server)}&id=${id}`);
   await page.setInputFiles("#file", picture);
   await page.waitForSelector("#small:not([hidden])");

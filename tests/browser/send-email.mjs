@@ -1,23 +1,12 @@
 // node send-email.mjs PAGE SERVER ID TOKEN: fills in the form in Chromium and reads what the page says. Without TOKEN, the server
 // has it, and the page asks for none.
-// Chromium is the system's: IOF_CHROMIUM, or /usr/bin/chromium.
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
-import { chromium } from "playwright-core";
+import { open } from "./page.mjs";
 
 const [page_url, server, id, token] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.IOF_CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-});
+const { browser, page, problems } = await open();
 try {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(30_000);
-  const problems = [];
-  page.on("pageerror", (error) => problems.push(`page error: ${error}`));
-  page.on("dialog", (dialog) => problems.push(`dialog: ${dialog.message()}`));
-
   const place = `${page_url}/?server=${encodeURIComponent(server)}&id=${id}`;
   if (!token) {
     await page.goto(`${place}&function=send_mail`);

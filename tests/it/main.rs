@@ -13,6 +13,7 @@ mod components;
 mod egress;
 mod exchange;
 mod guests;
+mod scenarios;
 mod second_state;
 mod server;
 mod v1;

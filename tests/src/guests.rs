@@ -1,6 +1,7 @@
 //! The modules that `cargo xtask guests` built, and modules written as text.
 
 use std::path::{Path, PathBuf};
+use wasi_preview1_component_adapter_provider as adapter;
 
 /// The bytes of a built guest, such as `send_email` or `wasi`.
 ///
@@ -21,22 +22,12 @@ pub fn guest(name: &str) -> Vec<u8> {
     })
 }
 
-/// A built guest that answers HTTP requests as a component, wrapped as the tools of its language do.
+/// A built library as a component, wrapped as the tools of its language do: a handler of HTTP requests, or exported functions.
 ///
 /// # Panics
 /// If it is not built, or not a library.
 pub fn handler_component(name: &str) -> Vec<u8> {
-    use wasi_preview1_component_adapter_provider as adapter;
-    let encoder = wit_component::ComponentEncoder::default()
-        .module(&guest(name))
-        .expect("a library");
-    encoder
-        .adapter(
-            adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-            adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-        )
-        .and_then(|mut encoder| encoder.encode())
-        .expect("a component")
+    component(name, adapter::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
 }
 
 /// A built guest with a `main` as a component, wrapped as the tools of its language do.
@@ -44,17 +35,16 @@ pub fn handler_component(name: &str) -> Vec<u8> {
 /// # Panics
 /// If it is not built, or not a program.
 pub fn program_component(name: &str) -> Vec<u8> {
-    use wasi_preview1_component_adapter_provider as adapter;
-    let encoder = wit_component::ComponentEncoder::default()
-        .module(&guest(name))
-        .expect("a program");
+    component(name, adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)
+}
+
+fn component(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let encoder = wit_component::ComponentEncoder::default();
     encoder
-        .adapter(
-            adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-            adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
-        )
+        .module(&guest(name))
+        .and_then(|encoder| encoder.adapter(adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, bytes))
         .and_then(|mut encoder| encoder.encode())
-        .expect("a component")
+        .expect("a module of the kind that the adapter is for")
 }
 
 /// The path at which `cargo xtask guests` puts a guest.

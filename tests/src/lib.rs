@@ -3,7 +3,9 @@
 //! * [`server`] starts `iof serve`, stops or kills it, and starts it again on the same data; [`call`] sends requests to
 //!   it.
 //! * [`deploy`] deploys with grants and sets secrets.
+//! * [`exchange`] measures functions that answer HTTP requests: large bodies, slow clients, and clients that leave.
 //! * [`joey`] sends the requests of the clients of 2020, to the byte.
+//! * [`kinds`] has a module of each kind, and runs the same scenarios in it.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
 //! * [`upstream`] is any other server that a function may call, with the behaviour that the test chooses.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
@@ -22,8 +24,10 @@
 
 pub mod call;
 pub mod deploy;
+pub mod exchange;
 pub mod guests;
 pub mod joey;
+pub mod kinds;
 pub mod mail;
 pub mod pages;
 pub mod server;

@@ -73,6 +73,15 @@ const GROUPS: [Group; 11] = [
             ("program", "program", "program"),
             ("http-handler", "http_handler", "http-handler"),
             (
+                "scenario-function",
+                "scenario_function",
+                "scenario-function",
+            ),
+            ("scenario-program", "scenario-program", "scenario-program"),
+            ("scenario-typed", "scenario_typed", "scenario-typed"),
+            ("scenario-command", "scenario-command", "scenario-command"),
+            ("scenario-http", "scenario_http", "scenario-http"),
+            (
                 "cumulative-storage",
                 "cumulative_storage",
                 "cumulative-storage",
@@ -151,6 +160,7 @@ fn build_groups<'a>(
             "tests/guests/bindgen-types/src",
             "crates/guest",
             "crates/guest-macros",
+            "crates/engine/wit",
         ])?;
         if group
             .modules
@@ -286,9 +296,11 @@ fn newest(folders: &[&str]) -> Outcome<SystemTime> {
             .map_err(|e| Problem::new(format!("{}: {e}", folder.display())))?;
         for entry in entries.flatten() {
             let path = entry.path();
-            let ours = path
-                .extension()
-                .is_some_and(|kind| kind == "rs" || kind == "toml" || kind == "lock");
+            let ours = path.extension().is_some_and(|kind| {
+                ["rs", "toml", "lock", "wit"]
+                    .iter()
+                    .any(|known| kind == *known)
+            });
             if path.is_dir() && !path.ends_with("target") {
                 open.push(path);
             } else if ours {

@@ -22,6 +22,7 @@ mod paths;
 mod process;
 mod programs;
 mod selection;
+mod soak;
 mod step;
 mod syscalls;
 mod templates;
@@ -60,6 +61,11 @@ enum Chore {
     Fuzz(Fuzz),
     /// Builds the files of a release: archive, Debian package, list of dependencies, checksums
     Dist(dist::Dist),
+    /// Measures at length what tests measure briefly
+    Soak {
+        #[command(subcommand)]
+        what: Soak,
+    },
     /// Compares iof with the raw limit
     Bench {
         #[command(subcommand)]
@@ -87,6 +93,12 @@ struct Fuzz {
     /// The time of each target
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     minutes: u32,
+}
+
+#[derive(Debug, Subcommand)]
+enum Soak {
+    /// Functions that answer HTTP requests: bodies of 1 GiB, 1,000 slow clients, and clients that leave
+    Components,
 }
 
 #[derive(Debug, Subcommand)]
@@ -152,6 +164,9 @@ fn main() -> ExitCode {
         Chore::Test(test) => test::run(&test.filter),
         Chore::Fuzz(fuzz) => fuzz::run(fuzz.target.as_deref(), fuzz.minutes),
         Chore::Dist(dist) => dist::run(&dist),
+        Chore::Soak {
+            what: Soak::Components,
+        } => soak::components(),
         Chore::Bench {
             what: Bench::Hello(rounds),
         } => bench::hello(rounds.seconds, rounds.rounds),

@@ -108,6 +108,9 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
         out += &grants::describe(active);
         out += &world(&active["world"]);
         out += &notes(active);
+        if answers_http(active) {
+            out += "  its calls are not recorded: it answers HTTP requests, whose bodies are not kept\n";
+        }
     }
     let _ = writeln!(out);
     let rows: Vec<_> = versions

@@ -7,30 +7,18 @@
 //! `send_email` is the function of 2020: its caller passes the token along. `send_mail` never sees one: the host adds it
 //! to the request on its way out, as `function.toml` says.
 
-#[cfg(target_family = "wasm")]
-mod bindgen;
 mod message;
 
+use iof::Output;
 pub use message::{HEADERS, Message, WithToken, headers_with, payload};
 
 /// Where SendGrid takes mail, v3 of its API.
 pub const ENDPOINT: &str = "https://api.sendgrid.com/v3/mail/send";
 
-/// What a command left behind.
-#[derive(Debug)]
-pub struct Finished {
-    /// Zero is success; the HTTP status does not show here.
-    pub status: i32,
-    /// The response body.
-    pub stdout: Vec<u8>,
-    /// Why it failed.
-    pub stderr: Vec<u8>,
-}
-
 /// Sends one mail with the token in its message.
 pub fn send_with_token(
     message: &str,
-    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Output,
 ) -> String {
     match serde_json::from_str::<WithToken>(message) {
         Ok(WithToken { token, message }) => send(&message, &headers_with(&token), http_proxy),
@@ -43,7 +31,7 @@ pub fn send_with_token(
 /// Sends one mail with the token that the host adds.
 pub fn send_without_token(
     message: &str,
-    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Output,
 ) -> String {
     match serde_json::from_str::<Message>(message) {
         Ok(message) => send(&message, HEADERS, http_proxy),
@@ -57,7 +45,7 @@ pub fn send_without_token(
 fn send(
     message: &Message,
     headers: &str,
-    http_proxy: impl FnOnce([&str; 3], &str) -> Finished,
+    http_proxy: impl FnOnce([&str; 3], &str) -> Output,
 ) -> String {
     let done = http_proxy(["post", ENDPOINT, headers], &payload(message));
     let stdout = String::from_utf8_lossy(&done.stdout);
@@ -71,49 +59,23 @@ fn send(
     stdout.into_owned()
 }
 
-#[cfg(target_family = "wasm")]
-fn http_proxy(arguments: [&str; 3], body: &str) -> Finished {
-    let output = wasmedge_process_interface::Command::new("http_proxy")
+fn http_proxy(arguments: [&str; 3], body: &str) -> Output {
+    iof::Command::new("http_proxy")
         .args(arguments)
-        .stdin_u8vec(body)
-        .output();
-    Finished {
-        status: output.status,
-        stdout: output.stdout,
-        stderr: output.stderr,
-    }
+        .stdin(body)
+        .output()
 }
 
-#[cfg(target_family = "wasm")]
+/// Sends a mail, whose message has the token of the service.
+#[iof::function]
 fn send_email(message: &str) -> String {
     send_with_token(message, http_proxy)
 }
 
-#[cfg(target_family = "wasm")]
+/// Sends a mail with the token that the server adds.
+#[iof::function]
 fn send_mail(message: &str) -> String {
     send_without_token(message, http_proxy)
-}
-
-/// What the host calls; see [`bindgen`] for the shape.
-///
-/// # Safety
-/// `ret` is a return area of eight bytes, and `ptr` with `len` is an argument made with `__wbindgen_malloc`.
-#[cfg(target_family = "wasm")]
-#[unsafe(export_name = "send_email")]
-pub unsafe extern "C" fn send_email_abi(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
-    // SAFETY: the caller keeps the contract of `send_email_abi`, which is that of `bindgen::text`.
-    unsafe { bindgen::text(send_email, ret, ptr, len) }
-}
-
-/// What the host calls; see [`bindgen`] for the shape.
-///
-/// # Safety
-/// As [`send_email_abi`].
-#[cfg(target_family = "wasm")]
-#[unsafe(export_name = "send_mail")]
-pub unsafe extern "C" fn send_mail_abi(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
-    // SAFETY: the caller keeps the contract of `send_mail_abi`, which is that of `bindgen::text`.
-    unsafe { bindgen::text(send_mail, ret, ptr, len) }
 }
 
 #[cfg(test)]
@@ -122,8 +84,8 @@ mod tests {
 
     const MESSAGE: &str = r#"{"from":"a@example.com","token":"TKN","to":"b@example.com","subject":"Hi","mime":"text/plain","body":"Hello é"}"#;
 
-    fn answered(status: i32, stdout: &str) -> Finished {
-        Finished {
+    fn answered(status: i32, stdout: &str) -> Output {
+        Output {
             status,
             stdout: stdout.into(),
             stderr: "denied".into(),

@@ -20,7 +20,7 @@ mod session;
 mod session_records;
 mod settings;
 mod strangers;
-mod terminal;
+pub(crate) mod terminal;
 mod top;
 mod variables;
 mod words;

@@ -11,11 +11,11 @@ use iof_tests::{
 use serde_json::json;
 
 /// Clears the screen, sets its title, turns the direction of text, begins a line of its own; in C0 and in C1.
-const ATTACK: &str =
+pub(crate) const ATTACK: &str =
     "\x1b[2J\x1b]0;PWNED\x07evil\u{9b}31m\u{202e}\r\n2026-01-01 00:00:00  main v1  ok forged\x7f";
 
 /// Asserts that a text contains no control sequences.
-fn assert_harmless(case: &str, bytes: &[u8]) {
+pub(crate) fn assert_harmless(case: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for c in text.chars() {
         let hostile = c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}');

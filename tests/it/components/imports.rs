@@ -118,13 +118,3 @@ async fn an_import_may_fault_when_it_is_called() {
         answer.text()
     );
 }
-
-#[tokio::test]
-async fn sockets_are_there_and_denied() {
-    let server = Server::start("").await;
-    let program = server
-        .deploy(iof_tests::guests::program_component("program"), "")
-        .await;
-    let answer = call(&server, &program, "main", &json!(["", ["connect"]])).await;
-    assert!(answer.text().contains("Err"), "{}", answer.text());
-}

@@ -1,8 +1,6 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
-mod commands;
 mod imports;
-mod keyvalue;
 pub(crate) mod limits;
 mod typed;
 
@@ -38,9 +36,6 @@ const CORE: &str = r#"
         (func (export "nothing"))
         (func (export "take") (param i32))
         (func (export "zero") (result i32) (i32.const 0))
-        (func (export "trap") unreachable)
-        (func (export "spin") (loop (br 0)))
-        (func $deep (export "recurse") (call $deep) (call $deep))
         (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
         ;; All of the memory, as a list.
         (func (export "flood") (result i32)

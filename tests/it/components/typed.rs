@@ -119,6 +119,44 @@ async fn every_shape_goes_in_and_comes_out() {
     assert_eq!(server.run(function.id, "maybe", "3").await.text(), "3");
 }
 
+/// What crosses costs its own bytes of the host, and not a value for each: this is more than half of `limits.memory`.
+#[tokio::test]
+async fn bytes_take_no_more_of_the_host_than_they_are() {
+    let server = Server::start("[limits]\nmemory = \"8MiB\"\n").await;
+    let exports = [
+        export(
+            "same",
+            "(param \"data\" (list u8)) (result (list u8))",
+            "echo",
+        ),
+        export("text", "(param \"data\" (list u8)) (result string)", "echo"),
+        export(
+            "refuse",
+            "(param \"data\" (list u8)) (result (result (list u8) (error string)))",
+            "reject",
+        ),
+    ];
+    let function = server.deploy(component(&exports.concat()), "").await;
+    let send = async |export: &str, body: Vec<u8>| {
+        let path = format!("/v1/functions/{}/call/{export}", function.id);
+        let request = server.request("POST", &path);
+        let request = request.header("content-type", "application/octet-stream");
+        server.answer(request.body(body)).await
+    };
+    let large = vec![b'x'; 3 << 20];
+    assert_eq!(send("same", large.clone()).await.body, large);
+    assert_eq!(send("text", large.clone()).await.body, large);
+    let not_text = send("text", vec![255; 10]).await;
+    assert_eq!(not_text.fault(), "trap", "{}", not_text.text());
+    let refused = send("refuse", b"too dark".to_vec()).await;
+    assert_eq!(
+        (refused.fault(), &refused.json()["value"]),
+        ("error", &json!("too dark"))
+    );
+    let too_large = send("same", vec![b'x'; (8 << 20) + 1]).await;
+    assert_eq!(too_large.fault(), "arguments", "{}", too_large.text());
+}
+
 #[tokio::test]
 async fn an_error_is_a_fault_of_the_function_with_its_json() {
     let server = Server::start("").await;

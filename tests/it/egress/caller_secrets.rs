@@ -211,33 +211,18 @@ async fn what_the_owner_stored_carries_it_and_its_answer_is_masked() {
         "{}",
         answer.text()
     );
-    // From where it does not belong to where it does, hop by hop.
-    story
-        .store(
-            &function,
-            &to("other.test", "/redirect/307?http://api.test/mirror"),
-        )
-        .await;
-    story.server.run(function.id, "say", "x").await;
-    let carried: Vec<_> = story
-        .came(&mut since)
-        .into_iter()
-        .map(|(_, _, secret)| secret)
-        .collect();
-    assert_eq!(carried, [false, true]);
-    story
-        .store(
-            &function,
-            &to("api.test", "/redirect/307?http://other.test/mirror"),
-        )
-        .await;
-    story.server.run(function.id, "say", "x").await;
-    let carried: Vec<_> = story
-        .came(&mut since)
-        .into_iter()
-        .map(|(_, _, secret)| secret)
-        .collect();
-    assert_eq!(carried, [true, false]);
+    // From where it does not belong to where it does, hop by hop, and the other way.
+    for (from, to_host, carried) in [
+        ("other.test", "api.test", [false, true]),
+        ("api.test", "other.test", [true, false]),
+    ] {
+        let path = format!("/redirect/307?http://{to_host}/mirror");
+        story.store(&function, &to(from, &path)).await;
+        story.server.run(function.id, "say", "x").await;
+        let came = story.came(&mut since).into_iter();
+        let secrets: Vec<_> = came.map(|(_, _, secret)| secret).collect();
+        assert_eq!(secrets, carried, "{from}");
+    }
 }
 
 /// A function that is called by another, or by itself, is called by a caller, whoever stored that callback.

@@ -3,8 +3,7 @@
 use super::{get, handler, path, row};
 use std::time::{Duration, Instant};
 
-const SMALL: &str = "[limits]\nwall_time = \"6s\"\nfirst_byte = \"3s\"\nbetween_bytes = \"700ms\"\nguest_cpu = \"500ms\"\n\
-                     memory = \"16MiB\"\n";
+const SMALL: &str = "[limits]\nwall_time = \"6s\"\nfirst_byte = \"3s\"\nbetween_bytes = \"700ms\"\nguest_cpu = \"500ms\"\n";
 
 #[tokio::test]
 async fn a_fault_before_the_head_is_an_answer() {
@@ -13,8 +12,6 @@ async fn a_fault_before_the_head_is_an_answer() {
         ("/trap", 502, "trap"),
         ("/nothing", 502, "response"),
         ("/error", 502, "response"),
-        ("/eat", 507, "memory"),
-        ("/spin", 504, "guest-cpu"),
         ("/sleep?9000", 504, "first-byte"),
     ] {
         let answer = get(&server, &function, below).await;
@@ -26,7 +23,7 @@ async fn a_fault_before_the_head_is_an_answer() {
         );
         assert_eq!(answer.json()["fault"], fault);
     }
-    let last = row(&server, &function, 6).await;
+    let last = row(&server, &function, 4).await;
     assert_eq!(last["fault"], "first-byte", "{last}");
     assert_eq!(get(&server, &function, "/hello").await.text(), "hello");
 }

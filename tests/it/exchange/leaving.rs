@@ -1,30 +1,18 @@
 //! Clients that leave: the call ends, and so does what it asked of others.
 
-use super::{LONG, handler, path, row};
-use iof_tests::{call::Uploaded, guests::handler_component, server::Server};
+use super::{LONG, row};
+use iof_tests::exchange::{Handler, WaitingHandler};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
-
-async fn send(server: &Server, function: &Uploaded, below: &str, more: &str) -> TcpStream {
-    let address = server.url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "GET {} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n",
-        path(function, below)
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream
-}
 
 /// The function would go on for twenty seconds, before its head or after it.
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_call() {
-    let (server, function) = handler("").await;
+    let handler = Handler::start("").await;
     let mut rows = 0;
     for below in ["/sleep?20000", "/pause?20000", "/events?200"] {
-        let mut stream = send(&server, &function, below, "").await;
+        let mut stream = handler.begin(below, "").await;
         if below != "/sleep?20000" {
             let mut first = [0; 1];
             timeout(LONG, stream.read_exact(&mut first))
@@ -36,7 +24,7 @@ async fn a_client_that_leaves_ends_the_call() {
         drop(stream);
         let began = Instant::now();
         rows += 1;
-        let row = row(&server, &function, rows).await;
+        let row = row(&handler.server, &handler.function, rows).await;
         // What is measured includes the log, which is written behind.
         assert!(
             began.elapsed() < Duration::from_secs(3),
@@ -47,48 +35,19 @@ async fn a_client_that_leaves_ends_the_call() {
     }
 }
 
+/// Before the head of its answer and in its body: what its call asked of others ends, and the call does, for whose permit
+/// another waits.
 #[tokio::test]
-async fn what_it_asked_of_others_ends_too() {
-    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = upstream.local_addr().unwrap();
-    let config = format!("[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n");
-    let server = Server::start(config).await;
-    let function = server
-        .deploy(
-            handler_component("http-handler"),
-            "outbound = [\"GET http://up.test\"]\n",
-        )
-        .await;
-    for begins in [false, true] {
-        let mut client = send(
-            &server,
-            &function,
-            "/fetch",
-            "x-target: http://up.test/\r\n",
-        )
-        .await;
-        let (mut asked, _) = timeout(LONG, upstream.accept()).await.unwrap().unwrap();
-        let mut head = [0; 4096];
-        assert!(asked.read(&mut head).await.unwrap() > 0);
-        if begins {
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
-            asked.write_all(answer).await.unwrap();
-            let mut first = [0; 1];
-            timeout(LONG, client.read_exact(&mut first))
-                .await
-                .unwrap()
-                .unwrap();
+async fn a_call_and_what_it_asked_of_others_end_within_50_milliseconds() {
+    let waiting = WaitingHandler::start().await;
+    for in_the_body in [false, true] {
+        // The best of a few: another process may hold the core.
+        let mut best = (Duration::MAX, Duration::MAX);
+        for _ in 0..8 {
+            let (others, call) = waiting.times_to_end(in_the_body).await;
+            best = (best.0.min(others), best.1.min(call));
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        drop(client);
-        let began = Instant::now();
-        let ended = timeout(LONG, asked.read(&mut head)).await.unwrap();
-        assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-        // 50 ms is the promise, on a machine that does nothing else.
-        assert!(
-            began.elapsed() < Duration::from_millis(500),
-            "{:?}",
-            began.elapsed()
-        );
+        let within = Duration::from_millis(50);
+        assert!(best.0 < within && best.1 < within, "{best:?}");
     }
 }

@@ -10,7 +10,7 @@ mod streams;
 
 use iof_tests::{
     call::{Answer, Uploaded},
-    guests::handler_component,
+    exchange::Handler,
     server::Server,
 };
 use serde_json::Value;
@@ -21,10 +21,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// A server, and a public function on it whose paths choose what it does.
 async fn handler(config: &str) -> (Server, Uploaded) {
-    let server = Server::start(config).await;
-    let function = server
-        .deploy(handler_component("http-handler"), "outbound = []\n")
-        .await;
+    let Handler { server, function } = Handler::start(config).await;
     (server, function)
 }
 
@@ -49,15 +46,4 @@ pub(crate) async fn row(server: &Server, function: &Uploaded, count: usize) -> V
         assert!(began.elapsed() < LONG, "{logs}\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Bytes of memory that the server has now.
-fn resident(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kib << 10
 }

@@ -217,22 +217,6 @@ async fn a_change_of_protocol_is_refused() {
     assert_eq!(server.answer(request).await.text(), "hello");
 }
 
-/// `p2_cli_serve_with_print`: what it prints is in its log.
-#[tokio::test]
-async fn what_it_prints_is_logged() {
-    let (server, function) = handler("").await;
-    assert_eq!(get(&server, &function, "/print").await.text(), "printed");
-    let row = row(&server, &function, 1).await;
-    assert_eq!(row["stdout"], "to stdout\n", "{row}");
-    assert_eq!(row["stderr"], "to stderr\n", "{row}");
-    let file = get(&server, &function, "/file").await;
-    assert_eq!(
-        file.text(),
-        "Ok(\"kept\")",
-        "each request has a scratch directory"
-    );
-}
-
 /// Trailers of HTTP/1.1 are announced, and asked for (RFC 9110, section 6.5.1).
 #[tokio::test]
 async fn trailers_go_both_ways() {

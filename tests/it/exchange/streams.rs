@@ -1,62 +1,20 @@
 //! Bodies that stream: in constant memory, piece by piece, and only as fast as they are taken.
 
-use super::{LONG, get, handler, path, resident, row};
-use bytes::Bytes;
-use futures::StreamExt;
+use super::{LONG, get, handler, path, row};
+use iof_tests::exchange::{Handler, body, length, resident};
 use iof_tests::server::Server;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// A body of so many megabytes, made as it is sent.
-fn megabytes(count: usize) -> reqwest::Body {
-    let piece = Bytes::from(vec![b'x'; 1 << 20]);
-    let pieces =
-        futures::stream::iter(0..count).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
-    reqwest::Body::wrap_stream(pieces)
-}
-
-async fn length(mut response: reqwest::Response) -> usize {
-    let mut count = 0;
-    while let Some(piece) = response.chunk().await.unwrap() {
-        count += piece.len();
-    }
-    count
-}
 
 /// `p2_api_proxy_streaming`, `p2_http_outbound_request_large_post` from the other side.
 #[tokio::test]
 async fn large_bodies_pass_in_constant_memory() {
-    const SIZE: usize = 256;
-    let (server, function) =
-        handler("[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n").await;
-    assert_eq!(get(&server, &function, "/hello").await.http, 200);
-    let before = resident(&server);
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let watch = async {
-        let mut most = 0;
-        while stopped.try_recv().is_err() {
-            most = most.max(resident(&server));
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        most
-    };
-    let bodies = async {
-        let sent = server
-            .request("POST", &path(&function, "/count"))
-            .body(megabytes(SIZE));
-        assert_eq!(server.answer(sent).await.text(), (SIZE << 20).to_string());
-        let big = server.request("GET", &path(&function, &format!("/big?{SIZE}")));
-        assert_eq!(length(big.send().await.unwrap()).await, SIZE << 20);
-        let both = server
-            .request("POST", &path(&function, "/echo"))
-            .body(megabytes(SIZE));
-        assert_eq!(length(both.send().await.unwrap()).await, SIZE << 20);
-        stop.send(()).unwrap();
-    };
-    let (most, ()) = tokio::join!(watch, bodies);
-    let more = most.saturating_sub(before) >> 20;
+    let handler = Handler::start("[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n").await;
+    let warm = handler.server.get(&handler.path("/hello")).await;
+    assert_eq!(warm.http, 200);
+    let more = handler.memory_of_bodies(256).await >> 20;
     assert!(more <= 64, "{more} MiB above idle");
 }
 
@@ -134,38 +92,10 @@ async fn an_answer_may_begin_before_the_body_is_read() {
 /// Whoever takes nothing is written nothing: the function waits, and others are served.
 #[tokio::test]
 async fn slow_clients_do_not_delay_a_quick_one() {
-    const SLOW: usize = 200;
-    let (server, function) = handler("").await;
-    let mut slow = vec![];
-    let address = server.url.trim_start_matches("http://").parse().unwrap();
-    for _ in 0..SLOW {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        let mut stream = socket.connect(address).await.unwrap();
-        let head = format!(
-            "GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n",
-            path(&function, "/big?64")
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        slow.push(stream);
-    }
-    // All of them have begun.
-    for stream in &mut slow {
-        let mut first = [0; 1];
-        timeout(LONG, stream.read_exact(&mut first))
-            .await
-            .unwrap()
-            .unwrap();
-    }
-    assert!(resident(&server) >> 20 < 1024);
-    let mut times: Vec<_> = vec![];
-    for _ in 0..20 {
-        let began = Instant::now();
-        assert_eq!(get(&server, &function, "/hello").await.text(), "hello");
-        times.push(began.elapsed());
-    }
-    times.sort_unstable();
+    let handler = Handler::start("").await;
+    let times = handler.times_beside_slow_clients(200, 20).await;
     assert!(times[10] < Duration::from_millis(500), "{times:?}");
+    assert!(resident(&handler.server) >> 20 < 1024);
 }
 
 /// The permit of a call is its own until its body has ended.
@@ -202,7 +132,7 @@ async fn http_2_streams_as_well() {
         .build()
         .unwrap();
     let url = format!("{}{}", server.url, path(&function, "/echo"));
-    let response = client.post(&url).body(megabytes(8)).send().await.unwrap();
+    let response = client.post(&url).body(body(8)).send().await.unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_2);
     assert_eq!(length(response).await, 8 << 20);
     let url = format!("{}{}", server.url, path(&function, "/request"));
@@ -228,7 +158,7 @@ async fn bodies_have_a_limit() {
     );
     let unsized_body = server
         .request("POST", &path(&function, "/count"))
-        .body(megabytes(2));
+        .body(body(2));
     let answer = server.answer(unsized_body).await;
     // wasmtime gives the stream's error no code.
     assert!(
@@ -238,7 +168,7 @@ async fn bodies_have_a_limit() {
     );
     let exact = server
         .request("POST", &path(&function, "/count"))
-        .body(megabytes(1));
+        .body(body(1));
     assert_eq!(server.answer(exact).await.text(), "1048576");
     let response = server
         .request("GET", &path(&function, "/big?2"))

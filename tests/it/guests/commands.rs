@@ -48,33 +48,6 @@ async fn both_modules_run_commands() {
     }
 }
 
-#[tokio::test]
-async fn a_granted_command_that_does_not_exist_is_not_found() {
-    let server = Server::start("[defaults]\ncommands = [\"http_proxy\", \"fortune\"]\n").await;
-    let id = server.upload(guest("command")).await.id;
-    let output = run(&server, id, "run_ssvm", json!({ "program": "fortune" })).await;
-    assert_eq!(
-        output,
-        json!({ "status": -1, "stdout": "", "stderr": "Command not found.\n" })
-    );
-}
-
-#[tokio::test]
-async fn without_the_grant_nothing_runs() {
-    let upstream = Upstream::start().await;
-    let server = Server::start(format!(
-        "{}\n[defaults]\ncommands = []\n",
-        upstream.pin("api.example.com", 80)
-    ))
-    .await;
-    let id = server.upload(guest("command")).await.id;
-    let request =
-        json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
-    let output = run(&server, id, "run_ssvm", request).await;
-    assert_eq!(output["status"], -1);
-    assert!(upstream.seen().is_empty());
-}
-
 /// Names are appended piece by piece, four megabytes of stdin pass, and the state is reset after every run.
 #[tokio::test]
 async fn pieces_add_up_and_are_reset_after_a_run() {

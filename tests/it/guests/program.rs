@@ -1,10 +1,12 @@
 //! Programs with `main`, built by rustc for `wasm32-wasip1` and wrapped as components: stdin and arguments in, stdout
 //! out.
 
+use crate::scenarios::scenario;
 use crate::second_state::modules::form;
 use iof_tests::{
     call::{Answer, Uploaded},
     guests::{guest, program_component},
+    kinds::Kind,
     server::Server,
 };
 use serde_json::{Value, json};
@@ -19,28 +21,23 @@ async fn words(server: &Server, function: &Uploaded, words: &[&str]) -> Answer {
     call(server, function, &json!({ "stdin": "", "args": words })).await
 }
 
-/// A test of a program as a core module, and of the same as a component.
-macro_rules! both {
-    ($test:ident) => {
-        mod $test {
-            #[tokio::test]
-            async fn of_a_module() {
-                super::$test(super::guest("program")).await;
-            }
-
-            #[tokio::test]
-            async fn of_a_component() {
-                super::$test(super::program_component("program")).await;
-            }
-        }
-    };
+/// A program of a kind.
+fn module(kind: Kind) -> Vec<u8> {
+    match kind.is_component() {
+        true => program_component("program"),
+        false => guest("program"),
+    }
 }
 
-both!(stdin_and_arguments_go_in_and_stdout_comes_out);
+scenario!(
+    stdin_and_arguments_go_in_and_stdout_comes_out:
+    core_program = CoreProgram,
+    program_component = ProgramComponent,
+);
 
-async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
+async fn stdin_and_arguments_go_in_and_stdout_comes_out(kind: Kind) {
     let server = Server::start("").await;
-    let program = server.deploy(program, "").await;
+    let program = server.deploy(module(kind), "").await;
 
     let answer = server.run(program.id, "main", "a text").await;
     assert_eq!(answer.text(), "A TEXT");
@@ -69,29 +66,19 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     let request = server.request("POST", &path);
     let request = request.header("Content-Type", kind).body(body);
     assert_eq!(server.answer(request).await.body, [0, 255, 7]);
-
-    // Its environment is that of every function, except for the arguments.
-    assert_eq!(
-        words(&server, &program, &["variables"]).await.text(),
-        "wasm_id storage_key"
-    );
-    for _ in 0..2 {
-        let answer = words(&server, &program, &["file"]).await;
-        assert_eq!(answer.text(), "kept for this run");
-    }
 }
 
-both!(a_status_is_a_fault_and_stderr_goes_to_the_log);
+scenario!(
+    a_status_is_a_fault_and_stderr_goes_to_the_log:
+    core_program = CoreProgram,
+    program_component = ProgramComponent,
+);
 
-async fn a_status_is_a_fault_and_stderr_goes_to_the_log(program: Vec<u8>) {
+async fn a_status_is_a_fault_and_stderr_goes_to_the_log(kind: Kind) {
     let server = Server::start("").await;
     // A component of WASI 0.2 only reports success or failure.
-    let status = if program.starts_with(b"\0asm\x01") {
-        3
-    } else {
-        1
-    };
-    let program = server.deploy(program, "").await;
+    let status = if kind.is_component() { 1 } else { 3 };
+    let program = server.deploy(module(kind), "").await;
     let answer = words(&server, &program, &["exit", "3"]).await;
     assert_eq!(answer.fault(), "exit");
     assert_eq!(
@@ -114,42 +101,15 @@ async fn a_status_is_a_fault_and_stderr_goes_to_the_log(program: Vec<u8>) {
     );
 }
 
-both!(every_limit_of_a_call_holds_for_programs);
+scenario!(
+    it_says_what_it_takes:
+    core_program = CoreProgram,
+    program_component = ProgramComponent,
+);
 
-async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
-    let server = Server::start(
-        "[limits]\noutput = \"64 KiB\"\nlog = \"8 KiB\"\nguest_cpu = \"200ms\"\nwall_time = \"5s\"\nmemory = \"32MiB\"\n\
-         scratch = \"256KiB\"\nfiles = 8\nscratch_directories = 8\n",
-    )
-    .await;
-    let program = server.deploy(program, "").await;
-    for (requested, fault) in [
-        (&["flood", "65536"][..], ""),
-        (&["flood", "69632"], "output"),
-        (&["complain", "8192"], ""),
-        (&["complain", "8193"], "log"),
-        (&["loop"], "guest-cpu"),
-        (&["sleep", "60"], "wall-time"),
-        (&["recurse"], "stack"),
-        (&["memory", "1000000"], ""),
-        (&["memory", "100000000"], "memory"),
-        (&["write", "65536"], ""),
-        (&["write", "1048576"], "scratch"),
-        (&["open", "5"], ""),
-        (&["open", "20"], "files"),
-        (&["directories", "5"], ""),
-        (&["directories", "20"], "scratch-directories"),
-    ] {
-        let answer = words(&server, &program, requested).await;
-        assert_eq!(answer.fault(), fault, "{requested:?}");
-    }
-}
-
-both!(it_says_what_it_takes);
-
-async fn it_says_what_it_takes(program: Vec<u8>) {
+async fn it_says_what_it_takes(kind: Kind) {
     let server = Server::start("").await;
-    let program = server.deploy(program, "").await;
+    let program = server.deploy(module(kind), "").await;
     for (arguments, why) in [
         (json!({ "stdin": "", "words": [] }), "there is no `words`"),
         (json!({ "stdin": "", "args": "-n" }), "args"),

@@ -78,22 +78,6 @@ async fn the_root_exists_for_every_function_with_a_path() {
 }
 
 #[tokio::test]
-async fn output_is_the_log_of_the_call() {
-    let server = Server::start("").await;
-    let id = server.upload(guest("wasi")).await.id;
-    let answer = server.run(id, "print_both", "a line").await;
-    let call = answer.header("iof-call").to_owned();
-    let log = server.log();
-    for (stream, text) in [("stdout", "out: a line"), ("stderr", "err: a line")] {
-        assert!(
-            log.lines()
-                .any(|line| line.contains(&call) && line.contains(stream) && line.contains(text)),
-            "{stream} of {call} in {log}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn failures_contain_the_output_of_the_guest() {
     let server = Server::start("").await;
     let id = server.upload(guest("wasi")).await.id;

@@ -18,6 +18,17 @@ use crate::support::{Upstream, get, quick, redirect, rules, send, text};
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
+    /// The outbound events of this thread from now on, until the guard is dropped.
+    fn collected() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_env_filter("iof::egress=info")
+            .with_writer(lines.clone());
+        let guard = tracing::subscriber::set_default(subscriber.finish());
+        (lines, guard)
+    }
+
     pub(crate) fn take(&self) -> Vec<Value> {
         let bytes = std::mem::take(&mut *self.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
@@ -49,13 +60,7 @@ impl MakeWriter<'_> for Lines {
 
 #[tokio::test]
 async fn each_request_is_one_event() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_env_filter("iof::egress=info")
-        .with_writer(lines.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
-
+    let (lines, _guard) = Lines::collected();
     let server = Upstream::http(|request, _| match request.uri.path() {
         "/from" => redirect(302, "/to?token=s3cret"),
         "/slow" => panic!("this connection breaks"),
@@ -160,12 +165,7 @@ async fn each_request_is_one_event() {
 /// A call that ends cancels its requests, which are recorded as well.
 #[tokio::test]
 async fn a_cancelled_request_is_recorded() {
-    let lines = Lines::default();
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .with_env_filter("iof::egress=info")
-        .with_writer(lines.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (lines, _guard) = Lines::collected();
     let server = Upstream::raw(|stream| async move {
         let _stream = stream;
         std::future::pending::<()>().await;

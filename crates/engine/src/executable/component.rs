@@ -2,7 +2,7 @@
 
 use super::unfit;
 use crate::abi::command;
-use crate::abi::typed::TypedSignature;
+use crate::abi::typed::{PlainCall, TypedSignature};
 use crate::interfaces;
 use crate::limits::Limits;
 use crate::manifest::{Abi, Export, Kind, Manifest};
@@ -135,8 +135,13 @@ impl<'a> ComponentExport<'a> {
             None => command::plan(&found.export, args, stated).map(CallPlan::Program),
             Some(signature) => {
                 let room = limits.memory.as_u64();
-                let values = signature.plan(args, stated, room);
-                values.map(|values| CallPlan::Typed(signature, values))
+                match signature.plain(args, stated, room) {
+                    Some(call) => call.map(CallPlan::Plain),
+                    None => {
+                        let values = signature.plan(args, stated, room);
+                        values.map(|values| CallPlan::Typed(signature, values))
+                    }
+                }
             }
         };
         Ok(ComponentCall {
@@ -155,6 +160,7 @@ pub(crate) struct ComponentCall<'a> {
 enum CallPlan<'a> {
     Program(ProgramInput),
     Typed(&'a TypedSignature, Vec<Val>),
+    Plain(PlainCall),
 }
 
 impl ComponentCall<'_> {
@@ -165,7 +171,7 @@ impl ComponentCall<'_> {
     pub(super) fn program(&self) -> Option<&ProgramInput> {
         match &self.plan {
             CallPlan::Program(input) => Some(input),
-            CallPlan::Typed(..) => None,
+            CallPlan::Typed(..) | CallPlan::Plain(_) => None,
         }
     }
 
@@ -203,6 +209,7 @@ impl ComponentCall<'_> {
                     .await?;
                 signature.result(results, output_limit)
             }
+            CallPlan::Plain(call) => call.run(&function, store, output_limit).await,
             CallPlan::Program(_) => {
                 let run = function.typed::<(), (Result<(), ()>,)>(&*store)?;
                 match run.call_async(&mut *store, ()).await {

@@ -12,9 +12,10 @@
 //! returns that of the converted one.
 
 use super::memory;
+use super::missing::function_type;
 use crate::abi::bindgen::Returned;
 use crate::state::CallState;
-use wasmtime::{Caller, Extern, ExternType, FuncType, ImportType, Linker, Val, ValType};
+use wasmtime::{Caller, Extern, FuncType, ImportType, Linker, Val, ValType};
 
 /// Returns whether an import is one that wasm-bindgen leaves for JavaScript.
 pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
@@ -116,13 +117,7 @@ pub(crate) fn define(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,
 ) -> wasmtime::Result<()> {
-    let ExternType::Func(ty) = import.ty() else {
-        return Err(wasmtime::Error::msg(format!(
-            "import `{}` `{}` is not a function",
-            import.module(),
-            import.name()
-        )));
-    };
+    let ty = function_type(import)?;
     let (module, name) = (import.module(), import.name());
     match known(name, &ty) {
         Some(JsImport::Throw) => linker.func_wrap(module, name, throw)?,

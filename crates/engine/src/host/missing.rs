@@ -107,18 +107,24 @@ pub(crate) fn define_without_memory(
     Ok(())
 }
 
+/// The type of an imported function.
+pub(super) fn function_type(import: &ImportType<'_>) -> wasmtime::Result<FuncType> {
+    match import.ty() {
+        ExternType::Func(ty) => Ok(ty),
+        _ => Err(wasmtime::Error::msg(format!(
+            "import `{}` `{}` is not a function",
+            import.module(),
+            import.name()
+        ))),
+    }
+}
+
 /// Makes an import fault when it is called.
 pub(crate) fn define(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,
 ) -> wasmtime::Result<()> {
-    let ExternType::Func(ty) = import.ty() else {
-        return Err(wasmtime::Error::msg(format!(
-            "import `{}` `{}` is not a function",
-            import.module(),
-            import.name()
-        )));
-    };
+    let ty = function_type(import)?;
     let (module, name) = (import.module().to_owned(), import.name().to_owned());
     linker.func_new(import.module(), import.name(), ty, move |_, _, _| {
         Err(Missing {

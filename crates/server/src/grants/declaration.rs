@@ -14,7 +14,7 @@ use crate::wording;
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
-use iof_engine::LimitOverrides;
+use iof_engine::{Kind, LimitOverrides};
 use iof_fault::{Fault, FaultKind};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,25 @@ impl Declaration {
             commands: commands.chain(signing.map(str::to_owned)).collect(),
             outbound: self.outbound.clone(),
             storage: self.storage,
+        }
+    }
+
+    /// Refuses what a version with a module of this kind cannot do.
+    ///
+    /// # Errors
+    /// `declaration`, naming the field.
+    pub(crate) fn fits(&self, kind: Kind) -> Result<(), Fault> {
+        let record = match self.record {
+            Record::Off => return Ok(()),
+            Record::Errors => "errors",
+            Record::Always => "always",
+        };
+        match kind {
+            Kind::Http => Err(wrong(format!(
+                "record: calls of a component that answers HTTP requests cannot be recorded, because their bodies are not \
+                 kept: got record = \"{record}\". Write record = \"off\", or leave it out"
+            ))),
+            Kind::Bindgen | Kind::WasiCommand | Kind::Typed => Ok(()),
         }
     }
 

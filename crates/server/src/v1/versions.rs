@@ -317,21 +317,16 @@ pub(super) async fn take(
     if source.len() as u64 > limit.as_u64() {
         return Err(too_large());
     }
-    let (declaration, limits) = match declaration {
-        None => (None, None),
-        Some(text) => {
-            let ceiling = app.functions.ceiling();
-            let declaration = ceiling.read(&text)?;
-            let text = serde_json::to_string(&declaration)
-                .map_err(|error| Fault::host("The upload failed.", error))?;
-            (Some(text), Some(ceiling.limits(&declaration)?))
-        }
-    };
+    let ceiling = app.functions.ceiling();
+    let declaration = declaration.map(|text| ceiling.read(&text)).transpose()?;
     let (mut version, manifest) = deploy::compile(app, source).await?;
-    if let Some(limits) = limits {
-        manifest.fits(&limits)?;
+    if let Some(declaration) = declaration {
+        declaration.fits(manifest.kind)?;
+        manifest.fits(&ceiling.limits(&declaration)?)?;
+        let text = serde_json::to_string(&declaration);
+        let text = text.map_err(|error| Fault::host("The upload failed.", error))?;
+        version.declaration = Some(text);
     }
-    version.declaration = declaration;
     Ok((version, manifest))
 }
 

@@ -47,12 +47,7 @@ async fn a_key_works_for_its_scopes_and_its_function() {
     assert_eq!((second.label, second.scopes), (of_one.label, of_one.scopes));
     assert_eq!(second.expires_at, of_one.expires_at);
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         let found = store.key(key.as_str()).await.unwrap();
         assert_eq!(found.as_ref(), Some(&first));
         let found = store.key(other.as_str()).await.unwrap().unwrap();

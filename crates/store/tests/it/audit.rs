@@ -103,12 +103,7 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
     assert!(!record(&store, vec![], ALL, EVER).await);
     assert!(store.delete_function(1).await.unwrap());
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         let read = all(&store).await;
         let ids: Vec<_> = read.iter().map(|row| row.id).collect();
         assert_eq!(ids, [1, 2, 3, 4]);

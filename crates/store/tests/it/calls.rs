@@ -81,12 +81,7 @@ async fn calls_are_read_back_and_survive_a_new_version_and_a_reopen() {
         .await
         .unwrap();
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         let read = store.calls(1, false, 10).await.unwrap();
         assert_eq!(read.len(), 3);
         assert_eq!((read[0].log_id, read[0].function_id), (1, 1));

@@ -28,6 +28,31 @@ pub(crate) fn spawn(test: &str, home: &Home) -> Child {
         .unwrap()
 }
 
+/// Runs one ignored test as a process, and kills it at its `at`-th line of those that `counts` accepts. Each line is split into words, of
+/// which the last is the rest. Lines that were printed before the process died are read as well.
+pub(crate) async fn kill_at(
+    test: &str,
+    home: &Home,
+    at: u64,
+    mut counts: impl FnMut(&[&str]) -> bool,
+) {
+    let mut child = spawn(test, home);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut seen = 0;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let words: Vec<_> = line.splitn(3, ' ').collect();
+        if !counts(&words) {
+            continue; // a line of the test harness
+        }
+        seen += 1;
+        if seen == at {
+            child.start_kill().unwrap();
+        }
+    }
+    child.wait().await.unwrap();
+    assert!(seen >= at, "the child died by itself after {seen}");
+}
+
 /// The process that is killed: it uploads as fast as it can from eight tasks, and prints each acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
@@ -58,34 +83,22 @@ async fn acknowledged_uploads_survive_sigkill() {
     let mut acknowledged: Vec<(i64, String)> = Vec::new();
     let mut swept = 0;
     for round in 0..5_u64 {
-        let mut child = spawn("kill::child", &home);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        while let Some(line) = lines.next_line().await.unwrap() {
-            let mut words = line.splitn(3, ' ');
-            let (Some(word), Some(Ok(id)), Some(source)) = (
-                words.next(),
-                words.next().map(str::parse::<i64>),
-                words.next(),
-            ) else {
-                continue; // a line of the test harness
+        kill_at("kill::child", &home, 40 + round * 7, |words| {
+            let [word, id, source] = words else {
+                return false;
             };
-            match word {
-                "acknowledged" => acknowledged.push((id, source.to_owned())),
+            let Ok(id) = id.parse::<i64>() else {
+                return false;
+            };
+            match *word {
+                "acknowledged" => acknowledged.push((id, (*source).to_owned())),
                 // It may have been deleted between its acknowledgement and this line, so nothing is promised.
                 "deleted" => acknowledged.retain(|(other, _)| *other != id),
-                _ => continue,
+                _ => return false,
             }
-            seen += 1;
-            if seen == 40 + round * 7 {
-                child.start_kill().unwrap(); // the lines printed before are still read
-            }
-        }
-        child.wait().await.unwrap();
-        assert!(
-            seen >= 40 + round * 7,
-            "the child died by itself after {seen}"
-        );
+            true
+        })
+        .await;
 
         let left = files(&home.objects("source")).len();
         let store = home.open().await;

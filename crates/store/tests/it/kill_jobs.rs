@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use iof_store::{JobState, Store};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use uuid::Uuid;
 
 use crate::jobs::{ROOM, finished, submit, waiting};
-use crate::kill::{DATA, spawn};
+use crate::kill::{DATA, kill_at};
 use crate::{Home, function};
 
 const MOST_ATTEMPTS: u32 = 3;
@@ -58,36 +57,17 @@ async fn acknowledged_jobs_survive_sigkill() {
     let mut acknowledged: HashMap<u128, (u32, bool)> = HashMap::new();
     let mut again = 0;
     for round in 0..5_u64 {
-        let mut child = spawn("kill_jobs::child", &home);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        while let Some(line) = lines.next_line().await.unwrap() {
-            let words: Vec<_> = line.split(' ').collect();
-            let (
-                [
-                    event @ ("accepted" | "taken" | "finished"),
-                    number,
-                    attempts,
-                ],
-                true,
-            ) = (&words[..], words.len() == 3)
-            else {
-                continue; // a line of the test harness
+        kill_at("kill_jobs::child", &home, 150 + round * 31, |words| {
+            let [what @ ("accepted" | "taken" | "finished"), number, attempts] = words else {
+                return false;
             };
             let last = acknowledged.entry(number.parse().unwrap()).or_default();
             // A job may be taken before its acceptance is printed.
             last.0 = last.0.max(attempts.parse().unwrap());
-            last.1 |= *event == "finished";
-            seen += 1;
-            if seen == 150 + round * 31 {
-                child.start_kill().unwrap(); // the lines printed before are still read
-            }
-        }
-        child.wait().await.unwrap();
-        assert!(
-            seen >= 150 + round * 31,
-            "the child died by itself after {seen}"
-        );
+            last.1 |= *what == "finished";
+            true
+        })
+        .await;
 
         let store = home.open().await;
         let (actual, recorded) = waiting(&home).await;

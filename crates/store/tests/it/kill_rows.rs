@@ -6,10 +6,9 @@ use std::time::Duration;
 use iof_store::{
     Call, Calls, EphemeralPut, NewKey, Recording, RecordingLimits, Saved, Scope, Store,
 };
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::audit::{all, records};
-use crate::kill::{DATA, spawn};
+use crate::kill::{DATA, kill_at};
 use crate::recordings::{recording, totals};
 use crate::{Home, count, function, text};
 
@@ -131,25 +130,14 @@ async fn acknowledged_rows_survive_sigkill() {
     // The last number of each kind, and the number of the function of each usage key.
     let mut acknowledged: HashMap<String, u64> = HashMap::new();
     for round in 0..5_u64 {
-        let mut child = spawn("kill_rows::child", &home);
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = 0;
-        while let Some(line) = lines.next_line().await.unwrap() {
-            let words: Vec<_> = line.split(' ').collect();
-            let ["acknowledged", kind, number] = words[..] else {
-                continue; // a line of the test harness
+        kill_at("kill_rows::child", &home, 150 + round * 31, |words| {
+            let ["acknowledged", what, number] = words else {
+                return false;
             };
-            acknowledged.insert(kind.to_owned(), number.parse().unwrap());
-            seen += 1;
-            if seen == 150 + round * 31 {
-                child.start_kill().unwrap(); // the lines printed before are still read
-            }
-        }
-        child.wait().await.unwrap();
-        assert!(
-            seen >= 150 + round * 31,
-            "the child died by itself after {seen}"
-        );
+            acknowledged.insert((*what).to_owned(), number.parse().unwrap());
+            true
+        })
+        .await;
 
         let store = home.open().await;
         check(&store, &acknowledged).await;

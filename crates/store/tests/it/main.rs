@@ -61,6 +61,15 @@ impl Home {
         Store::open(&self.data()).await.unwrap()
     }
 
+    /// The store as it is, or closed and opened again.
+    async fn again(&self, store: &Store, reopened: bool) -> Store {
+        if !reopened {
+            return store.clone();
+        }
+        store.close().await.unwrap();
+        self.open().await
+    }
+
     fn objects(&self, kind: &str) -> PathBuf {
         self.data().join("objects").join(kind)
     }

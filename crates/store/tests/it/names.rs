@@ -27,12 +27,7 @@ async fn a_function_is_found_by_its_name() {
     assert_eq!(create(&store, "send-email").await, 2);
     store.create_function(function("nameless")).await.unwrap();
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         assert_eq!(store.named("send-email").await.unwrap(), Some(2));
         for other in ["", "send", "send-email-2", "Send-Email", "send_email", "2"] {
             assert_eq!(store.named(other).await.unwrap(), None, "{other:?}");

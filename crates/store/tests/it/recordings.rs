@@ -65,12 +65,7 @@ async fn a_recording_is_read_back_whole() {
         .await
         .unwrap();
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         for expected in [&one, &empty] {
             let read = store.recording(expected.call).await.unwrap().unwrap();
             assert!(read == *expected);

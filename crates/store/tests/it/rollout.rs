@@ -90,12 +90,7 @@ async fn a_canary_is_read_whole_beside_the_active_version() {
     let added = store.add_version(1, new, Rollout::Canary(percent(50)));
     let added = added.await.unwrap();
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         let read = store.function(1).await.unwrap().unwrap();
         let canary = read.canary.clone().unwrap();
         assert_eq!((canary.version.id, canary.version.number), (added.id, 2));

@@ -75,12 +75,7 @@ async fn secrets_are_read_back_and_survive_a_new_version_and_a_reopen() {
         .await
         .unwrap();
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         assert_eq!(
             read(&store, &keys, 1).await.unwrap(),
             ["A=é\0\n", "TOKEN=new"]

@@ -38,12 +38,7 @@ async fn each_version_keeps_its_own_declaration() {
     let home = Home::new();
     let store = three_and_one(&home).await;
     for reopened in [false, true] {
-        let store = if reopened {
-            store.close().await.unwrap();
-            home.open().await
-        } else {
-            store.clone()
-        };
+        let store = home.again(&store, reopened).await;
         let all = store.versions(1).await.unwrap();
         let declared: Vec<_> = all.iter().map(|v| v.declaration.as_deref()).collect();
         assert_eq!(declared, [Some(""), None, Some(r#"{"rules":["é"]}"#)]);

@@ -58,20 +58,6 @@ macro_rules! through {
         }
     };
 }
-/// The program of a request, its outcome not looked at; then everything that is in memory, but for the first page.
-///
-/// # Safety
-/// The contract of `bindgen::text`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn run_and_dump(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
-    // SAFETY: the host keeps the contract.
-    unsafe { run_wasmedge(ret, ptr, len) };
-    const START: usize = 1024;
-    let end = core::arch::wasm32::memory_size(0) << 16;
-    // SAFETY: `ret` is valid for this write, says the caller.
-    unsafe { ret.write_unaligned([START, end - START]) };
-}
-
 /// Posts a word to a URL, and answers what came back: the least that a function with an outbound request does.
 ///
 /// # Safety

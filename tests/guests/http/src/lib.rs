@@ -175,21 +175,6 @@ impl Guest for Handler {
             "/spin" => loop {
                 std::hint::black_box(0);
             },
-            "/eat" => {
-                let mut all = vec![];
-                loop {
-                    all.push(vec![1_u8; 1 << 20]);
-                }
-            }
-            "/print" => {
-                println!("to stdout");
-                eprintln!("to stderr");
-                whole(out, 200, b"printed");
-            }
-            "/file" => {
-                let text = std::fs::write("/a", "kept").and_then(|()| std::fs::read_to_string("/a"));
-                whole(out, 200, format!("{text:?}").as_bytes());
-            }
             "/fetch" => fetch(&request, out, number),
             "/proxy" => proxy(&request, out),
             "/fetches" => {

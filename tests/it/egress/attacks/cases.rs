@@ -6,7 +6,9 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::paths::{AttackOutcome, AttackRequest, EgressPath, World, exit_status};
+use super::paths::{
+    AttackOutcome, AttackRequest, EgressPath, UNSENDABLE, World, exit_status, wasi_error,
+};
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
@@ -74,7 +76,8 @@ impl Case {
         let detail = record.and_then(|record| record["detail"].as_str());
         let (outcome, detail) = (outcome.unwrap_or_default(), detail.unwrap_or_default());
         let shows = |code: &str| match way {
-            EgressPath::HttpProxy => failure.code == format!("exit {}", exit_status(code)),
+            EgressPath::Command(_) => failure.code == format!("exit {}", exit_status(code)),
+            EgressPath::WasiHttp(_) => failure.code.starts_with(wasi_error(code)),
             _ => failure.code == code,
         };
         let right = match &self.ends {
@@ -83,9 +86,13 @@ impl Case {
                 let told = !log.is_empty() && failure.words.contains(&**log);
                 shows(code) && outcome == *code && detail.contains(&**log) && !told
             }
+            // What the guest takes apart is checked part by part.
+            Ends::Misspelt if way.is_wasi_http() => UNSENDABLE
+                .iter()
+                .any(|known| failure.code.starts_with(known)),
             Ends::Misspelt => {
                 let shown = match way {
-                    EgressPath::HttpProxy => "exit 2",
+                    EgressPath::Command(_) | EgressPath::WasiHttp(_) => "exit 2",
                     EgressPath::FetchUrl | EgressPath::FetchOptions => "fetch",
                     EgressPath::Callback => "callback",
                 };
@@ -150,7 +157,8 @@ async fn log(
         let log = world.outbound();
         let ended = |call| {
             let record = log.get(call);
-            record.is_some_and(|record| record["outcome"] != "redirect")
+            record
+                .is_some_and(|record| record["outcome"] != "redirect" && record["outcome"] != "ok")
         };
         let all = tried
             .iter()

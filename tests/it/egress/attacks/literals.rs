@@ -22,7 +22,7 @@ async fn open(more: &str) -> (Dns, String) {
     (dns, config)
 }
 
-on_every_path!(directly, as_what_a_redirect_leads_to, over_tls);
+on_every_path!(directly, as_what_a_redirect_leads_to, over_tls; wasi_http: directly, over_tls);
 
 async fn directly(ways: &[EgressPath]) {
     let victim = Victim::start().await;

@@ -1,5 +1,6 @@
 //! The ways out that must stay shut, each tried by each path on which a request leaves the real binary: `http_proxy` run
-//! by a guest, `SSVM_Fetch`, and callbacks.
+//! by a guest, `wasi:http`, `SSVM_Fetch`, and callbacks. What other kinds of modules send is tried by a part of the list
+//! (`scenarios::egress`): the code behind their imports is the same.
 //!
 //! `crates/egress` goes through the same list by itself. What is asked here is the whole: that every path asks that
 //! policy, with the settings that the operator wrote, and that nothing around it leads past. What must not be reached
@@ -15,17 +16,17 @@
 //! | `rules` | 9: rules, and 10: the environment |
 //! | `places` | wherever a fetch or a callback stands, and whom TLS believes |
 //!
-//! `table` has the cases that several of them share, `paths` the client paths, `cases` runs them, `dns` and `servers` are
+//! `table` has the cases that several of them share, `paths` the egress paths, `cases` runs them, `dns` and `servers` are
 //! whom they meet.
 
-mod cases;
+pub(crate) mod cases;
 pub(crate) mod dns;
 mod headers;
 mod literals;
 mod names;
 mod ourselves;
-mod paths;
+pub(crate) mod paths;
 mod places;
 mod rules;
-mod servers;
-mod table;
+pub(crate) mod servers;
+pub(crate) mod table;

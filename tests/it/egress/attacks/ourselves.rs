@@ -49,7 +49,8 @@ fn of_this_machine() -> Vec<IpAddr> {
 on_every_path!(
     no_listener_is_reached,
     by_the_public_name,
-    by_the_public_name_on_the_other_port
+    by_the_public_name_on_the_other_port;
+    wasi_http: no_listener_is_reached,
 );
 
 async fn no_listener_is_reached(ways: &[EgressPath]) {
@@ -165,7 +166,7 @@ async fn by_the_public_name(ways: &[EgressPath]) {
         "/API/RUN/1/echo",
     ];
     for &way in ways {
-        if way == EgressPath::HttpProxy {
+        if way.is_command() {
             let all = paths.map(|path| Case::with(path, to(path), "egress-denied"));
             cases::run(&world, &[way], all.to_vec()).await;
             continue;

@@ -1,4 +1,4 @@
-//! The client paths, behind one interface: the request, its path, and its outcome.
+//! The egress paths, behind one interface: the request, its path, and its outcome.
 //!
 //! Each way shows its failures in its own manner; here they are one: the code of docs/egress.md. What a way shows is
 //! checked against that page on the way.
@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use iof_tests::{guests::guest, server::Server};
+use iof_tests::{kinds::Kind, server::Server};
 use reqwest::header::HeaderValue;
 use serde_json::{Map, Value, json};
 
@@ -17,8 +17,10 @@ use crate::second_state::modules;
 /// A way in which a request leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EgressPath {
-    /// A guest runs the command `http_proxy`.
-    HttpProxy,
+    /// A module of this kind runs the command `http_proxy`.
+    Command(Kind),
+    /// A component of this kind sends it by `wasi:http`, and follows redirects itself.
+    WasiHttp(Kind),
     /// `SSVM_Fetch` with a URL: in the header, or in the body what no header can say.
     FetchUrl,
     /// `SSVM_Fetch` with request options.
@@ -27,13 +29,30 @@ pub(crate) enum EgressPath {
     Callback,
 }
 
-/// The paths of the issue, each with its ways.
-pub(crate) const HTTP_PROXY: &[EgressPath] = &[EgressPath::HttpProxy];
+impl EgressPath {
+    pub(crate) fn is_command(self) -> bool {
+        matches!(self, Self::Command(_))
+    }
+
+    pub(crate) fn is_wasi_http(self) -> bool {
+        matches!(self, Self::WasiHttp(_))
+    }
+}
+
+/// The paths that have the whole list, each with its ways.
+pub(crate) const HTTP_PROXY: &[EgressPath] = &[EgressPath::Command(Kind::CoreFunction)];
+pub(crate) const WASI_HTTP: &[EgressPath] = &[EgressPath::WasiHttp(Kind::HttpComponent)];
 pub(crate) const SSVM_FETCH: &[EgressPath] = &[EgressPath::FetchUrl, EgressPath::FetchOptions];
 pub(crate) const CALLBACK: &[EgressPath] = &[EgressPath::Callback];
 
-/// Makes a test of each client path out of `async fn name(ways: &[EgressPath])`.
+/// Makes a test of each egress path out of `async fn name(ways: &[EgressPath])`; by `wasi:http`, of those named behind it.
 macro_rules! on_every_path {
+    ($($test:ident),+ $(,)?; wasi_http: $($wasi:ident),+ $(,)?) => {
+        mod wasi_http {
+            $(#[tokio::test] async fn $wasi() { super::$wasi($crate::egress::attacks::paths::WASI_HTTP).await; })+
+        }
+        $crate::egress::attacks::paths::on_every_path!($($test),+);
+    };
     ($($test:ident),+ $(,)?) => {
         mod http_proxy {
             $(#[tokio::test] async fn $test() { super::$test($crate::egress::attacks::paths::HTTP_PROXY).await; })+
@@ -150,10 +169,8 @@ impl AttackOutcome {
 /// A server, and the functions that make requests.
 pub(crate) struct World {
     pub(crate) server: Server,
-    /// Run commands; only where that way is tried.
-    commands: Vec<u64>,
-    /// Whose `echo` answers its argument.
-    echoes: Vec<u64>,
+    /// Functions of each way: a module of its kind, or one whose `echo` answers its argument.
+    functions: Vec<(EgressPath, u64)>,
     /// How often one was taken, so that they take turns.
     turn: AtomicUsize,
 }
@@ -163,8 +180,7 @@ impl World {
     pub(crate) async fn of(server: Server, ways: &[EgressPath]) -> Self {
         let mut world = Self {
             server,
-            commands: vec![],
-            echoes: vec![],
+            functions: vec![],
             turn: AtomicUsize::new(0),
         };
         world.add_functions(ways).await;
@@ -173,19 +189,19 @@ impl World {
 
     /// One more function for each of the ways: a function may have 32 requests under way.
     pub(crate) async fn add_functions(&mut self, ways: &[EgressPath]) {
-        for way in ways {
-            match way {
-                EgressPath::HttpProxy => self
-                    .commands
-                    .push(self.server.upload(guest("command")).await.id),
-                _ => self
-                    .echoes
-                    .push(self.server.upload(modules::hello()).await.id),
-            }
+        for &way in ways {
+            let module = match way {
+                EgressPath::Command(kind) | EgressPath::WasiHttp(kind) => kind.module(),
+                _ => modules::hello(),
+            };
+            let function = self.server.upload(module).await;
+            self.functions.push((way, function.id));
         }
     }
 
-    fn one_of(&self, functions: &[u64]) -> u64 {
+    fn one_of(&self, way: EgressPath) -> u64 {
+        let functions = self.functions.iter().filter(|(of, _)| *of == way);
+        let functions: Vec<_> = functions.map(|(_, function)| *function).collect();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         functions[turn % functions.len()]
     }
@@ -198,26 +214,49 @@ impl World {
     /// Makes the request, if it can be said in this way.
     pub(crate) async fn ask(&self, way: EgressPath, ask: &AttackRequest) -> Option<AttackOutcome> {
         match way {
-            // An argument ends where a NUL is, and the library of 2020 makes none with one inside.
-            EgressPath::HttpProxy if ask.url.as_ref()?.contains('\0') => None,
-            EgressPath::HttpProxy => self.command(ask).await,
+            // An argument of a command ends where a NUL is.
+            EgressPath::Command(_) if ask.url.as_ref()?.contains('\0') => None,
+            EgressPath::Command(kind) => self.command(kind, ask).await,
+            // An authority is ASCII (RFC 3986), and the host checks it before it is a request.
+            EgressPath::WasiHttp(_) if !ask.url.as_ref()?.is_ascii() => None,
+            EgressPath::WasiHttp(kind) => self.wasi_http(kind, ask).await,
             EgressPath::FetchUrl if ask.method.is_some() || !ask.headers.is_empty() => None,
-            EgressPath::FetchUrl => Some(self.directed("SSVM_Fetch", ask.url.as_deref()?).await),
-            EgressPath::FetchOptions => Some(self.directed("SSVM_Fetch", &ask.to_options()?).await),
-            EgressPath::Callback => Some(self.directed("SSVM_Callback", &ask.to_options()?).await),
+            EgressPath::FetchUrl => {
+                Some(self.directed(way, "SSVM_Fetch", ask.url.as_deref()?).await)
+            }
+            EgressPath::FetchOptions => {
+                Some(self.directed(way, "SSVM_Fetch", &ask.to_options()?).await)
+            }
+            EgressPath::Callback => Some(
+                self.directed(way, "SSVM_Callback", &ask.to_options()?)
+                    .await,
+            ),
         }
     }
 
-    async fn command(&self, ask: &AttackRequest) -> Option<AttackOutcome> {
+    /// Runs a scenario, which returns JSON.
+    async fn scenario(
+        &self,
+        way: EgressPath,
+        kind: Kind,
+        name: &str,
+        argument: &Value,
+    ) -> (String, Value) {
+        let argument = argument.to_string();
+        let request = kind.request(&self.server, self.one_of(way), name, &[&argument]);
+        let answer = self.server.answer(request).await;
+        assert_eq!(answer.fault(), "", "{argument}: {answer:?}");
+        (answer.header("iof-call").to_owned(), answer.json())
+    }
+
+    async fn command(&self, kind: Kind, ask: &AttackRequest) -> Option<AttackOutcome> {
         let mut args = vec![ask.method.unwrap_or("get").to_owned(), ask.url.clone()?];
         if !ask.headers.is_empty() {
             args.push(Value::from(ask.headers.clone()).to_string());
         }
-        let request = json!({ "program": "http_proxy", "args": args, "timeout": 25_000 });
-        let id = self.one_of(&self.commands);
-        let answer = self.server.run(id, "run_ssvm", request.to_string()).await;
-        assert_eq!(answer.fault(), "", "{answer:?}");
-        let output = answer.json();
+        let request = json!({ "name": "http_proxy", "args": args, "timeout": 25_000 });
+        let way = EgressPath::Command(kind);
+        let (call, output) = self.scenario(way, kind, "command", &request).await;
         let [stdout, stderr] = ["stdout", "stderr"].map(|name| output[name].as_str().unwrap());
         let result = match output["status"].as_i64().unwrap() {
             0 => {
@@ -234,12 +273,26 @@ impl World {
                 Err(Failure { code, words })
             }
         };
-        let call = answer.header("iof-call").to_owned();
         Some(AttackOutcome { call, result })
     }
 
-    async fn directed(&self, name: &str, value: &str) -> AttackOutcome {
-        let path = format!("/api/run/{}/echo/bytes", self.one_of(&self.echoes));
+    async fn wasi_http(&self, kind: Kind, ask: &AttackRequest) -> Option<AttackOutcome> {
+        let method = ask.method.unwrap_or("GET");
+        let request = json!({ "url": ask.url.as_ref()?, "method": method, "headers": ask.headers });
+        let way = EgressPath::WasiHttp(kind);
+        let (call, response) = self.scenario(way, kind, "fetch", &request).await;
+        let result = match response["error"].as_str() {
+            None => Ok(response["body"].as_str().unwrap().into()),
+            Some(error) => Err(Failure {
+                code: error.to_owned(),
+                words: error.to_owned(),
+            }),
+        };
+        Some(AttackOutcome { call, result })
+    }
+
+    async fn directed(&self, way: EgressPath, name: &str, value: &str) -> AttackOutcome {
+        let path = format!("/api/run/{}/echo/bytes", self.one_of(way));
         let request = self.server.request("POST", &path);
         let request = match HeaderValue::from_bytes(value.as_bytes()) {
             Ok(header) => request
@@ -275,16 +328,23 @@ impl World {
         AttackOutcome { call, result }
     }
 
-    /// The outbound log: the last hop of each call.
+    /// The outbound log: the last hop of each call, or the one that failed. Of requests that a component sends one by one, the
+    /// records are written when their bodies have ended, in any order.
     pub(crate) fn outbound(&self) -> BTreeMap<String, Value> {
         let log = self.server.log();
         let events = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let outbound = events.filter(|event| event["target"] == "iof::egress");
-        let by_call =
-            outbound.filter_map(|event| Some((event["call"].as_str()?.to_owned(), event)));
-        by_call.collect()
+        let mut by_call = BTreeMap::new();
+        for event in events.filter(|event| event["target"] == "iof::egress") {
+            let Some(call) = event["call"].as_str() else {
+                continue;
+            };
+            if event["outcome"] != "ok" || !by_call.contains_key(call) {
+                by_call.insert(call.to_owned(), event);
+            }
+        }
+        by_call
     }
 }
 
@@ -299,3 +359,29 @@ pub(crate) fn exit_status(code: &str) -> i32 {
         _ => 6,
     }
 }
+
+/// The start of the name of an error of `wasi:http` for a code.
+pub(crate) fn wasi_error(code: &str) -> &'static str {
+    match code {
+        "egress-denied" => "ErrorCode::HttpRequestDenied",
+        "egress-address" => "ErrorCode::DestinationIpProhibited",
+        "egress-url" => "ErrorCode::HttpRequestUriInvalid",
+        "egress-dns" => "ErrorCode::DnsError",
+        "egress-connect" => "ErrorCode::ConnectionRefused",
+        "egress-tls" => "ErrorCode::TlsProtocolError",
+        "egress-timeout-connect" => "ErrorCode::ConnectionTimeout",
+        "egress-response-too-large" => "ErrorCode::HttpResponseBodySize",
+        _ => "ErrorCode::InternalError",
+    }
+}
+
+/// What a guest of `wasi:http` hears of a URL that cannot be meant: it has no parts, its scheme is another, or the host of
+/// it is not one that is reached.
+pub(crate) const UNSENDABLE: [&str; 6] = [
+    "unsendable",
+    "ErrorCode::HttpRequestUriInvalid",
+    "ErrorCode::HttpProtocolError",
+    "ErrorCode::HttpRequestDenied",
+    "ErrorCode::DestinationIpProhibited",
+    "ErrorCode::DnsError",
+];

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::second_state::modules;
 
-on_every_path!(a_certificate_is_for_the_name);
+on_every_path!(a_certificate_is_for_the_name; wasi_http: a_certificate_is_for_the_name);
 
 /// A pin says where to go, and not whom to believe.
 async fn a_certificate_is_for_the_name(ways: &[EgressPath]) {

@@ -45,7 +45,10 @@ const NAMES: [&str; 14] = [
 on_every_path!(
     what_no_rule_allows,
     no_rules_allow_nothing,
-    proxies_of_the_environment
+    proxies_of_the_environment;
+    wasi_http: what_no_rule_allows,
+    no_rules_allow_nothing,
+    proxies_of_the_environment,
 );
 
 async fn what_no_rule_allows(ways: &[EgressPath]) {
@@ -118,14 +121,19 @@ async fn what_no_rule_allows(ways: &[EgressPath]) {
         let start = |method| AttackRequest::http("start.test", "/302/2f").method(method);
         // What is no method of the command has no rule either.
         let never = match way {
-            EgressPath::HttpProxy => Ends::Misspelt,
+            EgressPath::Command(_) => Ends::Misspelt,
             _ => Ends::With("egress-denied", String::new()),
+        };
+        // Methods are case-sensitive (RFC 9110, section 9.1): only commands and options of Node are written in any case.
+        let connect = match way.is_wasi_http() {
+            true => "CONNECT",
+            false => "connect",
         };
         let all = vec![
             Case::with("PUT", mail("PUT"), "egress-denied"),
             Case::with("delete", mail("delete"), "egress-denied"),
             Case::new("TRACE", start("TRACE"), never.clone()),
-            Case::new("connect", start("connect"), never),
+            Case::new("connect", start(connect), never),
         ];
         cases::run(&world, &[way], all).await;
     }

@@ -10,3 +10,4 @@ mod raw;
 mod silent;
 mod slow_readers;
 mod stages;
+mod waits;

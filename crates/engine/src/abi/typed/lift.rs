@@ -29,7 +29,7 @@ pub(super) fn result(value: Val, ty: &Type, most: u64) -> wasmtime::Result<Value
 }
 
 /// The fault of an error that a function returned.
-fn returned(error: Option<(&Val, &Type)>, most: usize) -> Result<Fault, LimitExceeded> {
+pub(super) fn returned(error: Option<(&Val, &Type)>, most: usize) -> Result<Fault, LimitExceeded> {
     /// The most bytes of an error that its message has.
     const SHOWN: usize = 4096;
     let Some((error, ty)) = error else {
@@ -52,10 +52,6 @@ fn returned(error: Option<(&Val, &Type)>, most: usize) -> Result<Fault, LimitExc
 }
 
 fn plain(value: Val, ty: &Type, most: usize) -> wasmtime::Result<Value> {
-    let within = |bytes: Vec<u8>| match bytes.len() <= most {
-        true => Ok(Bytes::from(bytes)),
-        false => Err(LimitExceeded::Output),
-    };
     Ok(match value {
         Val::Bool(value) => Value::Bool(value),
         Val::U8(value) => Value::Integer(value.into()),
@@ -66,10 +62,18 @@ fn plain(value: Val, ty: &Type, most: usize) -> wasmtime::Result<Value> {
         Val::S32(value) => Value::Integer(value.into()),
         Val::U64(value) => Value::Integer(value.into()),
         Val::S64(value) => Value::Integer(value.into()),
-        Val::String(text) => Value::Text(within(text.into_bytes())?),
-        Val::List(values) if describe::is_bytes(ty) => Value::Bytes(within(bytes(&values))?),
+        Val::String(text) => Value::Text(within(text.into_bytes(), most)?),
+        Val::List(values) if describe::is_bytes(ty) => Value::Bytes(within(bytes(&values), most)?),
         value => Value::Json(json(&value, ty, most)?.into()),
     })
+}
+
+/// The bytes of a result, of which there are at most `most`.
+pub(super) fn within(bytes: Vec<u8>, most: usize) -> Result<Bytes, LimitExceeded> {
+    match bytes.len() <= most {
+        true => Ok(Bytes::from(bytes)),
+        false => Err(LimitExceeded::Output),
+    }
 }
 
 /// The bytes of a `list<u8>`.

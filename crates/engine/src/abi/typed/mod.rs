@@ -3,11 +3,12 @@
 //! A value crosses as its type says: [`lower`] reads JSON as a value of a type, [`lift`] writes a value as JSON, and
 //! [`describe`] states the same for clients, as JSON Schema. docs/components.md has the table of types. An argument is read
 //! without a tree between text and value, and its values are counted: what the host holds of one call's values is bounded
-//! by `limits.memory`, in both directions.
+//! by `limits.memory`, in both directions. Texts and bytes of functions that have nothing else cross as such ([`plain`]).
 
 pub(crate) mod describe;
 mod lift;
 mod lower;
+mod plain;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use crate::json::elements;
 use crate::{Arg, StatedSignature, Value};
 use iof_fault::{Fault, FaultKind};
 use lower::Room;
+pub(crate) use plain::PlainCall;
+use plain::Shape;
 use std::sync::Arc;
 use wasmtime::component::{Type, Val};
 
@@ -24,15 +27,20 @@ pub(crate) struct TypedSignature {
     name: Arc<str>,
     params: Vec<(String, Type)>,
     result: Option<Type>,
+    /// `Some` for a function with texts and bytes only.
+    shape: Option<Shape>,
 }
 
 impl TypedSignature {
     pub(crate) fn new(name: Arc<str>, of: &wasmtime::component::types::ComponentFunc) -> Self {
         let params = of.params().map(|(name, ty)| (name.to_owned(), ty));
+        let (params, result) = (params.collect::<Vec<_>>(), of.results().next());
+        let shape = Shape::of(&params, result.as_ref());
         Self {
             name,
-            params: params.collect(),
-            result: of.results().next(),
+            params,
+            result,
+            shape,
         }
     }
 

@@ -1,0 +1,14 @@
+//! The scenarios as a program of WASI preview 1: its first argument is the name.
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().expect("the name of a scenario");
+    print!(
+        "{}",
+        scenarios::run(
+            &scenario_core_imports::CoreModule,
+            &name,
+            &words.collect::<Vec<_>>()
+        )
+    );
+}

@@ -1,0 +1,81 @@
+//! The limits of a call: each ends it with its fault, and the next call is as before.
+
+use super::scenario;
+use iof_tests::kinds::{Kind, Subject};
+use iof_tests::server::Server;
+
+/// A server with small limits.
+const SMALL: &str = r#"
+[limits]
+wall_time = "5s"
+guest_cpu = "200ms"
+memory = "32MiB"
+output = "64KiB"
+log = "8KiB"
+scratch = "256KiB"
+scratch_directories = 8
+files = 8
+commands = 3
+command_input = "4KiB"
+storage_value = "4KiB"
+storage_transactions = 5
+"#;
+
+scenario!(every_limit_of_a_call_holds);
+
+async fn every_limit_of_a_call_holds(kind: Kind) {
+    let server = Server::start(SMALL).await;
+    let subject = Subject::deploy(&server, kind, "commands = []\nstorage = true\n").await;
+    let (value, unknown) = ("x".repeat(4097), r#"{"name":"fortune"}"#);
+    let command = format!(r#"{{"name":"fortune","stdin":"{value}"}}"#);
+    // The arguments of a program are within what its adapter takes, 64 KiB.
+    for (scenario, arguments, fault) in [
+        ("sleep", &["60000"][..], "wall-time"),
+        ("trap", &[], "trap"),
+        ("spin", &[], "guest-cpu"),
+        ("recurse", &[], "stack"),
+        ("eat", &["1000000"], ""),
+        ("eat", &["100000000"], "memory"),
+        ("flood", &["8192"], ""),
+        ("flood", &["8193"], "log"),
+        ("write", &["65536"], ""),
+        ("write", &["1048576"], "scratch"),
+        ("open", &["5"], ""),
+        ("open", &["20"], "files"),
+        ("directories", &["5"], ""),
+        ("directories", &["20"], "scratch-directories"),
+        ("commands", &["3", unknown], ""),
+        ("commands", &["4", unknown], "commands"),
+        ("command", &[&command], "command-input"),
+        ("set", &["key", &value[..4096 - 3]], ""),
+        ("set", &["key", &value], "storage-value"),
+        ("accesses", &["5"], ""),
+        ("accesses", &["6"], "storage-transactions"),
+    ] {
+        let answer = subject.run(scenario, arguments).await;
+        let text = answer.text();
+        assert_eq!(answer.fault(), fault, "{scenario}: {text}");
+        if !fault.is_empty() {
+            assert_eq!(answer.json()["fault"], fault, "{scenario}");
+            assert!(answer.http.is_server_error(), "{scenario}: {}", answer.http);
+        }
+    }
+    assert_eq!(subject.text("say", &["well"]).await, "well");
+}
+
+scenario!(
+    an_answer_is_bounded:
+    core_function = CoreFunction,
+    core_program = CoreProgram,
+    typed_component = TypedComponent,
+    program_component = ProgramComponent,
+);
+
+async fn an_answer_is_bounded(kind: Kind) {
+    let server = Server::start(SMALL).await;
+    let subject = Subject::deploy(&server, kind, "").await;
+    for (bytes, fault) in [("65536", ""), ("65537", "output")] {
+        let answer = subject.run("answer", &[bytes]).await;
+        assert_eq!(answer.fault(), fault, "{bytes}: {}", answer.text());
+    }
+}

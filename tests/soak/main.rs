@@ -1,0 +1,67 @@
+//! `cargo xtask soak components`: what the tests of functions that answer HTTP requests measure briefly, at length.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "a program for people, on top of the harness"
+)]
+
+use iof_tests::exchange::{Handler, WaitingHandler};
+use std::time::{Duration, Instant};
+
+/// Megabytes of each body.
+const BODY: usize = 1024;
+/// Clients that read nothing.
+const SLOW: usize = 1000;
+/// Requests of the client beside them.
+const QUICK: usize = 200;
+/// Clients that leave, before the head of their answer and in its body.
+const LEAVING: usize = 200;
+/// The limits that such calls need, and room for all of them.
+const CONFIG: &str = "[server]\nconcurrency = 1100\nconnections = 2000\n\
+    [limits]\nwall_time = \"600s\"\nbetween_bytes = \"600s\"\nguest_cpu = \"600s\"\nstreamed_body = \"2GiB\"\n";
+
+#[tokio::main]
+async fn main() {
+    let handler = Handler::start(CONFIG).await;
+    let warm = handler.server.get(&handler.path("/hello")).await;
+    assert_eq!(warm.text(), "hello");
+    let began = Instant::now();
+    let most = handler.memory_of_bodies(BODY).await;
+    let took = began.elapsed().as_secs();
+    println!(
+        "bodies of {BODY} MiB in, out, and both at once: at most {} MiB above idle, in {took} s",
+        most >> 20
+    );
+    let alone = handler.times_beside_slow_clients(0, QUICK).await;
+    let beside = handler.times_beside_slow_clients(SLOW, QUICK).await;
+    println!("a quick client by itself: {}", summary(&alone));
+    println!("beside {SLOW} that read nothing: {}", summary(&beside));
+
+    let waiting = WaitingHandler::start().await;
+    let (mut others, mut calls) = (vec![], vec![]);
+    for number in 0..LEAVING {
+        let (other, call) = waiting.times_to_end(number % 2 == 1).await;
+        others.push(other);
+        calls.push(call);
+    }
+    others.sort_unstable();
+    calls.sort_unstable();
+    println!(
+        "from a client's leaving to the end of what its call asked of others: {}",
+        summary(&others)
+    );
+    println!(
+        "to the answer of the call that waits for its permit: {}",
+        summary(&calls)
+    );
+}
+
+/// The median and the maximum of times in their order.
+fn summary(times: &[Duration]) -> String {
+    let ms = |time: Option<&Duration>| time.copied().unwrap_or_default().as_secs_f64() * 1000.0;
+    let (median, most) = (ms(times.get(times.len() / 2)), ms(times.last()));
+    format!(
+        "{median:.1} ms (median of {}), {most:.1} ms at most",
+        times.len()
+    )
+}

@@ -1,0 +1,220 @@
+//! Measurements of a function that answers HTTP requests. Tests take their short forms, `cargo xtask soak components` the
+//! long ones.
+
+use crate::{call::Uploaded, guests::handler_component, server::Server};
+use bytes::Bytes;
+use futures::StreamExt;
+use std::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+/// Longer than any step of a measurement takes.
+const LONG: Duration = Duration::from_secs(60);
+/// The time between two looks at the memory of a server.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A public function whose paths choose what it does, on a server of its own.
+pub struct Handler {
+    /// The server.
+    pub server: Server,
+    /// The function.
+    pub function: Uploaded,
+}
+
+impl Handler {
+    /// Deploys it without outbound rules on a server with this configuration.
+    pub async fn start(config: &str) -> Self {
+        Self::declared(config, "outbound = []\n").await
+    }
+
+    /// Deploys it with a declaration.
+    ///
+    /// # Panics
+    /// If the server does not start, or refuses it.
+    pub async fn declared(config: &str, declaration: &str) -> Self {
+        let server = Server::start(config).await;
+        let component = handler_component("http-handler");
+        let function = server.deploy(component, declaration).await;
+        Self { server, function }
+    }
+
+    /// The path at which it is served, with more below it.
+    pub fn path(&self, below: &str) -> String {
+        format!("/fn/{}{below}", self.function.id)
+    }
+
+    /// Begins a request, and leaves its answer to be read.
+    ///
+    /// # Panics
+    /// If the server does not take it.
+    pub async fn begin(&self, below: &str, headers: &str) -> TcpStream {
+        let address = self.server.url.trim_start_matches("http://");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // A client that reads nothing has little room.
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let address = address.parse().expect("an address");
+        let mut stream = socket.connect(address).await.expect("a connection");
+        let path = self.path(below);
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        stream
+    }
+
+    /// The most bytes of memory above idle that the server takes while bodies of so many megabytes go in, come out, and do
+    /// both at once.
+    ///
+    /// # Panics
+    /// If a body does not pass whole.
+    pub async fn memory_of_bodies(&self, megabytes: usize) -> u64 {
+        let size = megabytes << 20;
+        let post = |below| self.server.request("POST", &self.path(below));
+        let idle = resident(&self.server);
+        let (stop, mut stopped) = oneshot::channel::<()>();
+        let watch = async {
+            let mut most = idle;
+            while stopped.try_recv().is_err() {
+                most = most.max(resident(&self.server));
+                sleep(LOOK).await;
+            }
+            most
+        };
+        let bodies = async {
+            let counted = post("/count").body(body(megabytes));
+            assert_eq!(self.server.answer(counted).await.text(), size.to_string());
+            let big = self.path(&format!("/big?{megabytes}"));
+            let big = self.server.request("GET", &big).send().await;
+            assert_eq!(length(big.expect("an answer")).await, size);
+            let both = post("/echo").body(body(megabytes)).send().await;
+            assert_eq!(length(both.expect("an answer")).await, size);
+            stop.send(()).expect("it is watched");
+        };
+        let (most, ()) = tokio::join!(watch, bodies);
+        most - idle
+    }
+
+    /// The times of requests of a quick client, in their order of length, beside clients that read nothing.
+    ///
+    /// # Panics
+    /// If one of them gets no answer.
+    pub async fn times_beside_slow_clients(&self, slow: usize, quick: usize) -> Vec<Duration> {
+        let mut clients = vec![];
+        for _ in 0..slow {
+            clients.push(self.begin("/big?64", "").await);
+        }
+        // All of them have begun.
+        for client in &mut clients {
+            first_byte(client).await;
+        }
+        let mut times = vec![];
+        for _ in 0..quick {
+            let began = Instant::now();
+            let answer = self.server.get(&self.path("/hello")).await;
+            assert_eq!(answer.text(), "hello");
+            times.push(began.elapsed());
+        }
+        times.sort_unstable();
+        times
+    }
+}
+
+/// A function that waits for another server, and that server.
+pub struct WaitingHandler {
+    handler: Handler,
+    upstream: TcpListener,
+}
+
+impl WaitingHandler {
+    /// Starts both.
+    ///
+    /// # Panics
+    /// If there is no free port on loopback.
+    pub async fn start() -> Self {
+        let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = upstream.local_addr().expect("the address");
+        // The next call has to wait for the end of the one before.
+        let config = format!(
+            "[server]\nconcurrency = 1\n[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n"
+        );
+        let handler = Handler::declared(&config, "outbound = [\"GET http://up.test\"]\n").await;
+        Self { handler, upstream }
+    }
+
+    /// The times from a client's leaving to the end of what its call asked of the other server, and to the end of the call:
+    /// the answer of the next one, which waits for its permit. The client leaves before the head of its answer, or in its
+    /// body.
+    ///
+    /// # Panics
+    /// If either does not end.
+    pub async fn times_to_end(&self, in_the_body: bool) -> (Duration, Duration) {
+        let target = "x-target: http://up.test/\r\n";
+        let mut client = self.handler.begin("/fetch", target).await;
+        let asked = timeout(LONG, self.upstream.accept()).await;
+        let (mut asked, _) = asked.expect("in time").expect("a connection");
+        let mut head = [0; 4096];
+        assert!(asked.read(&mut head).await.expect("a request") > 0);
+        if in_the_body {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
+            asked.write_all(answer).await.expect("it reads");
+            first_byte(&mut client).await;
+        }
+        // The call is at rest.
+        sleep(Duration::from_millis(50)).await;
+        let server = &self.handler.server;
+        let next = server.request("GET", &self.handler.path("/hello"));
+        drop(client);
+        let began = Instant::now();
+        let others = async {
+            let ended = timeout(LONG, asked.read(&mut head)).await;
+            assert!(matches!(ended.expect("in time"), Ok(0) | Err(_)));
+            began.elapsed()
+        };
+        let call = async {
+            assert_eq!(server.answer(next).await.text(), "hello");
+            began.elapsed()
+        };
+        tokio::join!(others, call)
+    }
+}
+
+async fn first_byte(client: &mut TcpStream) {
+    let read = timeout(LONG, client.read_exact(&mut [0; 1])).await;
+    read.expect("in time").expect("an answer");
+}
+
+/// A body of so many megabytes, made as it is sent.
+pub fn body(megabytes: usize) -> reqwest::Body {
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    let pieces = futures::stream::iter(0..megabytes);
+    reqwest::Body::wrap_stream(pieces.map(move |_| Ok::<_, std::io::Error>(piece.clone())))
+}
+
+/// The length of a body, which is read to its end.
+///
+/// # Panics
+/// If it is cut.
+pub async fn length(mut response: reqwest::Response) -> usize {
+    let mut count = 0;
+    while let Some(piece) = response.chunk().await.expect("a whole body") {
+        count += piece.len();
+    }
+    count
+}
+
+/// Bytes of memory that a server has now.
+///
+/// # Panics
+/// If it does not run.
+pub fn resident(server: &Server) -> u64 {
+    let path = format!("/proc/{}/status", server.pid());
+    let mut status = String::new();
+    std::fs::File::open(path)
+        .and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut status))
+        .expect("a running server");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.expect("a size in kB") << 10
+}
