@@ -21,11 +21,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
-    FunctionFilter, FunctionRow, Job, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, Percent,
-    Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved, SealedSecret,
-    SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueKey, Version,
-    VersionRow,
+    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, Deploy, EphemeralPut, Finished,
+    Function, FunctionFilter, FunctionRow, Job, JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob,
+    NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout,
+    Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
+    ValueKey, Version, VersionRow,
 };
 
 /// The database as a whole.
@@ -87,6 +87,9 @@ pub(crate) trait Versions {
         function_id: i64,
         numbers: RangeInclusive<i64>,
     ) -> Result<Vec<Version>, Error>;
+
+    /// The newest versions of all functions, newest first.
+    async fn deploys(&self, limit: u32) -> Result<Vec<Deploy>, Error>;
 
     /// The digests of all sources to which versions refer.
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error>;
@@ -290,6 +293,9 @@ pub(crate) trait Jobs {
     async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
 
     async fn job(&self, id: Uuid) -> Result<Option<Job>, Error>;
+
+    /// The newest jobs of a function, without requests and outcomes, newest first.
+    async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error>;
 
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobRoom, NewJob, Submitted};
+use crate::model::{Finished, Job, JobHead, JobRoom, NewJob, Submitted};
 use crate::rows::Jobs as _;
 
 /// The done jobs that one transaction removes: each may hold an answer of megabytes, whose pages the database reads.
@@ -84,6 +84,14 @@ impl Store {
     /// The errors of [`Store::function`].
     pub async fn job(&self, id: Uuid) -> Result<Option<Job>, Error> {
         self.rows().job(id).await
+    }
+
+    /// Up to `limit` jobs of a function, without their requests and outcomes, the newest first.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error> {
+        self.rows().jobs(function_id, limit).await
     }
 
     /// Removes jobs that were done before this time (Unix milliseconds), and returns their number. It uses transactions
