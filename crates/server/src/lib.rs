@@ -5,6 +5,7 @@
 //! short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its
 //! clients look. The core, which is every other module, knows none of the surfaces.
 
+mod access;
 mod app;
 mod arguments;
 mod audit_log;
