@@ -25,16 +25,6 @@ await withPage(async (page) => {
   await page.locator("#key").fill(key);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${url}/console`);
-  for (const [label, path] of Object.entries(pages)) {
-    await page.goto(url + path);
-    if (label === "call") await page.locator("#exports form").first().waitFor();
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      await accessible(page, `${label}, ${colorScheme}`);
-      await picture(page, `console-${label}-${colorScheme}`, [1200, 360]);
-    }
-  }
-
   const shoot = async (path, file, wait, height) => {
     await page.setViewportSize({ width: 1120, height });
     await page.goto(url + path);
@@ -49,9 +39,19 @@ await withPage(async (page) => {
     await shoot("/console/functions", "functions", "#function-table tr", 460);
     await shoot(own, "function", "#rollout-table", 680);
     await shoot(`${own}/versions?from=1&to=2`, "difference", "#difference tr", 480);
-    await shoot(`${own}/log`, "log", "#log-table tr", 520);
+    await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 520);
     await page.emulateMedia({ colorScheme: "dark" });
     await shoot("/console", "overview-dark", "#top-table tr", 680);
+  }
+
+  for (const [label, path] of Object.entries(pages)) {
+    await page.goto(url + path);
+    if (label === "call") await page.locator("#exports form").first().waitFor();
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      await accessible(page, `${label}, ${colorScheme}`);
+      await picture(page, `console-${label}-${colorScheme}`, [1200, 360]);
+    }
   }
   console.log("the pages are as they should be");
 });
