@@ -15,6 +15,7 @@ await withPage(async (page) => {
   if (keyed === "true") {
     await page.getByText("to holders of a key").waitFor();
     assert.deepEqual(await names(), []);
+    assert.equal(await page.locator("#console").isVisible(), false, "the console is for holders of a key");
     await picture(page, "index-no-key");
     await page.locator("#key").fill("wrong");
     await page.locator("#key").press("Enter");
@@ -22,6 +23,7 @@ await withPage(async (page) => {
   } else {
     await shown("f001").waitFor();
     assert.equal((await names()).length, 50, "one page");
+    assert.equal(await page.getByRole("link", { name: "Open the console" }).getAttribute("href"), "/console");
     assert.ok(!(await names()).includes(private_), "a private function is for holders of a key");
     await page.locator("#filter").fill(private_);
     await page.getByText("No function that you may see").waitFor();
@@ -57,6 +59,7 @@ await withPage(async (page) => {
     await page.locator("#key").press("Enter");
     await page.locator("#filter").fill(private_);
     await shown(private_).waitFor();
+    assert.ok(await page.getByRole("link", { name: "Open the console" }).isVisible());
     assert.equal(await page.locator(".tag").innerText(), "private");
     await picture(page, "index-key");
     await shown(private_).click();

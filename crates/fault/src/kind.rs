@@ -60,6 +60,8 @@ kinds! {
         Charset = "charset",
         /// The client left before the function had answered.
         ClientGone = "client-gone",
+        /// The session of the console has ended, or the request lacks its token.
+        ConsoleSession = "console-session",
         /// The content coding of the body is not known.
         ContentEncoding = "content-encoding",
         /// The body is not in the content coding that its header names.
@@ -268,6 +270,12 @@ kinds! {
         Concurrency = "concurrency",
         /// As many calls of the function are under way as its version declares.
         FunctionConcurrency = "concurrency",
+        /// The address has sent too many wrong keys to the console.
+        ConsoleAttempts = "console-attempts",
+        /// As many sessions of the console are open as there may be.
+        ConsoleSessions = "console-sessions",
+        /// The session has as many event streams open as it may have.
+        ConsoleStreams = "console-streams",
         /// The share of one address in the ephemeral storage is full.
         EphemeralShare = "ephemeral-share",
         /// The ephemeral storage is full.

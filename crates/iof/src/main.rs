@@ -19,6 +19,7 @@ mod escape;
 mod functions;
 mod grants;
 mod host;
+mod inventory;
 mod json_log;
 mod keys;
 mod log;

@@ -33,6 +33,12 @@ pub(crate) fn register(inference: &Inference, registry: &mut Registry) {
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
 }
 
+/// The names of the models that there are.
+pub(crate) async fn names(inference: &Inference) -> Vec<String> {
+    let listed = inference.list().await.unwrap_or_default();
+    listed.into_iter().map(|model| model.name).collect()
+}
+
 pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
     match models.what {
         ModelsCommand::List { place } => {

@@ -2,6 +2,7 @@
 
 use crate::args::Serve;
 use crate::config::{Config, warn_of_readers};
+use crate::inventory;
 #[cfg(feature = "infer")]
 use crate::models;
 use crate::reload::Reload;
@@ -11,7 +12,8 @@ use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{
-    App, AuditLog, Https, Listener, Metrics, Protocol, StopReport, Values, WorkerThreads,
+    App, AuditLog, CommandKind, Https, Inventory, Listener, Metrics, Protocol, StopReport, Values,
+    WorkerThreads,
 };
 use iof_store::{SecretKeys, Store};
 use std::net::SocketAddr;
@@ -77,9 +79,16 @@ async fn serve_as(
     #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
     let mut commands = commands(&egress, &audit_log, &metrics);
+    let mut inventory = inventory::of_settings(&config);
+    inventory::add(&mut inventory, &commands, CommandKind::BuiltIn);
     #[cfg(feature = "infer")]
-    models::register(&inference, &mut commands);
+    {
+        models::register(&inference, &mut commands);
+        inventory::add(&mut inventory, &commands, CommandKind::Model);
+        inventory.models = models::names(&inference).await;
+    }
     native::register(&config, &mut commands, &egress).await?;
+    inventory::add_native(&mut inventory, &commands, &config);
     let engine = engine(&config, commands, &store, descriptors)?;
     // After everything that may refuse to start: a new key is shown only once.
     if !config.secrets.key_file.as_os_str().is_empty() {
@@ -100,6 +109,7 @@ async fn serve_as(
             secret_keys,
             audit_log,
             metrics,
+            inventory,
             descriptors,
         },
     )?;
@@ -278,6 +288,7 @@ struct Parts {
     secret_keys: SecretKeys,
     audit_log: AuditLog,
     metrics: Arc<Metrics>,
+    inventory: Inventory,
     descriptors: u32,
 }
 
@@ -302,6 +313,8 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,
+        console: config.console,
+        inventory: parts.inventory,
         dev: config.dev,
     }))
 }

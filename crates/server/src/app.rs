@@ -9,8 +9,10 @@ use crate::deploy::{DeployLocks, Drafts};
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
+use crate::inventory::Inventory;
 use crate::metrics::Metrics;
-use crate::settings::{Auth, SecondState, Settings};
+use crate::recent_faults::RecentFaults;
+use crate::settings::{Auth, ConsoleSettings, SecondState, Settings};
 use bytesize::ByteSize;
 use iof_command::Grants;
 use iof_egress::Egress;
@@ -41,6 +43,10 @@ pub struct App {
     pub(crate) call_log: Arc<CallLog>,
     pub(crate) audit_log: AuditLog,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) recent_faults: RecentFaults,
+    pub(crate) console: ConsoleSettings,
+    /// The settings and commands of the server, for people.
+    pub(crate) inventory: Inventory,
     /// Notified when a job was accepted.
     pub(crate) job_accepted: Notify,
     /// The outbound client of fetches and callbacks.
@@ -89,6 +95,10 @@ pub struct Parts {
     pub limits: Limits,
     /// `compile.module_size`
     pub module_size: ByteSize,
+    /// `[console]`
+    pub console: ConsoleSettings,
+    /// The settings and commands of the server, for people.
+    pub inventory: Inventory,
     /// True for the server of `iof dev`, on which each build replaces what was deployed.
     pub dev: bool,
 }
@@ -112,6 +122,8 @@ impl App {
             public_url,
             limits,
             module_size,
+            console,
+            inventory,
             dev,
         } = parts;
         let limits = Arc::new(limits);
@@ -164,6 +176,9 @@ impl App {
             dev,
             audit_log,
             metrics,
+            recent_faults: RecentFaults::default(),
+            console,
+            inventory,
         })
     }
 

@@ -2,6 +2,7 @@
 //! version.
 
 use crate::app::App;
+use crate::grants::Declaration;
 use crate::http::hex;
 use crate::parsing::blocking;
 use crate::schema;
@@ -165,6 +166,28 @@ fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     }
     digest.update(&text);
     digest.finalize().into()
+}
+
+/// The names of secrets that a version declares and that are not set.
+///
+/// # Errors
+/// `store`
+pub(crate) async fn secrets_not_set(
+    app: &App,
+    id: i64,
+    declaration: Option<&str>,
+) -> Result<Vec<String>, Fault> {
+    let declared: Option<Declaration> =
+        declaration.and_then(|text| serde_json::from_str(text).ok());
+    let Some(declared) = declared else {
+        return Ok(vec![]);
+    };
+    let set = app.store.secret_names(id).await?;
+    let missing = declared.secret_names().into_iter();
+    Ok(missing
+        .filter(|name| !set.iter().any(|known| known.name == *name))
+        .map(str::to_owned)
+        .collect())
 }
 
 #[cfg(test)]

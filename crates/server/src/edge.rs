@@ -7,6 +7,7 @@
 //! | [`v1`]: our own API | `/v1` |
 //! | [`web`]: functions at short addresses | `/fn` |
 //! | [`pages`]: the functions of the server, for people | `/`, where a browser asks for a page |
+//! | [`console`]: what people see and change, signed in | `/console`, while `console.enabled` |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
 //! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
@@ -20,7 +21,8 @@
 use crate::app::App;
 use crate::caller;
 use crate::calls::called_by;
-use crate::connection::{self, RequestBody};
+use crate::connection::{self, Client, RequestBody};
+use crate::console::{self, Console};
 use crate::runtime::MigratingRequest;
 use crate::serve::Protocol;
 use crate::{metrics, pages, probes, reply, second_state, v1, web};
@@ -29,9 +31,9 @@ use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, Entry, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response};
 use iof_fault::{Fault, FaultKind};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
@@ -47,6 +49,7 @@ pub(crate) struct Edge {
     v1: Router,
     web: Router,
     pages: Router,
+    console: Option<(Arc<Console>, Router)>,
     probes: Router,
     metrics: Router,
     /// The runtime of CPU-bound calls.
@@ -63,21 +66,29 @@ enum Choice {
     V1,
     Web,
     Pages,
+    Console,
     Probes,
     Metrics,
 }
 
 impl Edge {
     /// Builds the surfaces. CPU-bound calls move to `compute`.
-    /// Answers that go on after their head run in `tasks`.
-    pub(crate) fn new(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> Self {
+    /// Answers that go on after their head run in `tasks`; those without an end are ended by `stopping`.
+    pub(crate) fn new(
+        app: &Arc<App>,
+        compute: &Handle,
+        tasks: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> Self {
         app.egress.set_local_dispatch(second_state::own_routes(app));
         let enabled = app.second_state.enabled;
+        let console = Console::start(app, tasks, stopping);
         Self {
             second_state: enabled.then(|| second_state::Surface::new(app)),
             v1: v1::router(app),
             web: web::router(app, compute, tasks),
-            pages: pages::router(),
+            pages: pages::router(app.console.enabled),
+            console: console.map(|console| (Arc::clone(&console), console::router(&console))),
             probes: probes::router(app),
             metrics: metrics::router(app),
             compute: compute.clone(),
@@ -89,7 +100,7 @@ impl Edge {
     pub(crate) async fn answer(
         self: Arc<Self>,
         protocol: Protocol,
-        client: IpAddr,
+        client: Client,
         request: Request<RequestBody>,
     ) -> Response<Body> {
         let choice = match protocol {
@@ -135,6 +146,7 @@ impl Edge {
         ) {
             ("v1", _) => Choice::V1,
             ("fn", _) => Choice::Web,
+            ("console", _) if self.console.is_some() => Choice::Console,
             ("healthz" | "readyz", _) | (_, None) => Choice::Probes,
             (_, Some(surface)) => Choice::SecondState {
                 cors: surface.is_for_pages(path),
@@ -149,14 +161,11 @@ impl Edge {
         }
         let authority = self.app.names.admit(request)?;
         readable(request.uri().path())?;
-        match choice {
-            Choice::V1 => v1::admit(&self.app, request, authority),
+        match (choice, &self.console) {
+            (Choice::V1, _) => v1::admit(&self.app, request, authority),
+            (Choice::Console, Some((console, _))) => console.admit(request, authority),
             // A function decides for itself which pages call it.
-            Choice::Web
-            | Choice::SecondState { .. }
-            | Choice::Pages
-            | Choice::Probes
-            | Choice::Metrics => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -174,14 +183,26 @@ impl Edge {
     async fn dispatch(
         self: Arc<Self>,
         choice: Choice,
-        client: IpAddr,
+        client: Client,
         mut request: Request<RequestBody>,
     ) -> Response<Body> {
         let routes = match (choice, &self.second_state) {
             (Choice::SecondState { cors }, Some(surface)) => {
-                return surface.answer(client, cors, request.map(Body::new)).await;
+                let request = request.map(Body::new);
+                return surface.answer(client.address, cors, request).await;
             }
-            (Choice::V1, _) => &self.v1,
+            (Choice::V1, _) => {
+                if let Err(fault) = self.lend(client, &mut request) {
+                    return self.refuse(request.uri().path(), &fault).await;
+                }
+                &self.v1
+            }
+            (Choice::Console, _) => {
+                request.extensions_mut().insert(client);
+                self.console
+                    .as_ref()
+                    .map_or(&self.probes, |(_, routes)| routes)
+            }
             (Choice::Web, _) => {
                 let leaves = request.body().client_leaves();
                 request.extensions_mut().insert(leaves);
@@ -196,6 +217,19 @@ impl Edge {
         }
         let Ok(response) = routes.clone().call(request).await;
         response
+    }
+}
+
+impl Edge {
+    /// Gives a request of a page of the console the key of its session.
+    fn lend(&self, client: Client, request: &mut Request<RequestBody>) -> Result<(), Fault> {
+        match &self.console {
+            Some((console, _)) if request.headers().contains_key(&console::TOKEN) => {
+                request.extensions_mut().insert(client);
+                console.lend(request)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

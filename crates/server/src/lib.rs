@@ -3,8 +3,9 @@
 //! [`App`] holds the parts that requests use: engine, store, loaded functions, settings. [`serve`] accepts connections
 //! for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; `web`, the
 //! short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its
-//! clients look. The core, which is every other module, knows none of the surfaces.
+//! clients look; and `console` is for people. The core, which is every other module, knows none of the surfaces.
 
+mod access;
 mod app;
 mod arguments;
 mod audit_log;
@@ -19,6 +20,7 @@ mod charset;
 mod coding;
 mod concurrency;
 mod connection;
+mod console;
 mod cors;
 mod deploy;
 mod edge;
@@ -30,6 +32,7 @@ pub mod fuzzing;
 mod grants;
 mod host;
 mod http;
+mod inventory;
 mod jobs;
 mod json;
 mod memory;
@@ -39,6 +42,7 @@ mod near;
 mod pages;
 mod parsing;
 mod probes;
+mod recent_faults;
 mod recording;
 mod replay;
 mod reply;
@@ -61,13 +65,15 @@ mod write_behind;
 pub use app::{App, Parts};
 pub use audit_log::{AuditLog, AuditSender};
 pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
+pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;
 pub use serve::{Listener, Protocol, serve};
 pub use settings::{
-    Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, StatusLine, Tls,
+    Auth, ConsoleSettings, MetricsSettings, RecordSettings, SecondState, Secrets, Settings,
+    StatusLine, Tls,
 };
 pub use stop_report::StopReport;
 pub use storage::Values;

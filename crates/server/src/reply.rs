@@ -83,7 +83,10 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     // asks for none of ours.
     if matches!(
         fault.kind,
-        FaultKind::Key | FaultKind::UsageKey | FaultKind::HiddenFunction
+        FaultKind::ConsoleSession
+            | FaultKind::Key
+            | FaultKind::UsageKey
+            | FaultKind::HiddenFunction
     ) {
         response
             .headers_mut()

@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::connection::{
-    AddressShares, AnswerBody, ConnectionState, Exchange, FirstLine, Socket, Streams, Supervisor,
-    Transport,
+    AddressShares, AnswerBody, Client, ConnectionState, Exchange, FirstLine, Socket, Streams,
+    Supervisor, Transport,
 };
 use crate::edge::Edge;
 use crate::jobs::JobWorker;
@@ -20,7 +20,6 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -64,7 +63,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks));
+    let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks, &stopping));
     let shares = AddressShares::new(
         app.settings.connections_per_address,
         app.settings.proxies.clone(),
@@ -216,7 +215,10 @@ impl Connections<'_> {
                 builder: Arc::clone(&self.builder),
                 edge: Arc::clone(&self.edge),
                 protocol: listener.protocol,
-                client: client.ip(),
+                client: Client {
+                    address: client.ip(),
+                    secure: listener.https.is_some(),
+                },
                 accepted,
                 stopping: self.stopping.clone(),
             };
@@ -258,7 +260,7 @@ struct Open {
     builder: Arc<auto::Builder<Streams>>,
     edge: Arc<Edge>,
     protocol: Protocol,
-    client: IpAddr,
+    client: Client,
     accepted: Instant,
     stopping: CancellationToken,
 }

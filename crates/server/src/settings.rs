@@ -1,4 +1,4 @@
-//! Settings of the HTTP side: `[server]`, `[second_state]`, `[tls]` and `[auth]` in `iof.toml`.
+//! Settings of the HTTP side: `[server]`, `[second_state]`, `[console]`, `[tls]` and `[auth]` in `iof.toml`, among others.
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
@@ -265,6 +265,44 @@ impl Default for MetricsSettings {
         Self {
             listen: String::new(),
             functions: 1000,
+        }
+    }
+}
+
+/// `[console]`: the pages at `/console`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsoleSettings {
+    /// True if the console is served; false if its paths do not exist.
+    pub enabled: bool,
+    /// Sessions at once; a further sign-in is answered 503. Fault `console-sessions`.
+    pub sessions: u32,
+    /// The time for which a session lasts, however it is used.
+    #[serde(with = "humantime_serde")]
+    pub session_time: Duration,
+    /// The time after which a session ends that nobody uses.
+    #[serde(with = "humantime_serde")]
+    pub session_idle: Duration,
+    /// Wrong keys from one address, or from one /64 of IPv6, in a minute; after that, sign-ins from there are answered 429.
+    /// Clients of one proxy share an address. Fault `console-attempts`.
+    pub attempts: u32,
+    /// Event streams of one session at once: one for each page that is open. Fault `console-streams`.
+    pub streams: u32,
+    /// The time between two points of the charts, of which there are 240.
+    #[serde(with = "humantime_serde")]
+    pub step: Duration,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            sessions: 1000,
+            session_time: Duration::from_secs(12 * 60 * 60),
+            session_idle: Duration::from_secs(60 * 60),
+            attempts: 10,
+            streams: 16,
+            step: Duration::from_secs(5),
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::SecretPlacement
         | F::Signature
         | F::TargetUrl => StatusCode::BAD_REQUEST,
-        F::Key | F::UsageKey => StatusCode::UNAUTHORIZED,
+        F::ConsoleSession | F::Key | F::UsageKey => StatusCode::UNAUTHORIZED,
         // The usage key of 2020 is a header of its own, not HTTP authentication.
         F::AdminKey
         | F::CallerRequest
@@ -100,7 +100,9 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::UnsupportedFeature
         | F::UnsupportedType => StatusCode::UNPROCESSABLE_ENTITY,
         // A function's own limits are solved by waiting (429); the server's, by another server as well (503).
-        F::FunctionConcurrency | F::Rate | F::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+        F::ConsoleAttempts | F::FunctionConcurrency | F::Rate | F::RateLimit => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         F::HeadSize => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         F::Commands
         | F::Internal
@@ -148,6 +150,8 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         F::BodyMemory
         | F::CompileQueue
         | F::Concurrency
+        | F::ConsoleSessions
+        | F::ConsoleStreams
         | F::Jobs
         | F::OpenFiles
         | F::Queue

@@ -53,12 +53,12 @@ pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
     ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, AuditWait, Call, Calls,
-    Canary, Committed, Created, EphemeralPut, EphemeralShare, Finished, Function, FunctionFilter,
-    Job, JobFigures, JobRoom, JobState, LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL,
-    MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion,
-    Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Rollout, Saved, SecretName,
-    Submitted, Summary, Updated, Uploaded, Usage, ValueBatch, ValueChange, ValueKey, ValueWrite,
-    Version, VersionId, WriteFigures, is_secret_name,
+    Canary, Committed, Created, Deploy, EphemeralPut, EphemeralShare, Finished, Function,
+    FunctionFilter, Job, JobFigures, JobHead, JobRoom, JobState, LoggedCall, MAX_API_KEYS,
+    MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction,
+    NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
+    Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded, Usage, ValueBatch,
+    ValueChange, ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

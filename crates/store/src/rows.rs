@@ -21,11 +21,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, EphemeralPut, Finished, Function,
-    FunctionFilter, FunctionRow, Job, JobFigures, JobRoom, LoggedCall, NewEphemeral, NewJob,
-    NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout,
-    Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
-    ValueKey, Version, VersionRow, WriteFigures,
+    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, Deploy, EphemeralPut, Finished,
+    Function, FunctionFilter, FunctionRow, Job, JobFigures, JobHead, JobRoom, LoggedCall,
+    NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
+    Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
+    ValueBatch, ValueChange, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -90,6 +90,9 @@ pub(crate) trait Versions {
         function_id: i64,
         numbers: RangeInclusive<i64>,
     ) -> Result<Vec<Version>, Error>;
+
+    /// The newest versions of all functions, newest first.
+    async fn deploys(&self, limit: u32) -> Result<Vec<Deploy>, Error>;
 
     /// The digests of all sources to which versions refer.
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error>;
@@ -295,6 +298,9 @@ pub(crate) trait Jobs {
     async fn job(&self, id: Uuid) -> Result<Option<Job>, Error>;
 
     async fn job_figures(&self) -> Result<JobFigures, Error>;
+
+    /// The newest jobs of a function, without requests and outcomes, newest first.
+    async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error>;
 
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;

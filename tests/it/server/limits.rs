@@ -26,9 +26,10 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that are not limits.
-const CHOICES: [&str; 5] = [
+const CHOICES: [&str; 6] = [
     "compile.parallel",
     "compile.unknown_imports",
+    "console.enabled",
     "second_state.enabled",
     "second_state.status",
     "server.proxies",
@@ -79,7 +80,14 @@ async fn the_tables_are_the_defaults() {
         assert_eq!(value, default, "{setting}");
         listed.insert(setting);
     }
-    for section in ["limits", "compile", "server", "second_state", "records"] {
+    for section in [
+        "limits",
+        "compile",
+        "server",
+        "second_state",
+        "console",
+        "records",
+    ] {
         for name in printed[section].as_table().unwrap().keys() {
             let setting = format!("{section}.{name}");
             assert!(

@@ -8,6 +8,7 @@ mod browser;
 mod call_log;
 mod compile_workers;
 mod connections;
+mod console;
 mod container;
 mod dist;
 mod durability;

@@ -74,7 +74,7 @@ impl Config {
             ));
         }
         let (server, limits, compile) = (&self.server, &self.limits, &self.compile);
-        let second_state = &self.second_state;
+        let (second_state, console) = (&self.second_state, &self.console);
         // What is not in a range would let the server start, and answer nothing.
         let ranges = [
             ("server.concurrency", Count(server.concurrency), 1, 10_000),
@@ -107,6 +107,10 @@ impl Config {
                 SHORTEST,
                 LONGEST,
             ),
+            ("console.step", Time(console.step), 100, 60 * 60 * 1000),
+            ("console.sessions", Count(console.sessions), 1, 1_000_000),
+            ("console.streams", Count(console.streams), 1, 10_000),
+            ("console.attempts", Count(console.attempts), 1, MOST_COUNT),
             ("limits.wall_time", Time(limits.wall_time), 1, LONGEST),
             ("limits.guest_cpu", Time(limits.guest_cpu), 1, LONGEST),
             ("limits.memory", Size(limits.memory), 64 << 10, 4 << 30),

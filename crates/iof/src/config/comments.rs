@@ -14,6 +14,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
     ("metrics", "MetricsSettings", SETTINGS),
+    ("console", "ConsoleSettings", SETTINGS),
     ("secrets", "Secrets", SETTINGS),
     ("limits", "Limits", LIMITS),
     ("compile", "CompileLimits", LIMITS),

@@ -18,7 +18,10 @@ use iof_command::Grants;
 use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
-use iof_server::{Auth, MetricsSettings, RecordSettings, SecondState, Secrets, Settings, Tls};
+use iof_server::{
+    Auth, ConsoleSettings, MetricsSettings, RecordSettings, SecondState, Secrets, SettingLine,
+    SettingSource, Settings, Tls,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
     pub(crate) metrics: MetricsSettings,
+    pub(crate) console: ConsoleSettings,
     #[cfg(feature = "infer")]
     pub(crate) infer: iof_infer::Config,
     /// Native programs that functions may be granted, by the name under which they run them.
@@ -63,6 +67,9 @@ pub(crate) struct Config {
     /// True for the server of `iof dev`. Not a setting.
     #[serde(skip)]
     pub(crate) dev: bool,
+    /// The sources of settings that are not at their default. Not a setting.
+    #[serde(skip)]
+    sources: BTreeMap<String, SettingSource>,
 }
 
 impl Default for Config {
@@ -86,10 +93,12 @@ impl Default for Config {
             secrets: Secrets::default(),
             records: RecordSettings::default(),
             metrics: MetricsSettings::default(),
+            console: ConsoleSettings::default(),
             #[cfg(feature = "infer")]
             infer: iof_infer::Config::default(),
             commands: BTreeMap::new(),
             dev: false,
+            sources: BTreeMap::new(),
         }
     }
 }
@@ -119,6 +128,7 @@ impl Config {
     ) -> Result<Self, String> {
         let mut settings = Table::try_from(Self::default()).map_err(|error| error.to_string())?;
         let names = names(&settings);
+        let mut sources = BTreeMap::new();
         if let Some((path, text)) = file {
             let folder = std::path::absolute(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
@@ -139,6 +149,8 @@ impl Config {
             if let Some(port) = table.get("listen").and_then(Value::as_integer) {
                 table.insert("listen".into(), port.to_string().into());
             }
+            let own = sources::names(&table);
+            sources.extend(own.into_iter().map(|name| (name, SettingSource::File)));
             merge(&mut settings, table);
         }
         for (variable, value) in environment {
@@ -147,6 +159,7 @@ impl Config {
                 .find(|name| variable_of(name) == variable)
                 .ok_or_else(|| unknown(&variable, names.iter().map(|name| variable_of(name))))?;
             set(&mut settings, name, &value).map_err(|error| format!("{variable}: {error}"))?;
+            sources.insert(name.clone(), SettingSource::Environment);
         }
         for pair in &args.set {
             let (name, value) = pair
@@ -156,16 +169,20 @@ impl Config {
                 return Err(unknown(name, names.iter().cloned()));
             }
             set(&mut settings, name, value).map_err(|error| format!("--set {name}: {error}"))?;
+            sources.insert(name.to_owned(), SettingSource::Flag);
         }
         let mut config: Self = settings
             .try_into()
             .map_err(|error: toml::de::Error| sources::clear(error.message()))?;
         if let Some(listen) = args.listen {
             config.listen = listen;
+            sources.insert("listen".to_owned(), SettingSource::Flag);
         }
         if let Some(data) = &args.data {
             config.data.clone_from(data);
+            sources.insert("data".to_owned(), SettingSource::Flag);
         }
+        config.sources = sources;
         // What is said of it, now and later, is where it is.
         config.data =
             std::path::absolute(&config.data).map_err(|error| format!("data: {error}"))?;
@@ -175,6 +192,36 @@ impl Config {
 
     /// All settings as they apply, secrets left out; with comments, if they are wanted.
     pub(crate) fn to_toml(&self, commented: bool) -> String {
+        let table = self.table();
+        match commented {
+            true => comments::add(&table.to_string()),
+            false => table.to_string(),
+        }
+    }
+}
+
+impl Config {
+    /// All settings as they apply, each by itself with its source, secrets left out.
+    pub(crate) fn lines(&self) -> Vec<SettingLine> {
+        let table = self.table();
+        let lines = names(&table).into_iter().map(|name| {
+            // A program may be given a password in its environment.
+            let hidden = name.starts_with("commands.") && name.contains(".env.");
+            let value = match hidden {
+                true => None,
+                false => sources::value(&table, &name),
+            };
+            SettingLine {
+                source: self.sources.get(&name).copied().unwrap_or_default(),
+                value: value.map_or("(hidden)".to_owned(), ToString::to_string),
+                name,
+            }
+        });
+        lines.collect()
+    }
+
+    /// All settings as they apply, secrets left out.
+    fn table(&self) -> Table {
         let mut table = Table::try_from(self).unwrap_or_default();
         for name in ["auth", "secrets"] {
             let keys = table.get_mut(name).and_then(|inner| inner.get_mut("keys"));
@@ -182,10 +229,7 @@ impl Config {
                 keys.fill(Value::from("(hidden)"));
             }
         }
-        match commented {
-            true => comments::add(&table.to_string()),
-            false => table.to_string(),
-        }
+        table
     }
 }
 

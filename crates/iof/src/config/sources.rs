@@ -19,6 +19,13 @@ pub(super) fn names(settings: &Table) -> Vec<String> {
         .collect()
 }
 
+/// The value of a setting by its dotted name.
+pub(super) fn value<'a>(settings: &'a Table, name: &str) -> Option<&'a Value> {
+    let mut parts = name.split('.');
+    let first = settings.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| value.get(part))
+}
+
 /// `limits.wall_time` is `IOF_LIMITS_WALL_TIME`.
 pub(super) fn variable_of(name: &str) -> String {
     format!("IOF_{}", name.replace('.', "_").to_uppercase())

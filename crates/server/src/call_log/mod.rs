@@ -15,6 +15,7 @@
 //! calls come faster than rows can be written, and then either calls wait or counts are wrong).
 
 mod function_log;
+mod reading;
 mod refused;
 mod row;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 mod writer;
 
 pub(crate) use function_log::LogHandle;
+pub(crate) use reading::CallResult;
 pub(crate) use refused::RefusedCall;
 pub(crate) use row::{CallSummary, OWN_FIELD, Payload};
 

@@ -56,6 +56,7 @@ impl Observers {
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
         trace(ended);
+        app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
             recorder.end(&app.audit_log, ended);
         }

@@ -38,3 +38,13 @@ pub(crate) use state::ConnectionState;
 pub(crate) use streams::Streams;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use transport::{Socket, Transport};
+
+use std::net::IpAddr;
+
+/// The client of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+    /// True if it speaks TLS.
+    pub(crate) secure: bool,
+}

@@ -18,6 +18,7 @@ pub(crate) use figures::VersionFigures;
 pub(crate) use function::FunctionMetrics;
 pub(crate) use histogram::Snapshot;
 use outbound::OutboundMetrics;
+pub(crate) use outbound::address_class;
 pub(crate) use page::router;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -105,7 +105,9 @@ impl iof_command::Observer for Metrics {
 
 impl iof_egress::Observer for Metrics {
     fn sent(&self, entry: &iof_egress::Entry<'_>) {
-        let class = entry.address.map_or("none", |address| class(address.ip()));
+        let class = entry
+            .address
+            .map_or("none", |address| address_class(address.ip()));
         let figures = {
             let mut requests = self
                 .outbound
@@ -126,7 +128,7 @@ impl iof_egress::Observer for Metrics {
 }
 
 /// The class of an address that was connected to; the operator pinned every address that is not public.
-fn class(address: IpAddr) -> &'static str {
+pub(crate) fn address_class(address: IpAddr) -> &'static str {
     let address = address.to_canonical();
     let private = match address {
         IpAddr::V4(v4) => v4.is_private() || v4.is_link_local(),

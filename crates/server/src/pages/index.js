@@ -44,6 +44,8 @@ async function load() {
   // The reader asked for something else meanwhile.
   if (turn !== asked) return;
   $("dev").hidden = about.dev !== true;
+  // Where there is a console, and for those whom it shows something: on a server without keys, everybody.
+  if ($("console")) $("console").hidden = about.takes_keys && !["server", "made"].includes(about.key?.kind);
   $("functions").replaceChildren();
   $("pager").hidden = true;
   if (!response.ok) {

@@ -15,15 +15,40 @@ use http::{HeaderName, HeaderValue, Method, Request, Response};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-const STYLE: &str = include_str!("style.css");
+/// The style of these pages, with which that of the console begins.
+pub(crate) const STYLE: &str = include_str!("style.css");
 
-/// `/`
-static INDEX: LazyLock<Page> = LazyLock::new(|| {
-    Page::new(
-        include_str!("index.html"),
-        &[include_str!("shared.js"), include_str!("index.js")],
-    )
+/// The script of the form of a call, which the console has, too. It takes `base`, the address of the function, and `key` and
+/// `headers`, which say how a request is authorised.
+pub(crate) const CALL_FORM: &str = concat!(
+    include_str!("element.js"),
+    include_str!("json.js"),
+    include_str!("field.js"),
+    include_str!("request.js"),
+    include_str!("answer.js"),
+    include_str!("form.js"),
+);
+
+/// `/`, on a server with a console.
+static INDEX: LazyLock<Page> = LazyLock::new(|| index(include_str!("index.html")));
+
+/// `/`, on a server whose console is switched off.
+static INDEX_ONLY: LazyLock<Page> = LazyLock::new(|| {
+    let lines = include_str!("index.html").lines();
+    let without = lines.filter(|line| !line.contains("id=\"console\""));
+    index(&without.map(|line| format!("{line}\n")).collect::<String>())
 });
+
+fn index(html: &str) -> Page {
+    Page::new(
+        html,
+        &[
+            include_str!("element.js"),
+            include_str!("shared.js"),
+            include_str!("index.js"),
+        ],
+    )
+}
 
 /// `/v1/functions/{function}/try`
 static FUNCTION: LazyLock<Page> = LazyLock::new(|| {
@@ -31,10 +56,7 @@ static FUNCTION: LazyLock<Page> = LazyLock::new(|| {
         include_str!("function.html"),
         &[
             include_str!("shared.js"),
-            include_str!("json.js"),
-            include_str!("field.js"),
-            include_str!("request.js"),
-            include_str!("answer.js"),
+            CALL_FORM,
             include_str!("function.js"),
         ],
     )
@@ -91,10 +113,13 @@ impl Page {
     }
 }
 
-/// The page of the root.
-pub(crate) fn router() -> Router {
-    let index = async || {
-        let mut response = INDEX.answer();
+/// The page of the root, which leads to the console if there is one.
+pub(crate) fn router(console: bool) -> Router {
+    let index = async move || {
+        let mut response = match console {
+            true => INDEX.answer(),
+            false => INDEX_ONLY.answer(),
+        };
         let accept = HeaderValue::from_static("accept");
         response.headers_mut().insert(header::VARY, accept);
         response
@@ -187,7 +212,7 @@ mod tests {
 
     #[test]
     fn no_script_ends_early() {
-        for page in [&INDEX, &FUNCTION] {
+        for page in [&INDEX, &INDEX_ONLY, &FUNCTION] {
             assert_eq!(page.html.matches("</script").count(), 1);
             assert_eq!(page.html.matches("</style").count(), 1);
             assert_ne!(page.policy, "default-src 'none'");

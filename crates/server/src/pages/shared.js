@@ -1,12 +1,5 @@
-// What both pages have: elements, and the key that goes with requests. Nothing that a server says becomes markup.
-const $ = (id) => document.getElementById(id);
+// The key that goes with requests of a page that keeps it.
 const KEY = "iof-key";
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 // A browser may keep nothing; the key is then in the field only.
 const kept = {
@@ -20,13 +13,6 @@ function key() {
 
 function headers(more = {}) {
   return key() ? { ...more, authorization: `Bearer ${key()}` } : more;
-}
-
-// Asks the server. The body is JSON whether it went well or not.
-async function ask(path) {
-  const response = await fetch(path, { headers: headers() });
-  const answer = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
-  return { response, answer };
 }
 
 // Calls `changed` when the reader gives another key, or none.

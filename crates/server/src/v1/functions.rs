@@ -7,8 +7,7 @@ use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::versions;
 use crate::app::App;
-use crate::deploy::{DeployedModule, Drafts};
-use crate::grants::Declaration;
+use crate::deploy::{DeployedModule, Drafts, secrets_not_set};
 use crate::http::time;
 use crate::warnings;
 use axum::body::Body;
@@ -186,7 +185,7 @@ pub(super) async fn create(
         admin_key: Some(created.admin_key.as_str().to_owned()),
         warnings: warnings::of_start(&manifest),
         exports: versions::names(manifest),
-        secrets_not_set: not_set(&app, created.function_id, declaration.as_deref()).await?,
+        secrets_not_set: secrets_not_set(&app, created.function_id, declaration.as_deref()).await?,
     }))
 }
 
@@ -238,7 +237,7 @@ pub(super) async fn read(
         canary: function.canary.as_ref().map(Canary::of),
         private: function.usage_key_hash.is_some(),
         created_at: time(function.created_at),
-        secrets_not_set: not_set(&app, id, active).await?,
+        secrets_not_set: secrets_not_set(&app, id, active).await?,
         // A version that cannot be loaded says so when it is called.
         warnings: app
             .functions
@@ -282,23 +281,4 @@ fn refused(error: iof_store::Error) -> Fault {
         iof_store::Error::Invalid { what } => Fault::new(FaultKind::Name, format!("{what}.")),
         other => other.into(),
     }
-}
-
-/// The names of secrets that a version declares and that are not set.
-pub(super) async fn not_set(
-    app: &App,
-    id: i64,
-    declaration: Option<&str>,
-) -> Result<Vec<String>, Fault> {
-    let declared: Option<Declaration> =
-        declaration.and_then(|text| serde_json::from_str(text).ok());
-    let Some(declared) = declared else {
-        return Ok(vec![]);
-    };
-    let set = app.store.secret_names(id).await?;
-    let missing = declared.secret_names().into_iter();
-    Ok(missing
-        .filter(|name| !set.iter().any(|known| known.name == *name))
-        .map(str::to_owned)
-        .collect())
 }

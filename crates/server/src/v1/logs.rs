@@ -4,13 +4,11 @@ use super::access::{AuthorizedFunction, FunctionPath, Read};
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit, WaitSeconds};
 use crate::app::App;
-use crate::call_log::OWN_FIELD;
+use crate::call_log::CallResult;
 use crate::http::time;
 use axum::extract::State;
-use iof_fault::Fault;
 use iof_store::LoggedCall;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,32 +28,6 @@ pub(super) struct LogRow {
     guest_us: u64,
     #[serde(flatten)]
     result: CallResult,
-}
-
-/// The result of a call.
-#[derive(Default, Deserialize, Serialize, ToSchema)]
-struct CallResult {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    call: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    export: Option<String>,
-    /// True if it was refused before the function ran.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    refused: bool,
-    /// The code of what went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-    /// A sentence on what went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    /// The first 4 KiB that it printed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stdout: Option<String>,
-    /// The first 4 KiB that it printed to stderr.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    stderr: Option<String>,
 }
 
 /// Calls, the oldest first.
@@ -110,11 +82,14 @@ pub(super) async fn list(
     let (after, limit) = (wanted.after.map(RowId::get), wanted.limit.get());
     let until = Instant::now() + Duration::from_secs(wanted.wait.get());
     loop {
-        let rows = rows(&app, function.function_id, after, limit).await?;
+        let rows = app
+            .call_log
+            .rows(&app.store, function.function_id, after, limit)
+            .await?;
         let stopping = app.stopping.load(Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(Json(LogList {
-                logs: rows.into_iter().filter_map(row).collect(),
+                logs: rows.iter().filter_map(row).collect(),
                 dropped: app.call_log.dropped(function.function_id),
             }));
         }
@@ -122,41 +97,13 @@ pub(super) async fn list(
     }
 }
 
-async fn rows(
-    app: &App,
-    id: i64,
-    after: Option<i64>,
-    limit: u32,
-) -> Result<Vec<LoggedCall>, Fault> {
-    app.call_log.flush().await;
-    let mut rows = match after {
-        Some(after) => app.store.calls_after(id, after, limit).await?,
-        None => app.store.calls(id, true, limit).await?,
-    };
-    rows.extend(app.store.refused_calls(id, after, limit).await?);
-    rows.sort_by_key(|row| row.log_id);
-    match after {
-        Some(_) => rows.truncate(limit as usize),
-        None => drop(rows.drain(..rows.len().saturating_sub(limit as usize))),
-    }
-    Ok(rows)
-}
-
 /// A row, unless it is that of a result sent to a callback.
-fn row(call: LoggedCall) -> Option<LogRow> {
-    let mut record: Value = serde_json::from_str(&call.record).ok()?;
-    if record.get("callback_data_payload").is_some() {
-        return None;
-    }
-    let told = record
-        .get_mut(OWN_FIELD)
-        .map(Value::take)
-        .unwrap_or_default();
+fn row(call: &LoggedCall) -> Option<LogRow> {
     Some(LogRow {
         id: call.log_id,
         at: time(call.called_at),
         guest_us: call.guest_ns / 1_000,
-        result: serde_json::from_value(told).unwrap_or_default(),
+        result: CallResult::of(call)?,
     })
 }
 

@@ -5,9 +5,10 @@
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath};
 use super::answer::{Created, ErrorResponse, Json, Problem};
-use super::functions::{Deployed, not_set};
+use super::functions::Deployed;
 use super::versions::{exports_of, refused};
 use crate::app::App;
+use crate::deploy::secrets_not_set;
 use axum::extract::State;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{NewVersion, Rollout};
@@ -118,7 +119,7 @@ pub(super) async fn change(
         version: added.number,
         admin_key: None,
         exports,
-        secrets_not_set: not_set(&app, id, Some(&text)).await?,
+        secrets_not_set: secrets_not_set(&app, id, Some(&text)).await?,
         warnings: vec![],
     }))
 }

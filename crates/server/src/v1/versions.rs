@@ -5,10 +5,10 @@
 use super::access::{AuthorizedFunction, Deploy, FunctionPath, ReadOrDeploy};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
-use super::functions::{Deployed, not_set};
+use super::functions::Deployed;
 use super::query::Query;
 use crate::app::App;
-use crate::deploy::{self, DeployedModule, Drafts};
+use crate::deploy::{self, DeployedModule, Drafts, secrets_not_set};
 use crate::grants::MAX_DECLARATION;
 use crate::http::time;
 use crate::http::{content_type, essence, hex, truncate};
@@ -187,7 +187,7 @@ pub(super) async fn add(
         admin_key: None,
         warnings: warnings::of_start(&manifest),
         exports: names(manifest),
-        secrets_not_set: not_set(&app, id, declaration.as_deref()).await?,
+        secrets_not_set: secrets_not_set(&app, id, declaration.as_deref()).await?,
     }))
 }
 

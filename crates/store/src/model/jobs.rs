@@ -153,6 +153,25 @@ impl fmt::Debug for Job {
     }
 }
 
+/// A job without its request and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobHead {
+    /// The id of the call.
+    pub id: Uuid,
+    /// The number of the version that runs it.
+    pub version: i64,
+    /// The export that is called.
+    pub export: String,
+    /// Its state.
+    pub state: JobState,
+    /// The number of times that it was taken.
+    pub attempts: u32,
+    /// The time at which it was accepted, in Unix milliseconds.
+    pub accepted_at: i64,
+    /// The time at which it was done, in Unix milliseconds.
+    pub finished_at: Option<i64>,
+}
+
 /// The refusal of a second job of one call.
 pub(crate) fn job_exists(id: Uuid) -> Error {
     Error::Invalid {

@@ -26,7 +26,7 @@ pub use figures::WriteFigures;
 pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFunction, Summary};
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
-pub use jobs::{Finished, Job, JobFigures, JobRoom, JobState, NewJob, Submitted};
+pub use jobs::{Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted};
 pub use recordings::{Recording, RecordingHead, RecordingLimits};
 pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};
@@ -34,4 +34,4 @@ pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName, is
 pub(crate) use secrets::{Reseal, SealedSecret, check_secret, too_many_secrets};
 pub use values::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey, ValueWrite};
 pub(crate) use versions::VersionRow;
-pub use versions::{NewVersion, Uploaded, Version, VersionId};
+pub use versions::{Deploy, NewVersion, Uploaded, Version, VersionId};

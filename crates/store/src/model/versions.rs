@@ -92,3 +92,18 @@ pub(crate) struct VersionRow {
     pub(crate) declaration: Option<String>,
     pub(crate) created_at: i64,
 }
+
+/// A version of any function, in a list of the newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deploy {
+    /// The function.
+    pub function_id: i64,
+    /// The name of the function.
+    pub name: Option<String>,
+    /// The number of the version.
+    pub number: i64,
+    /// The time at which it was added, in Unix milliseconds.
+    pub created_at: i64,
+    /// True if the function runs it.
+    pub active: bool,
+}

@@ -11,7 +11,9 @@ use super::database::Database;
 use super::error::{Failure, Result};
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobFigures, JobRoom, JobState, NewJob, Submitted, job_exists};
+use crate::model::{
+    Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted, job_exists,
+};
 use crate::rows::Jobs;
 
 /// The bytes that a row counts beside its names, request and outcome (migrations/sqlite/0006_jobs_size.sql).
@@ -54,6 +56,10 @@ impl Jobs for Database {
 
     async fn job_figures(&self) -> Result<JobFigures, Error> {
         Ok(figures(&self.readers).await?)
+    }
+
+    async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error> {
+        Ok(of_function(&self.readers, function_id, limit).await?)
     }
 
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error> {
@@ -287,6 +293,31 @@ async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
     .fetch_optional(readers)
     .await?;
     row.map(|row| read(&row)).transpose()
+}
+
+async fn of_function(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<JobHead>> {
+    let rows = sqlx::query(
+        "SELECT id, version, export, state, attempts, accepted_at, finished_at
+           FROM jobs WHERE function_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT $2",
+    )
+    .bind(function_id)
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?;
+    rows.iter().map(read_head).collect()
+}
+
+fn read_head(row: &SqliteRow) -> Result<JobHead> {
+    let attempts: i64 = row.try_get("attempts")?;
+    Ok(JobHead {
+        id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
+        version: row.try_get("version")?,
+        export: row.try_get("export")?,
+        state: JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))?,
+        attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
+        accepted_at: row.try_get("accepted_at")?,
+        finished_at: row.try_get("finished_at")?,
+    })
 }
 
 fn read(row: &SqliteRow) -> Result<Job> {

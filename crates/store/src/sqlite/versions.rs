@@ -10,7 +10,7 @@ use super::column::{bytes, damaged};
 use super::database::Database;
 use super::error::Result;
 use crate::error::Error;
-use crate::model::{Version, VersionId, VersionRow};
+use crate::model::{Deploy, Version, VersionId, VersionRow};
 use crate::rows::Versions;
 
 /// The most versions of one list.
@@ -25,6 +25,10 @@ impl Versions for Database {
         Ok(list(&self.readers, function_id, numbers).await?)
     }
 
+    async fn deploys(&self, limit: u32) -> Result<Vec<Deploy>, Error> {
+        Ok(deploys(&self.readers, limit).await?)
+    }
+
     async fn sources(&self) -> Result<HashSet<[u8; 32]>, Error> {
         Ok(live(&self.readers).await?)
     }
@@ -32,6 +36,29 @@ impl Versions for Database {
     async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error> {
         Ok(refers(&self.readers, sha256).await?)
     }
+}
+
+/// Ids of versions begin with their time, so the index of the primary key has them in order.
+async fn deploys(readers: &SqlitePool, limit: u32) -> Result<Vec<Deploy>> {
+    let rows = sqlx::query(
+        "SELECT v.function_id, f.name, v.number, v.created_at, f.active_version = v.id AS active
+           FROM versions v JOIN functions f ON f.function_id = v.function_id
+          ORDER BY v.id DESC LIMIT $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(readers)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Deploy {
+                function_id: row.try_get("function_id")?,
+                name: row.try_get("name")?,
+                number: row.try_get("number")?,
+                created_at: row.try_get("created_at")?,
+                active: row.try_get("active")?,
+            })
+        })
+        .collect()
 }
 
 async fn list(

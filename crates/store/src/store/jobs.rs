@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobFigures, JobRoom, NewJob, Submitted};
+use crate::model::{Finished, Job, JobFigures, JobHead, JobRoom, NewJob, Submitted};
 use crate::rows::Jobs as _;
 
 /// The done jobs that one transaction removes: each may hold an answer of megabytes, whose pages the database reads.
@@ -86,12 +86,20 @@ impl Store {
         self.rows().job(id).await
     }
 
-    /// How many jobs wait and run, and what all of them keep.
+    /// How many jobs wait and run, and the bytes that all of them keep.
     ///
     /// # Errors
     /// The errors of [`Store::function`].
     pub async fn job_figures(&self) -> Result<JobFigures, Error> {
         self.rows().job_figures().await
+    }
+
+    /// Up to `limit` jobs of a function, without their requests and outcomes, the newest first.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error> {
+        self.rows().jobs(function_id, limit).await
     }
 
     /// Removes jobs that were done before this time (Unix milliseconds), and returns their number. It uses transactions

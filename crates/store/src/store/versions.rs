@@ -5,7 +5,7 @@
 
 use super::Store;
 use crate::error::Error;
-use crate::model::Version;
+use crate::model::{Deploy, Version};
 use crate::rows::Versions as _;
 
 impl Store {
@@ -24,5 +24,13 @@ impl Store {
     /// The errors of [`Store::function`].
     pub async fn versions(&self, function_id: i64) -> Result<Vec<Version>, Error> {
         self.rows().versions(function_id, 1..=i64::MAX).await
+    }
+
+    /// Up to `limit` versions of all functions, the newest first.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn deploys(&self, limit: u32) -> Result<Vec<Deploy>, Error> {
+        self.rows().deploys(limit).await
     }
 }

@@ -1,0 +1,65 @@
+//! The newest calls that failed, of all functions, in memory: what an operator looks at first. The log of a function has
+//! them, and all others, for longer.
+
+use crate::calls::EndedCall;
+use crate::http::truncate;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
+
+/// The number of calls that are kept.
+const KEPT: usize = 50;
+/// The most characters that are kept of a message, which a function may have chosen.
+const MESSAGE: usize = 300;
+
+/// A call that failed.
+#[derive(Clone)]
+pub(crate) struct FailedCall {
+    /// The time at which it ended, in Unix milliseconds.
+    pub(crate) at: i64,
+    pub(crate) call: Uuid,
+    pub(crate) function: i64,
+    /// The name of the function, if it has one.
+    pub(crate) name: Option<String>,
+    pub(crate) version: i64,
+    pub(crate) export: String,
+    /// The code of the fault.
+    pub(crate) fault: String,
+    pub(crate) message: String,
+}
+
+/// The newest calls that failed, the oldest first.
+#[derive(Default)]
+pub(crate) struct RecentFaults(Mutex<VecDeque<FailedCall>>);
+
+impl RecentFaults {
+    /// Keeps a call if it failed.
+    pub(crate) fn note(&self, ended: &EndedCall<'_>) {
+        let Err(fault) = &ended.outcome.result else {
+            return;
+        };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let failed = FailedCall {
+            at: i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+            call: ended.call,
+            function: ended.function.id,
+            name: ended.function.label.as_deref().map(str::to_owned),
+            version: ended.function.version,
+            export: truncate(ended.export),
+            fault: truncate(fault.code()),
+            message: fault.message.chars().take(MESSAGE).collect(),
+        };
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(failed);
+    }
+
+    /// Up to `limit` calls, the newest first.
+    pub(crate) fn newest(&self, limit: usize) -> Vec<FailedCall> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().take(limit).cloned().collect()
+    }
+}

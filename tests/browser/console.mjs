@@ -1,0 +1,199 @@
+// node console.mjs URL KEY NAME MODULE NEXT DECLARATION: walks the console as a person does. KEY is a key of the server, NAME a
+// function whose calls are recorded, MODULE and NEXT the files of two modules, DECLARATION that of a function.toml.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { accessible, noted, withPage } from "./page.mjs";
+
+const [url, key, name, module, next, declaration] = process.argv.slice(2);
+const api = async (method, path, body) => {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
+  return answer.text();
+};
+
+await withPage(async (page) => {
+  const main = page.locator("main");
+  const button = (label) => main.getByRole("button", { name: label, exact: true });
+  const tab = async (label) => {
+    await page.getByRole("navigation", { name: "Function" }).getByRole("link", { name: label, exact: true }).click();
+    await page.waitForLoadState();
+  };
+  const place = (label) => page.getByRole("navigation", { name: "Console" }).getByRole("link", { name: label, exact: true }).click();
+
+  // Sign in, with the keyboard only.
+  await page.goto(`${url}/console/functions`);
+  await page.locator("#key").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "key");
+  await page.keyboard.type("wrong key");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").waitFor();
+  await page.keyboard.type(key);
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${url}/console/functions`);
+  assert.equal(await page.evaluate(() => document.cookie), "", "no script reads the cookie");
+  assert.ok(!(await page.content()).includes(key), "the key is not in the page");
+  // The first press of Tab leads past the navigation.
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+  await page.keyboard.press("Enter");
+
+  // The list, and a search.
+  await main.getByRole("link", { name, exact: true }).waitFor();
+  await page.getByRole("searchbox").fill("no such");
+  await page.keyboard.press("Enter");
+  await page.getByText("No function has “no such” in its name.").waitFor();
+  await accessible(page, "nothing found");
+
+  // The overview stays up to date by itself.
+  await place("Overview");
+  await main.locator(".figure", { hasText: "Health" }).getByText("ready").waitFor();
+  const faults = main.locator("#fault-table tbody tr");
+  const before = await faults.count();
+  await page.evaluate(() => { window.same = document.querySelector("#overview"); });
+  await api("POST", `/v1/functions/${name}/call/fail_text`, { message: "<b>in the overview</b>" });
+  await main.getByText("<b>in the overview</b>").first().waitFor();
+  assert.ok((await faults.count()) >= Math.min(before + 1, 8));
+  assert.ok(await page.evaluate(() => window.same === document.querySelector("#overview")), "the page was not loaded again");
+  // Nothing moves when the page is brought up to date.
+  const shifts = await noted(page, "layout-shift", 3_000);
+  assert.ok(shifts < 0.02, `the page moved by ${shifts}`);
+
+  // A deploy by drop, as a new function.
+  await place("Functions");
+  await main.getByRole("link", { name: "Deploy", exact: true }).click();
+  await button("Deploy").click();
+  await main.getByText("The module is missing").waitFor();
+  const dropped = await page.evaluateHandle(([files]) => {
+    const data = new DataTransfer();
+    for (const [of, base64, type] of files) {
+      const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+      data.items.add(new File([bytes], of, { type }));
+    }
+    return data;
+  }, [[module, declaration].map((file) => [basename(file), readFileSync(file).toString("base64"), ""])]);
+  await page.dispatchEvent(".drop", "drop", { dataTransfer: dropped });
+  assert.equal(await page.locator("#module").evaluate((input) => input.files[0].name), basename(module));
+  await main.locator("#name").fill("dropped");
+  await button("Deploy").click();
+  await main.getByRole("heading", { name: "Deployed" }).waitFor();
+  assert.match(await main.locator(".deployed").innerText(), /dropped, number \d+[\s\S]*admin key/i);
+  await accessible(page, "deployed");
+  await main.getByRole("link", { name: "Open the function" }).click();
+  await page.getByRole("heading", { name: "dropped", exact: true }).waitFor();
+
+  // Two more versions: a canary, whose part is set with the keyboard, and one that is not run.
+  await tab("Versions");
+  const deployNext = async (rollout) => {
+    await page.locator("#module").setInputFiles(next);
+    await page.locator("#rollout").selectOption({ label: rollout });
+    await button("Deploy").click();
+    await main.getByRole("heading", { name: "Deployed" }).waitFor();
+    await page.reload();
+  };
+  await deployNext("10 % of the calls, as a canary");
+  await main.getByText("canary 10 %").waitFor();
+  await main.getByRole("link", { name: "with 1", exact: true }).click();
+  const difference = main.locator("#difference");
+  await difference.waitFor();
+  assert.match(await difference.innerText(), /function\.toml[\s\S]*none: the server's defaults/);
+  await tab("Overview");
+  await page.locator("#percent").focus();
+  for (let presses = 0; presses < 20; presses += 1) await page.keyboard.press("ArrowRight");
+  assert.equal(await page.locator("output").innerText(), "30");
+  await button("Set").click();
+  await page.locator("#rollout td", { hasText: "30 %" }).waitFor();
+  assert.match(await page.locator("#rollout").innerText(), /active\s+70 %/);
+  await button("Promote the canary").click();
+  await page.getByText("All calls run version 2.").waitFor();
+  await tab("Versions");
+  await button("Roll back").click();
+  await page.locator("#versions tbody tr").nth(1).filter({ hasText: "active" }).waitFor();
+
+  // A call by its form, and its row in the log, which follows.
+  await place("Functions");
+  await main.getByRole("link", { name, exact: true }).click();
+  await tab("Call");
+  const form = page.locator("form", { has: page.getByRole("heading", { name: "shout", exact: true }) });
+  while (!(await form.isVisible())) await button("Show more exports").click();
+  await form.locator("textarea").fill("from the console");
+  await form.getByRole("button", { name: "Call", exact: true }).click();
+  await form.getByText("FROM THE CONSOLE").waitFor();
+  await form.getByText("processor").waitFor();
+  await form.locator("summary", { hasText: "curl" }).click();
+  const line = await form.locator(".snippet pre").first().innerText();
+  assert.ok(line.includes("$IOF_KEY") && !line.includes(key), line);
+  await accessible(page, "call");
+  await tab("Log");
+  const rows = page.locator("#log tbody tr");
+  await rows.first().waitFor();
+  await page.evaluate(() => { window.same = document.querySelector("#log"); });
+  await api("POST", `/v1/functions/${name}/call/panics`, { message: "<i>followed</i>" });
+  await page.locator("#log tbody tr").first().filter({ hasText: "<i>followed</i>" }).waitFor();
+  assert.ok(await page.evaluate(() => window.same === document.querySelector("#log")), "the page was not loaded again");
+  await page.getByLabel("Faults only").check();
+  await button("Search").click();
+  await rows.first().waitFor();
+  assert.ok((await rows.locator(".state").allInnerTexts()).every((text) => text !== "ok"));
+
+  // A recording, run again.
+  await tab("Recordings");
+  await button("Replay on 1").first().click();
+  await page.getByRole("heading", { name: /^Replay on version 1: the same/ }).waitFor();
+  await accessible(page, "replayed");
+  for (const [label, waits] of [["Outbound", "The function has sent nothing"], ["Jobs", "done"]]) {
+    await tab(label);
+    await main.getByText(waits).first().waitFor();
+  }
+
+  // A secret, set and deleted; it is never shown.
+  await tab("Secrets");
+  await page.locator("#secret").fill("API_TOKEN");
+  await page.locator("#value").fill("never shown");
+  await button("Set").click();
+  await main.locator("#secrets code", { hasText: "API_TOKEN" }).waitFor();
+  assert.ok(!(await page.content()).includes("never shown"));
+  await button("Delete").click();
+  await button("Really delete?").click();
+  await page.getByText("No secret is set.").waitFor();
+
+  // A key, made and deleted.
+  await place("Keys");
+  await page.locator("#label").fill("<b>for a test</b>");
+  await page.locator("#function").fill(name);
+  await page.getByLabel(/^read/).check();
+  await button("Make").click();
+  const made = await main.locator(".once code").innerText();
+  assert.match(made, /^iof_/);
+  await accessible(page, "a new key");
+  await page.reload();
+  assert.ok(!(await page.content()).includes(made), "it is shown once");
+  await main.locator("tr", { hasText: "<b>for a test</b>" }).getByRole("button").click();
+  await button("Really delete?").click();
+  await page.getByText("No key is made yet.").waitFor();
+
+  await place("Outbound");
+  await place("Server");
+  await page.getByRole("navigation", { name: "Server" }).getByRole("link", { name: "Settings" }).click();
+  await main.locator("tr", { hasText: "console.step" }).getByText("file").waitFor();
+  assert.ok(!(await page.content()).includes(key));
+
+  // Deleted with its name typed.
+  await page.goto(`${url}/console/functions/dropped/keys`);
+  await button("Delete").click();
+  await page.getByText("Type dropped first.").waitFor();
+  await page.locator("[data-repeat]").fill("dropped");
+  await button("Delete").click();
+  await page.waitForURL(`${url}/console/functions`);
+  assert.equal(await main.getByRole("link", { name: "dropped" }).count(), 0);
+
+  // A page that does not exist, and the end of the session.
+  await page.goto(`${url}/console/functions/<script>alert(1)</script>`);
+  await page.getByText("There is nothing at /console/functions/<script>").waitFor();
+  await accessible(page, "a fault");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.waitForURL(`${url}/console/sign-in`);
+  await page.goto(`${url}/console`);
+  await page.locator("#key").waitFor();
+  console.log("the console did what it shows");
+});
