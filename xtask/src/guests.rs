@@ -57,6 +57,9 @@ const GROUPS: [Group; 8] = [
             ("typed", "typed", "typed"),
             ("program", "program", "program"),
             ("http-handler", "http_handler", "http-handler"),
+            ("http-handler-0-3", "http_handler_0_3", "http-handler-0-3"),
+            ("http-middleware", "http_middleware", "http-middleware"),
+            ("program-0-3", "program_0_3", "program-0-3"),
             (
                 "cumulative-storage",
                 "cumulative_storage",
@@ -270,9 +273,9 @@ fn newest(folders: &[&str]) -> Outcome<SystemTime> {
             .map_err(|e| Problem::new(format!("{}: {e}", folder.display())))?;
         for entry in entries.flatten() {
             let path = entry.path();
-            let ours = path
-                .extension()
-                .is_some_and(|kind| kind == "rs" || kind == "toml" || kind == "lock");
+            let ours = path.extension().is_some_and(|kind| {
+                kind == "rs" || kind == "toml" || kind == "lock" || kind == "wit"
+            });
             if path.is_dir() && !path.ends_with("target") {
                 open.push(path);
             } else if ours {

@@ -1,6 +1,7 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
 mod commands;
+mod config;
 mod imports;
 mod keyvalue;
 pub(crate) mod limits;

@@ -55,7 +55,7 @@ async fn what_it_asked_of_others_ends_too() {
     let server = Server::start(config).await;
     let function = server
         .deploy(
-            handler_component("http-handler"),
+            handler_component(super::HANDLER),
             "outbound = [\"GET http://up.test\"]\n",
         )
         .await;

@@ -1,9 +1,10 @@
-//! Programs with `main`, as rustc makes them for `wasm32-wasip1`, and as components: stdin and arguments in, stdout out.
+//! Programs with `main`, as rustc makes them for `wasm32-wasip1`, as components, and of WASI 0.3: stdin and arguments in,
+//! stdout out.
 
 use crate::second_state::modules::form;
 use iof_tests::{
     call::{Answer, Uploaded},
-    guests::{guest, program_component},
+    guests::{guest, handler_component, program_component},
     server::Server,
 };
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ async fn words(server: &Server, function: &Uploaded, words: &[&str]) -> Answer {
     call(server, function, &json!({ "stdin": "", "args": words })).await
 }
 
-/// A test of a program as a core module, and of the same as a component.
-macro_rules! both {
+/// A test of a program as a core module, of the same as a component, and of one of WASI 0.3.
+macro_rules! each {
     ($test:ident) => {
         mod $test {
             #[tokio::test]
@@ -31,11 +32,16 @@ macro_rules! both {
             async fn of_a_component() {
                 super::$test(super::program_component("program")).await;
             }
+
+            #[tokio::test]
+            async fn of_a_component_of_wasi_0_3() {
+                super::$test(super::handler_component("program-0-3")).await;
+            }
         }
     };
 }
 
-both!(stdin_and_arguments_go_in_and_stdout_comes_out);
+each!(stdin_and_arguments_go_in_and_stdout_comes_out);
 
 async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     let server = Server::start("").await;
@@ -80,15 +86,15 @@ async fn stdin_and_arguments_go_in_and_stdout_comes_out(program: Vec<u8>) {
     }
 }
 
-both!(a_status_is_a_fault_and_stderr_is_the_log);
+each!(a_status_is_a_fault_and_stderr_is_the_log);
 
 async fn a_status_is_a_fault_and_stderr_is_the_log(program: Vec<u8>) {
     let server = Server::start("").await;
     // A component of WASI 0.2 ends well or not.
-    let status = if program.starts_with(b"\0asm\x01") {
-        3
-    } else {
-        1
+    let second = b"wasi:cli/run@0.2";
+    let status = match program.windows(second.len()).any(|bytes| bytes == second) {
+        true => 1,
+        false => 3,
     };
     let program = server.deploy(program, "").await;
     let answer = words(&server, &program, &["exit", "3"]).await;
@@ -113,7 +119,7 @@ async fn a_status_is_a_fault_and_stderr_is_the_log(program: Vec<u8>) {
     );
 }
 
-both!(every_limit_of_a_call_holds_for_programs);
+each!(every_limit_of_a_call_holds_for_programs);
 
 async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
     let server = Server::start(
@@ -144,7 +150,7 @@ async fn every_limit_of_a_call_holds_for_programs(program: Vec<u8>) {
     }
 }
 
-both!(it_says_what_it_takes);
+each!(it_says_what_it_takes);
 
 async fn it_says_what_it_takes(program: Vec<u8>) {
     let server = Server::start("").await;

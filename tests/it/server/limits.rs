@@ -26,11 +26,12 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that bound nothing.
-const CHOICES: [&str; 5] = [
+const CHOICES: [&str; 6] = [
     "compile.parallel",
     "compile.unknown_imports",
     "second_state.enabled",
     "second_state.status",
+    "server.domain",
     "server.proxies",
 ];
 

@@ -10,6 +10,7 @@ mod compile_workers;
 mod connections;
 mod container;
 mod dist;
+mod domain;
 mod durability;
 mod forms;
 mod guide;
