@@ -12,6 +12,7 @@ mod cli;
 mod components;
 mod egress;
 mod exchange;
+mod exchange_0_3;
 mod guests;
 mod scenarios;
 mod second_state;

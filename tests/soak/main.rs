@@ -8,6 +8,8 @@
 use iof_tests::exchange::{Handler, WaitingHandler};
 use std::time::{Duration, Instant};
 
+/// The guest.
+const HANDLER: &str = "http-handler";
 /// Megabytes of each body.
 const BODY: usize = 1024;
 /// Clients that read nothing.
@@ -22,7 +24,7 @@ const CONFIG: &str = "[server]\nconcurrency = 1100\nconnections = 2000\n\
 
 #[tokio::main]
 async fn main() {
-    let handler = Handler::start(CONFIG).await;
+    let handler = Handler::start(HANDLER, CONFIG).await;
     let warm = handler.server.get(&handler.path("/hello")).await;
     assert_eq!(warm.text(), "hello");
     let began = Instant::now();
@@ -37,7 +39,7 @@ async fn main() {
     println!("a quick client by itself: {}", summary(&alone));
     println!("beside {SLOW} that read nothing: {}", summary(&beside));
 
-    let waiting = WaitingHandler::start().await;
+    let waiting = WaitingHandler::start(HANDLER).await;
     let (mut others, mut calls) = (vec![], vec![]);
     for number in 0..LEAVING {
         let (other, call) = waiting.times_to_end(number % 2 == 1).await;

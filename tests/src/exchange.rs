@@ -26,18 +26,18 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Deploys it without outbound rules on a server with this configuration.
-    pub async fn start(config: &str) -> Self {
-        Self::declared(config, "outbound = []\n").await
+    /// Deploys a guest without outbound rules on a server with this configuration.
+    pub async fn start(guest: &str, config: &str) -> Self {
+        Self::declared(guest, config, "outbound = []\n").await
     }
 
-    /// Deploys it with a declaration.
+    /// Deploys a guest with a declaration.
     ///
     /// # Panics
     /// If the server does not start, or refuses it.
-    pub async fn declared(config: &str, declaration: &str) -> Self {
+    pub async fn declared(guest: &str, config: &str, declaration: &str) -> Self {
         let server = Server::start(config).await;
-        let component = handler_component("http-handler");
+        let component = handler_component(guest);
         let function = server.deploy(component, declaration).await;
         Self { server, function }
     }
@@ -128,18 +128,19 @@ pub struct WaitingHandler {
 }
 
 impl WaitingHandler {
-    /// Starts both.
+    /// Starts both, the function from a guest.
     ///
     /// # Panics
     /// If there is no free port on loopback.
-    pub async fn start() -> Self {
+    pub async fn start(guest: &str) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = upstream.local_addr().expect("the address");
         // The next call has to wait for the end of the one before.
         let config = format!(
             "[server]\nconcurrency = 1\n[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n"
         );
-        let handler = Handler::declared(&config, "outbound = [\"GET http://up.test\"]\n").await;
+        let handler =
+            Handler::declared(guest, &config, "outbound = [\"GET http://up.test\"]\n").await;
         Self { handler, upstream }
     }
 

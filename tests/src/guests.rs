@@ -47,6 +47,27 @@ fn component(name: &str, bytes: &[u8]) -> Vec<u8> {
         .expect("a module of the kind that the adapter is for")
 }
 
+/// A component in front of another one, whose exports it imports, as `wasm-tools compose` and `wac plug` put them together.
+///
+/// # Panics
+/// If they do not fit.
+pub fn composed(front: &[u8], behind: &[u8]) -> Vec<u8> {
+    use wasm_compose::{composer::ComponentComposer, config::Config};
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (first, second) = (
+        folder.path().join("front.wasm"),
+        folder.path().join("behind.wasm"),
+    );
+    std::fs::write(&first, front).expect("a file");
+    std::fs::write(&second, behind).expect("a file");
+    let config = Config {
+        definitions: vec![second],
+        ..Config::default()
+    };
+    let composer = ComponentComposer::new(&first, &config);
+    composer.compose().expect("components that fit")
+}
+
 /// The path at which `cargo xtask guests` puts a guest.
 pub fn path(name: &str) -> PathBuf {
     target_dir()

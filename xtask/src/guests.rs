@@ -72,6 +72,9 @@ const GROUPS: [Group; 11] = [
             ("typed", "typed", "typed"),
             ("program", "program", "program"),
             ("http-handler", "http_handler", "http-handler"),
+            ("http-handler-0-3", "http_handler_0_3", "http-handler-0-3"),
+            ("http-middleware", "http_middleware", "http-middleware"),
+            ("program-0-3", "program_0_3", "program-0-3"),
             (
                 "scenario-function",
                 "scenario_function",

@@ -15,8 +15,12 @@ const ADDRESS_SPACE: u64 = 96 << 40;
 const CODE_MAPS: u64 = 3;
 /// Mappings of a slot: its memory before the image, the image, its memory after it, and the inaccessible part.
 const SLOT_MAPS: u64 = 4;
-/// Mappings of a stack, made at the start for each concurrent call: the stack and its guard.
-const STACK_MAPS: u64 = 2;
+/// The most instances of components with functions in a component that waits: `compile::tasks` counts them.
+pub(crate) const WAITING_INSTANCES: u32 = 4;
+/// The most stacks of one call: one for each task that waits in the middle of its code, and one to run another.
+pub(crate) const STACKS: u32 = WAITING_INSTANCES + 1;
+/// Mappings of the stacks of a call, which are made at the start: the stack and its guard.
+const STACK_MAPS: u64 = 2 * STACKS as u64;
 /// Mappings of everything else: threads, the allocator, libraries.
 const OTHER_MAPS: u64 = 2_000;
 /// Slots for four functions: on average, one of four runs two calls at once now and then.

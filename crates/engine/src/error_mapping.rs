@@ -75,7 +75,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
             .fault(&state.limits)
             .with_detail(format!("{error:?}")),
         Some(trap) => {
-            let message = format!("The function trapped ({}).", describe(*trap));
+            let message = format!("The function trapped ({}).{}", describe(*trap), hint(*trap));
             let mut fault = Fault::new(FaultKind::Trap, message).with_detail(format!("{error:?}"));
             fault.ending = log.last_words().map(|printed| {
                 Box::new(Ending {
@@ -114,6 +114,19 @@ fn recursed(error: &wasmtime::Error) -> bool {
     let pile = frames.get(1..).unwrap_or_default();
     let distinct: std::collections::HashSet<_> = pile.iter().collect();
     pile.len() >= 16 && distinct.len() <= 4
+}
+
+/// The next step for a trap whose cause is the guest's toolchain, or nothing.
+fn hint(trap: Trap) -> &'static str {
+    match trap {
+        // The component model forbids this since May of 2026: WebAssembly/component-model#647.
+        Trap::WaitableSyncAndAsync => {
+            " It was built with tools from before WASI 0.3.0, which use streams in a way that is forbidden now. Build it again \
+             with tools of today: in Rust, with wit-bindgen 0.58 or later."
+        }
+        Trap::AsyncDeadlock => " It waits for what none of its tasks will do.",
+        _ => "",
+    }
 }
 
 fn describe(trap: Trap) -> String {

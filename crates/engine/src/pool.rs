@@ -4,7 +4,7 @@
 //! a call changes no mapping. So there are as many memory slots as [`Capacity`] allows, and as many of everything else
 //! as calls can run.
 
-use crate::capacity::Capacity;
+use crate::capacity::{Capacity, STACKS};
 use crate::config::wasm_config;
 use crate::limits::Limits;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -67,7 +67,7 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
         .max_tables_per_component(COMPONENT_TABLES)
         .max_component_instance_size(COMPONENT_INSTANCE)
         .total_memories(capacity.slots)
-        .total_stacks(calls)
+        .total_stacks(calls.saturating_mul(STACKS))
         .total_gc_heaps(calls)
         .max_tables_per_module(TABLES)
         .total_tables(calls.saturating_mul(COMPONENT_TABLES))

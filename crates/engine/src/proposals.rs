@@ -16,11 +16,13 @@ pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
 
-/// The features of components and of the modules in them: those of WASI 0.2.
-pub(crate) const COMPONENTS: WasmFeatures = SERVED.union(WasmFeatures::COMPONENT_MODEL);
+/// The features of components and of the modules in them: those of WASI 0.2 and 0.3.
+pub(crate) const COMPONENTS: WasmFeatures = SERVED
+    .union(WasmFeatures::COMPONENT_MODEL)
+    .union(WasmFeatures::CM_ASYNC);
 
 /// Proposals that are not supported: the flag, the name, the way to build without it.
-const UNSERVED: [(WasmFeatures, &str, &str); 8] = [
+const UNSERVED: [(WasmFeatures, &str, &str); 11] = [
     (
         WasmFeatures::SHARED_EVERYTHING_THREADS,
         "shared-everything-threads",
@@ -52,9 +54,24 @@ const UNSERVED: [(WasmFeatures, &str, &str); 8] = [
         "Build it without -mwide-arithmetic",
     ),
     (
-        WasmFeatures::CM_ASYNC,
-        "asynchronous components",
-        "Build it for WASI 0.2",
+        WasmFeatures::CM_ASYNC_STACKFUL,
+        "asynchronous functions with stacks of their own",
+        "Build it with callbacks, as wit-bindgen does",
+    ),
+    (
+        WasmFeatures::CM_MORE_ASYNC_BUILTINS,
+        "further built-in functions of asynchronous components",
+        "Build it for WASI 0.3.0",
+    ),
+    (
+        WasmFeatures::CM_THREADING,
+        "threads of components",
+        "Build it without threads",
+    ),
+    (
+        WasmFeatures::CM_ERROR_CONTEXT,
+        "error contexts",
+        "Build it for WASI 0.3.0, which has none",
     ),
     (
         WasmFeatures::MEMORY_CONTROL,

@@ -310,6 +310,8 @@ kinds! {
         Memory = "memory",
         /// The module begins with more memory than a call may have.
         ModuleMemory = "memory",
+        /// The component waits, and has more instances of components than may wait at once.
+        ModuleComponents = "module-components",
         /// The module exports too many functions.
         ModuleExports = "module-exports",
         /// The module defines too many functions.

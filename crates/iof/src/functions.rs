@@ -153,7 +153,9 @@ fn world(world: &Json) -> String {
         let note = match import.split('/').next() {
             Some("wasi:filesystem") => " (the scratch directory of the call)",
             Some("wasi:sockets") => " (denied)",
-            Some("wasi:http") if import.contains("outgoing") => " (under its outbound rules)",
+            Some("wasi:http") if import.contains("outgoing") || import.contains("client") => {
+                " (under its outbound rules)"
+            }
             _ => "",
         };
         let _ = writeln!(out, "  imports {}{note}", line(&import));
@@ -187,7 +189,9 @@ pub(crate) fn answers_http(version: &Json) -> bool {
     let exports = version["world"]["exports"].as_array();
     exports.into_iter().flatten().any(|export| {
         let name = export["name"].as_str().unwrap_or_default();
-        name.contains("incoming-handler") && !export["refused"].is_null()
+        // Of WASI 0.2 and 0.3.
+        let is_handler = name.contains("incoming-handler") || name.ends_with("handler/handle");
+        is_handler && !export["refused"].is_null()
     })
 }
 

@@ -161,7 +161,7 @@ impl App {
             connections: Arc::new(()),
             bodies: BodyMemory::new(settings.body_memory, settings.body_wait),
             keys: Keys::new(&auth),
-            names: OwnNames::new(public_url.as_ref(), !auth.keys.is_empty()),
+            names: OwnNames::new(public_url.as_ref(), &settings.domain, !auth.keys.is_empty()),
             shared: Handle::current(),
             stopping: AtomicBool::new(false),
             engine,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
 //! | [`v1`]: our own API | `/v1` |
-//! | [`web`]: functions at short addresses | `/fn` |
+//! | [`web`]: functions at short addresses | `/fn`; every path of a function's own host, below `server.domain` |
 //! | [`pages`]: the functions of the server, for people | `/`, where a browser asks for a page |
 //! | [`console`]: what people see and change, signed in | `/console`, while `console.enabled` |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
@@ -101,10 +101,17 @@ impl Edge {
         self: Arc<Self>,
         protocol: Protocol,
         client: Client,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Response<Body> {
         let choice = match protocol {
-            Protocol::Functions => self.choose(&request),
+            Protocol::Functions => match self.app.names.function(&request) {
+                // Whatever the path is, it is the function's.
+                Some(function) => {
+                    request.extensions_mut().insert(web::OwnHost(function));
+                    Choice::Web
+                }
+                None => self.choose(&request),
+            },
             Protocol::Metrics => Choice::Metrics,
         };
         let mut response = match self.admit(choice, &request) {
@@ -114,8 +121,13 @@ impl Edge {
             }
             Err(fault) => {
                 reply::log(&fault, "refused");
+                let path = match choice {
+                    // No path of a function's own host names another one.
+                    Choice::Web => "",
+                    _ => request.uri().path(),
+                };
                 // Boxed, as few requests are refused and each would carry the room for it.
-                Box::pin(self.refuse(request.uri().path(), &fault)).await
+                Box::pin(self.refuse(path, &fault)).await
             }
         };
         connection::count(&self.app, &mut response);

@@ -18,19 +18,44 @@ pub(crate) struct OwnNames {
     public_host: Option<Box<str>>,
     /// The origin of `public_url`, as a browser writes it.
     public_origin: Option<Box<str>>,
+    /// The domain below which functions have names, in lower case and without a dot at its end.
+    domain: Option<Box<str>>,
     /// True if requests for other names are refused, which is so without `auth.keys`.
     only: bool,
 }
 
 impl OwnNames {
-    pub(crate) fn new(public_url: Option<&Url>, has_keys: bool) -> Self {
+    pub(crate) fn new(public_url: Option<&Url>, domain: &str, has_keys: bool) -> Self {
+        let domain = without_dot(domain).to_ascii_lowercase();
         let host = public_url.and_then(Url::host_str);
         let origin = public_url.map(Url::origin).filter(Origin::is_tuple);
         Self {
             public_host: host.map(|host| without_dot(host).into()),
             public_origin: origin.map(|origin| origin.ascii_serialization().into()),
+            domain: (!domain.is_empty()).then(|| domain.into()),
             only: !has_keys,
         }
+    }
+
+    /// The function that a request names by its host, in lower case: `hello` of `hello.<domain>`. What is there may not be the
+    /// name of one.
+    pub(crate) fn function<B>(&self, request: &Request<B>) -> Option<String> {
+        self.domain.as_ref()?;
+        let host = host_of(authority(request).ok()??)?;
+        self.function_of(host).map(str::to_ascii_lowercase)
+    }
+
+    /// The part of a host that names a function: all before the domain.
+    fn function_of<'a>(&self, host: &'a str) -> Option<&'a str> {
+        let domain = self.domain.as_deref()?;
+        let host = without_dot(host);
+        let (name, end) = host.split_at_checked(host.len().checked_sub(domain.len())?)?;
+        let name = name.strip_suffix('.').filter(|name| !name.is_empty())?;
+        let is_public = self
+            .public_host
+            .as_ref()
+            .is_some_and(|own| own.eq_ignore_ascii_case(host));
+        (end.eq_ignore_ascii_case(domain) && !is_public).then_some(name)
     }
 
     /// The host and port that a request names; `None` for a request of HTTP/1.0 that names none.
@@ -39,6 +64,16 @@ impl OwnNames {
     /// `host`, 400, for what RFC 9112 section 3.2 and RFC 9113 section 8.3.1 do not allow; `misdirected`, 421, for a name
     /// of another server.
     pub(crate) fn admit<'a, B>(&self, request: &'a Request<B>) -> Result<Option<&'a str>, Fault> {
+        self.admit_if(request, |host| {
+            self.is_own(host) || self.function_of(host).is_some()
+        })
+    }
+
+    fn admit_if<'a, B>(
+        &self,
+        request: &'a Request<B>,
+        is_own: impl FnOnce(&str) -> bool,
+    ) -> Result<Option<&'a str>, Fault> {
         let Some(authority) = authority(request)? else {
             return Ok(None);
         };
@@ -48,7 +83,7 @@ impl OwnNames {
                 truncate(authority)
             )));
         };
-        if self.only && !self.is_own(host) {
+        if self.only && !is_own(host) {
             let message = format!(
                 "Host is not a name of this server: got `{}`. Use a loopback name such as localhost, or set public_url to \
                  the URL that clients use; a server with auth.keys takes any name.",
@@ -79,7 +114,7 @@ impl OwnNames {
         });
         match address {
             true => Ok(()),
-            false => self.admit(request).map(drop),
+            false => self.admit_if(request, |host| self.is_own(host)).map(drop),
         }
     }
 
@@ -227,7 +262,7 @@ mod tests {
 
     fn names(public_url: &str) -> OwnNames {
         let url = Url::parse(public_url).ok();
-        OwnNames::new(url.as_ref(), false)
+        OwnNames::new(url.as_ref(), "", false)
     }
 
     #[test]
@@ -357,5 +392,28 @@ mod tests {
         assert!(!own.is_foreign(&none, None));
         let empty = Request::get("/").header(ORIGIN, "null").body(()).unwrap();
         assert!(own.is_foreign(&empty, None));
+    }
+
+    #[test]
+    fn a_function_is_all_before_the_domain() {
+        let url = Url::parse("https://f.example.com").ok();
+        let own = OwnNames::new(url.as_ref(), "Example.com.", false);
+        for (host, function) in [
+            ("hello.example.com", Some("hello")),
+            ("HELLO.Example.Com.", Some("HELLO")),
+            ("a.b.example.com", Some("a.b")),
+            ("example.com", None),
+            (".example.com", None),
+            ("helloexample.com", None),
+            ("hello.example.com.evil.example", None),
+            // The API is there.
+            ("f.example.com", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(own.function_of(host), function, "{host}");
+        }
+        let without = OwnNames::new(None, "", false);
+        assert_eq!(without.function_of("hello."), None);
+        assert_eq!(without.function_of("hello.example.com"), None);
     }
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// A domain below which each function has a name of its own, `<name>.<domain>`, at which nothing else is served. Empty for
+    /// none.
+    pub domain: String,
     /// Calls under way at once. Each takes as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
     /// Calls of one function under way at once, whatever it declares; more wait. 0 is four fifths of `server.concurrency`, so
@@ -101,6 +104,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            domain: String::new(),
             concurrency: 500,
             concurrency_per_function: 0,
             queue: 1_000,

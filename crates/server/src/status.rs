@@ -92,6 +92,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ModuleMemories
         | F::ModuleMemory
         | F::ModuleNames
+        | F::ModuleComponents
         | F::ModuleNesting
         | F::ModuleTableElements
         | F::ModuleTables

@@ -30,8 +30,12 @@ async fn each_import_is_named_with_what_would_serve_it() {
             &["a version before the release", "0.2.12"],
         ),
         (
-            importing("wasi:cli/environment@0.3.0", function),
+            importing("wasi:cli/environment@1.0.0", function),
             &["another version"],
+        ),
+        (
+            importing("wasi:cli/environment@0.3.0-rc-2026-03-15", function),
+            &["a version before the release", "for 0.3.0"],
         ),
         (
             importing(
@@ -42,7 +46,7 @@ async fn each_import_is_named_with_what_would_serve_it() {
         ),
         (
             importing("wasi:cli/environment@0.2.0", "(export \"leave\" (func))"),
-            &["`leave` (no interface of WASI 0.2"],
+            &["`leave` (no interface of WASI 0.2 or 0.3"],
         ),
         (
             importing("my:app/math@1.0.0", "(export \"add\" (func))"),

@@ -1,5 +1,6 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
+mod config;
 mod imports;
 pub(crate) mod limits;
 mod typed;

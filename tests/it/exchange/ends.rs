@@ -41,7 +41,7 @@ async fn a_fault_after_the_head_cuts_the_body() {
     for (below, fault) in [
         ("/trap-after", "trap"),
         ("/dropped", "response"),
-        ("/forgotten", "response"),
+        ("/forgotten", super::FORGOTTEN),
         ("/short", "response"),
         ("/pause?2000", "between-bytes"),
     ] {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 /// The function would go on for twenty seconds, before its head or after it.
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_call() {
-    let handler = Handler::start("").await;
+    let handler = Handler::start(super::HANDLER, "").await;
     let mut rows = 0;
     for below in ["/sleep?20000", "/pause?20000", "/events?200"] {
         let mut stream = handler.begin(below, "").await;
@@ -39,7 +39,7 @@ async fn a_client_that_leaves_ends_the_call() {
 /// another waits.
 #[tokio::test]
 async fn a_call_and_what_it_asked_of_others_end_within_50_milliseconds() {
-    let waiting = WaitingHandler::start().await;
+    let waiting = WaitingHandler::start(super::HANDLER).await;
     for in_the_body in [false, true] {
         // The best of a few: another process may hold the core.
         let mut best = (Duration::MAX, Duration::MAX);

@@ -1,5 +1,5 @@
 //! Functions that answer HTTP requests (`wasi:http`), from outside: what they see, how their bodies stream, how they end, and
-//! what they ask of others.
+//! what they ask of others. The handler here is one of WASI 0.2; [`crate::exchange_0_3`] runs the same tests with one of 0.3.
 
 mod ends;
 mod examples;
@@ -16,20 +16,30 @@ use iof_tests::{
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
+/// The guest of these tests.
+const HANDLER: &str = "http-handler";
+/// The fault of an answer whose guest forgets its body.
+const FORGOTTEN: &str = "response";
+
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// A server, and a public function on it whose paths choose what it does.
 async fn handler(config: &str) -> (Server, Uploaded) {
-    let Handler { server, function } = Handler::start(config).await;
+    handler_of(HANDLER, config).await
+}
+
+/// The same of a guest.
+pub(crate) async fn handler_of(guest: &str, config: &str) -> (Server, Uploaded) {
+    let Handler { server, function } = Handler::start(guest, config).await;
     (server, function)
 }
 
-fn path(function: &Uploaded, below: &str) -> String {
+pub(crate) fn path(function: &Uploaded, below: &str) -> String {
     format!("/fn/{}{below}", function.id)
 }
 
-async fn get(server: &Server, function: &Uploaded, below: &str) -> Answer {
+pub(crate) async fn get(server: &Server, function: &Uploaded, below: &str) -> Answer {
     server.get(&path(function, below)).await
 }
 

@@ -28,7 +28,7 @@ async fn world(declaration: &str, config: &str) -> World {
     let config = format!("{config}\n{}", upstream.pin("up.test", 80));
     let server = Server::start(config).await;
     let function = server
-        .deploy(handler_component("http-handler"), declaration)
+        .deploy(handler_component(super::HANDLER), declaration)
         .await;
     World {
         upstream,
@@ -254,7 +254,7 @@ async fn a_request_that_its_caller_does_not_finish_is_cut() {
     let server = Server::start(config).await;
     let function = server
         .deploy(
-            handler_component("http-handler"),
+            handler_component(super::HANDLER),
             "outbound = [\"* http://up.test\"]\n",
         )
         .await;

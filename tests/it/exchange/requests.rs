@@ -148,7 +148,7 @@ async fn responses_without_a_body_have_none() {
 #[tokio::test]
 async fn keys_are_asked_for_as_of_every_function() {
     let server = Server::start("[auth]\nkeys = [\"a key of the operator\"]\n").await;
-    let component = handler_component("http-handler");
+    let component = handler_component(super::HANDLER);
     let answer = server
         .try_deploy_named("site", "a key of the operator", component, "")
         .await;
@@ -257,7 +257,7 @@ async fn a_deploy_says_where_it_is() {
     let server = Server::start("").await;
     let user = User::new(&server.url);
     let file = user.folder().join("site.wasm");
-    std::fs::write(file, handler_component("http-handler")).unwrap();
+    std::fs::write(file, handler_component(super::HANDLER)).unwrap();
     let said = user.types(&["deploy", "site.wasm", "--name", "site"]).await;
     assert!(said.contains("/fn/site/"), "{said}");
     let shown = user.types(&["show", "site"]).await;

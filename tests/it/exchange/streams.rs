@@ -11,7 +11,11 @@ use tokio::time::timeout;
 /// `p2_api_proxy_streaming`, `p2_http_outbound_request_large_post` from the other side.
 #[tokio::test]
 async fn large_bodies_pass_in_constant_memory() {
-    let handler = Handler::start("[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n").await;
+    let handler = Handler::start(
+        super::HANDLER,
+        "[limits]\nwall_time = \"120s\"\nguest_cpu = \"120s\"\n",
+    )
+    .await;
     let warm = handler.server.get(&handler.path("/hello")).await;
     assert_eq!(warm.http, 200);
     let more = handler.memory_of_bodies(256).await >> 20;
@@ -92,7 +96,7 @@ async fn an_answer_may_begin_before_the_body_is_read() {
 /// Whoever takes nothing is written nothing: the function waits, and others are served.
 #[tokio::test]
 async fn slow_clients_do_not_delay_a_quick_one() {
-    let handler = Handler::start("").await;
+    let handler = Handler::start(super::HANDLER, "").await;
     let times = handler.times_beside_slow_clients(200, 20).await;
     assert!(times[10] < Duration::from_millis(500), "{times:?}");
     assert!(resident(&handler.server) >> 20 < 1024);

@@ -13,6 +13,7 @@ mod native;
 mod native_bodies;
 mod native_network;
 mod program;
+mod program_0_3;
 mod resident;
 mod shapes;
 pub(crate) mod storage;

@@ -1,11 +1,11 @@
-//! Programs with `main`, built by rustc for `wasm32-wasip1` and wrapped as components: stdin and arguments in, stdout
-//! out.
+//! Programs with `main`, built by rustc for `wasm32-wasip1`, the same wrapped as components, and components of WASI 0.3:
+//! stdin and arguments in, stdout out.
 
 use crate::scenarios::scenario;
 use crate::second_state::modules::form;
 use iof_tests::{
     call::{Answer, Uploaded},
-    guests::{guest, program_component},
+    guests::{guest, handler_component, program_component},
     kinds::Kind,
     server::Server,
 };
@@ -36,8 +36,12 @@ scenario!(
 );
 
 async fn stdin_and_arguments_go_in_and_stdout_comes_out(kind: Kind) {
+    input_and_output(module(kind)).await;
+}
+
+async fn input_and_output(program: Vec<u8>) {
     let server = Server::start("").await;
-    let program = server.deploy(module(kind), "").await;
+    let program = server.deploy(program, "").await;
 
     let answer = server.run(program.id, "main", "a text").await;
     assert_eq!(answer.text(), "A TEXT");
@@ -75,10 +79,14 @@ scenario!(
 );
 
 async fn a_status_is_a_fault_and_stderr_goes_to_the_log(kind: Kind) {
-    let server = Server::start("").await;
     // A component of WASI 0.2 only reports success or failure.
     let status = if kind.is_component() { 1 } else { 3 };
-    let program = server.deploy(module(kind), "").await;
+    status_and_log(module(kind), status).await;
+}
+
+async fn status_and_log(program: Vec<u8>, status: u8) {
+    let server = Server::start("").await;
+    let program = server.deploy(program, "").await;
     let answer = words(&server, &program, &["exit", "3"]).await;
     assert_eq!(answer.fault(), "exit");
     assert_eq!(
@@ -108,8 +116,12 @@ scenario!(
 );
 
 async fn it_says_what_it_takes(kind: Kind) {
+    arguments(module(kind)).await;
+}
+
+async fn arguments(program: Vec<u8>) {
     let server = Server::start("").await;
-    let program = server.deploy(module(kind), "").await;
+    let program = server.deploy(program, "").await;
     for (arguments, why) in [
         (json!({ "stdin": "", "words": [] }), "there is no `words`"),
         (json!({ "stdin": "", "args": "-n" }), "args"),
@@ -131,4 +143,13 @@ async fn it_says_what_it_takes(kind: Kind) {
     let shown = format!("/v1/functions/{}", program.id);
     let shown = server.read_as(&program, &shown).await;
     assert_eq!(shown["versions"][0]["exports"], json!(["main"]), "{shown}");
+}
+
+/// A program of WASI 0.3, which reports its status.
+#[tokio::test]
+async fn a_program_of_wasi_0_3_is_called_in_the_same_way() {
+    let program = handler_component("program-0-3");
+    input_and_output(program.clone()).await;
+    status_and_log(program.clone(), 3).await;
+    arguments(program).await;
 }

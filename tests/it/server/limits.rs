@@ -26,12 +26,13 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that are not limits.
-const CHOICES: [&str; 6] = [
+const CHOICES: [&str; 7] = [
     "compile.parallel",
     "compile.unknown_imports",
     "console.enabled",
     "second_state.enabled",
     "second_state.status",
+    "server.domain",
     "server.proxies",
 ];
 

@@ -11,6 +11,7 @@ mod connections;
 mod console;
 mod container;
 mod dist;
+mod domain;
 mod durability;
 mod forms;
 mod guide;

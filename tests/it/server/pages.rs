@@ -13,7 +13,7 @@ use iof_tests::{
 };
 use serde_json::json;
 
-const KEY: &str = "a key of the server's";
+pub(super) const KEY: &str = "a key of the server's";
 pub(super) const KEYS: &str = "[auth]\nkeys = [\"a key of the server's\"]\n";
 const FOREIGN: &str = "https://pages.example";
 const METHODS: [&str; 8] = [

@@ -14,8 +14,9 @@ async fn garbage_is_refused_with_the_reason() {
     let mut flipped = guest("hello");
     let at = flipped.len() / 2;
     flipped[at..at + 64].fill(0xff);
-    let component =
-        wat("(component (instance $i) (export \"wasi:http/handler@0.3.0\" (instance $i)))");
+    let component = wat(
+        "(component (instance $i) (export \"wasi:http/handler@0.3.0-rc-2026-03-15\" (instance $i)))",
+    );
     let handler = wat("(component
         (core module $m (func (export \"handle\")))
         (core instance $i (instantiate $m))

@@ -20,7 +20,16 @@ impl Default for Environment {
     }
 }
 
+/// The variables that every function has, whatever it declares.
+const OWN: [&str; 2] = ["wasm_id", "storage_key"];
+
 impl Environment {
+    /// The variables that the version declares.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &(String, String)> {
+        let variables = self.variables.iter();
+        variables.filter(|(name, _)| !OWN.contains(&name.as_str()))
+    }
+
     /// Bytes of all [`Environment::texts`].
     pub(crate) fn size(&self) -> usize {
         let length = |(name, value): &(String, String)| name.len() + value.len() + 2;

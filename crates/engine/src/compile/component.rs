@@ -4,6 +4,7 @@
 //! sizes of types hold while it is validated; what it takes to link it inside, which can be much more than its size, is
 //! bounded by the worker's core time and memory.
 
+use super::exports::{functions, handles, is_handler, is_run, names};
 use super::inspect::program_of;
 use super::toolchain::{Compilation, Effort};
 use super::worker::WorkerLimits;
@@ -11,26 +12,17 @@ use super::{imports, validate};
 use crate::abi::command::MAIN;
 use crate::abi::typed::describe;
 use crate::artefact;
+use crate::executable;
 use crate::interfaces::{self, missing, served};
 use crate::manifest::{
     Abi, Export, Kind, Manifest, Primed, UnresolvedImport, World, WorldExport, fits,
 };
 use crate::pool::{COMPONENT_MEMORIES, COMPONENT_TABLES, TABLE_ELEMENTS};
 use iof_fault::{Fault, FaultKind};
-use std::collections::HashMap;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::component::types::{self, ComponentFunc, ComponentItem, Type};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::component::types::{self, ComponentItem};
 
-/// The beginning of the name of the interface that programs export.
-const RUN: &str = "wasi:cli/run@0.2.";
-/// The function of it that runs the program.
-const RUN_FUNCTION: &str = "run";
-/// The interface that handlers of HTTP requests export.
-const HANDLER: &str = "wasi:http/incoming-handler";
-/// The same of WASI 0.3.
-const ASYNC_HANDLER: &str = "wasi:http/handler";
 /// The package whose interfaces open files.
 const FILES: &str = "wasi:filesystem/";
 
@@ -63,7 +55,7 @@ pub(super) fn compile(
             .instantiate_pre(&component)
             .map_err(|error| other_types(&error))?;
         if is_handler {
-            ProxyPre::new(linked).map_err(invalid)?;
+            executable::handler(&component, &linked).map_err(invalid)?;
         }
     }
     let code = component.serialize().map_err(super::toolchain::internal)?;
@@ -94,32 +86,20 @@ fn manifest(
     }
     let (mut exports, mut shown, mut parts) = (vec![], vec![], describe::PARTS);
     let mut kind = Kind::Typed;
-    for (symbol, _) in &functions {
-        if let Some((interface, function)) = symbol.split_once('#')
-            && interface.starts_with(RUN)
-            && function == RUN_FUNCTION
-        {
-            kind = Kind::WasiCommand;
-            exports.insert(0, program_of(symbol));
-        }
+    let programs = functions.iter().map(|(symbol, _)| symbol);
+    // The newest, if there are two.
+    if let Some(symbol) = programs.filter(|symbol| is_run(symbol)).max() {
+        kind = Kind::WasiCommand;
+        exports.insert(0, program_of(symbol));
     }
-    if let Some((_, of)) = functions.iter().find(|(symbol, _)| is_handler(symbol)) {
-        // As in WIT: `handle: func(request: incoming-request, response-out: response-outparam)`.
-        let resources = of.params().map(|(_, ty)| matches!(ty, Type::Own(_)));
-        if !resources.eq([true, true]) || of.results().len() > 0 {
-            return Err(Fault::new(
-                FaultKind::InvalidModule,
-                format!(
-                    "The component exports `handle` of {HANDLER} with another type than it has."
-                ),
-            ));
-        }
+    for (symbol, of) in functions.iter().filter(|(symbol, _)| is_handler(symbol)) {
+        handles(symbol, of)?;
         kind = Kind::Http;
         exports.clear();
     }
     let names = names(&functions);
     for ((symbol, of), name) in functions.iter().zip(names) {
-        if symbol.starts_with(RUN) {
+        if is_run(symbol) {
             continue;
         }
         let types = describe::of_function(of);
@@ -217,75 +197,6 @@ fn imported(
     Ok((names, unserved))
 }
 
-/// All functions that a component exports, by symbol: `function`, or `interface#function`.
-///
-/// # Errors
-/// `unsupported-kind` for a handler of HTTP requests of another WASI, `module-names`.
-fn functions(
-    engine: &Engine,
-    ty: &types::Component,
-) -> Result<Vec<(String, ComponentFunc)>, Fault> {
-    let mut functions = vec![];
-    for (name, export) in ty.exports(engine) {
-        super::shape::name(name)?;
-        let (interface, version) = served::split(name);
-        if interface == ASYNC_HANDLER
-            || (interface == HANDLER && !served::is_version(interface, version))
-        {
-            return Err(Fault::new(
-                FaultKind::UnsupportedKind,
-                format!(
-                    "The component answers HTTP requests by `{name}`, and this server calls {HANDLER}@0.2.0 to {}. Build it \
-                     for WASI 0.2 (docs/components.md).",
-                    served::CURRENT
-                ),
-            ));
-        }
-        match export.ty {
-            ComponentItem::ComponentFunc(of) => functions.push((name.to_owned(), of)),
-            ComponentItem::ComponentInstance(instance) => {
-                for (function, of) in instance.exports(engine) {
-                    super::shape::name(function)?;
-                    if let ComponentItem::ComponentFunc(of) = of.ty {
-                        functions.push((format!("{name}#{function}"), of));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    // Those of the world first: they are what its author wrote for callers.
-    functions.sort_by_key(|(symbol, _)| symbol.contains('#'));
-    Ok(functions)
-}
-
-/// The names by which functions are called: that of a function of an interface begins with the interface's own name, or with
-/// its whole name where two interfaces have the same.
-fn names(functions: &[(String, ComponentFunc)]) -> Vec<String> {
-    fn short(interface: &str) -> &str {
-        let (interface, _) = served::split(interface);
-        interface.rsplit('/').next().unwrap_or(interface)
-    }
-    let mut whole: HashMap<&str, &str> = HashMap::new();
-    let mut shared = vec![];
-    for (symbol, _) in functions {
-        if let Some((interface, _)) = symbol.split_once('#') {
-            let first = whole.entry(short(interface)).or_insert(interface);
-            if *first != interface {
-                shared.push(short(interface));
-            }
-        }
-    }
-    let name = |(symbol, _): &(String, ComponentFunc)| match symbol.split_once('#') {
-        None => symbol.clone(),
-        Some((interface, function)) => match shared.contains(&short(interface)) {
-            true => format!("{interface}/{function}"),
-            false => format!("{}/{function}", short(interface)),
-        },
-    };
-    functions.iter().map(name).collect()
-}
-
 /// Bytes of the largest memory with which an instance begins: all together are counted when they are made.
 ///
 /// # Errors
@@ -315,10 +226,6 @@ fn space(component: &Component) -> Result<u64, Fault> {
     }
     let pages = needed.max_initial_memory_size.unwrap_or_default();
     Ok(pages.saturating_mul(64 << 10))
-}
-
-fn is_handler(symbol: &str) -> bool {
-    served::split(symbol).0 == HANDLER
 }
 
 fn other_types(error: &wasmtime::Error) -> Fault {

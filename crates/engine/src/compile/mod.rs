@@ -10,6 +10,7 @@
 mod allocator;
 mod component;
 mod constructors;
+mod exports;
 mod functions;
 mod idle;
 mod imports;
@@ -19,6 +20,7 @@ mod leftovers;
 mod prime;
 mod process;
 pub(crate) mod shape;
+mod tasks;
 pub(crate) mod toolchain;
 mod validate;
 pub(crate) mod worker;

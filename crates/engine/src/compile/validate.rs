@@ -4,7 +4,7 @@ use super::functions::is_users;
 use crate::limits::CompileLimits;
 use crate::proposals;
 use iof_fault::{Fault, FaultKind};
-use wasmparser::{ExternalKind, Parser, Payload, types::Types};
+use wasmparser::{ExternalKind, Parser, Payload, WasmFeatures, types::Types};
 
 /// The checks that the serving process can make before it starts a worker: for the cheapest and commonest mistakes.
 ///
@@ -88,7 +88,7 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
         .map_err(invalid)
 }
 
-fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
+pub(super) fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
     if let Some(fault) = proposals::missing(&error) {
         return fault;
     }
@@ -109,7 +109,8 @@ const NESTING: u32 = 16;
 /// Validates a component, and bounds the sizes that later steps and every call would pay for.
 ///
 /// # Errors
-/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-nesting`.
+/// `invalid-module`, `unsupported-feature` with the proposal's name, `module-functions`, `module-nesting`,
+/// `module-components`.
 pub(super) fn component(source: &[u8], limits: &CompileLimits) -> Result<(), Fault> {
     let (mut functions, mut depth) = (0u32, 0u32);
     let mut parser = Parser::new(0);
@@ -142,10 +143,18 @@ pub(super) fn component(source: &[u8], limits: &CompileLimits) -> Result<(), Fau
             _ => {}
         }
     }
-    wasmparser::Validator::new_with_features(proposals::COMPONENTS)
-        .validate_all(source)
-        .map(drop)
-        .map_err(invalid)
+    let validate = |features| {
+        wasmparser::Validator::new_with_features(features)
+            .validate_all(source)
+            .map(drop)
+    };
+    // Most are of WASI 0.2, and wait for nothing.
+    let without_tasks = proposals::COMPONENTS.difference(WasmFeatures::CM_ASYNC);
+    if validate(without_tasks).is_ok() {
+        return Ok(());
+    }
+    validate(proposals::COMPONENTS).map_err(invalid)?;
+    super::tasks::check(source)
 }
 
 pub(super) fn too_many(what: &str, count: u32, kind: FaultKind, limit: u32) -> Fault {

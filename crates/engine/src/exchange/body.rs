@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use wasmtime_wasi_http::Error;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// The body of a request, which may be longer than its guest can take.
 pub(super) struct RequestBody {
@@ -98,7 +97,7 @@ impl Shared {
 /// The body of a response while its guest writes it. Dropping it before its end ends the guest.
 pub struct ResponseBody {
     /// `None` for a response that has no body, whatever its guest writes.
-    body: Option<HyperOutgoingBody>,
+    body: Option<WasiBody>,
     shared: Arc<Shared>,
     left: u64,
     /// The rest of its `Content-Length`: a connection asks for nothing behind it.
@@ -109,7 +108,7 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     pub(super) fn new(
-        body: Option<HyperOutgoingBody>,
+        body: Option<WasiBody>,
         shared: Arc<Shared>,
         (most, declared): (u64, Option<u64>),
     ) -> (Self, oneshot::Receiver<()>) {
@@ -171,7 +170,7 @@ impl Body for ResponseBody {
                 Ok(frame) => return Poll::Ready(Some(Ok(frame))),
                 Err(fault) => fault,
             },
-            Some(Err(_)) => unfinished(),
+            Some(Err(error)) => unfinished(&error),
             None => match this.shared.fault() {
                 None => {
                     this.body = None;
@@ -208,8 +207,16 @@ impl Drop for ResponseBody {
 }
 
 /// The fault of a response that its guest left unfinished.
-fn unfinished() -> Fault {
-    let message =
-        "The function did not finish the body of its response. Call outgoing-body.finish.";
+fn unfinished(error: &Error) -> Fault {
+    let message = match error {
+        Error::HttpResponseBodySize(_) => {
+            "The body of the function's response is not as long as its content-length. Set the right one, or none."
+                .to_owned()
+        }
+        error => format!(
+            "The function did not finish the body of its response: {error}. Call outgoing-body.finish in WASI 0.2; in 0.3, \
+             give its trailers a value."
+        ),
+    };
     Fault::new(FaultKind::BadResponse, message)
 }

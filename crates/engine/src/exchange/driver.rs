@@ -4,8 +4,8 @@
 //! Time is kept by a timer here and by the ticks of the engine: a guest that waits is not ticked, and one that computes
 //! lets no timer fire before its tick.
 
+use super::Answer;
 use super::body::{ResponseBody, Shared};
-use super::{Answer, HyperOutgoingBody};
 use crate::limits::{LimitExceeded, Limits};
 use futures::FutureExt;
 use http::header::CONTENT_LENGTH;
@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
+use wasmtime_wasi_http::WasiBody;
 
 /// The most headers of a response, and the most bytes of their names and values.
 pub const RESPONSE_HEADERS: usize = 64;
@@ -36,8 +37,10 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     /// Resolves when the body of the response is not asked for any more.
     end: Option<oneshot::Receiver<()>>,
+    /// Told then, or dropped: a guest of WASI 0.3 is kept until then.
+    taken: Option<oneshot::Sender<()>>,
     /// A body that nobody asked for, which its guest writes all the same.
-    dropped: Option<HyperOutgoingBody>,
+    dropped: Option<WasiBody>,
     /// True once the result is known.
     settled: bool,
 }
@@ -56,9 +59,10 @@ impl Driver {
         deadline: Instant,
         limits: Arc<Limits>,
         without_body: bool,
-        (answer, head): (
+        (answer, head, taken): (
             oneshot::Receiver<Answer>,
             oneshot::Sender<Response<ResponseBody>>,
+            oneshot::Sender<()>,
         ),
     ) -> Self {
         Self {
@@ -70,6 +74,7 @@ impl Driver {
             head: Some(head),
             shared: Arc::default(),
             end: None,
+            taken: Some(taken),
             dropped: None,
             settled: false,
         }
@@ -118,7 +123,10 @@ impl Driver {
                     return Err(no_response().into());
                 }
                 Event::Gone => return Err(self.gone()),
-                Event::Read => self.end = None,
+                Event::Read => {
+                    self.end = None;
+                    self.taken = None;
+                }
                 Event::Dropped(true) => {}
                 Event::Dropped(false) => self.dropped = None,
                 Event::Time => {
@@ -191,7 +199,7 @@ impl Driver {
     fn hand_out(&mut self, answer: Answer) -> wasmtime::Result<()> {
         let response = answer.map_err(|code| {
             let message =
-                format!("The function answered with an error in place of a response: {code:?}.");
+                format!("The function answered with an error in place of a response: {code}.");
             wasmtime::Error::from(Fault::new(FaultKind::BadResponse, message))
         })?;
         let status = response.status();
@@ -232,7 +240,10 @@ impl Driver {
         let declared = parts.headers.get(CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         let (body, end) = ResponseBody::new(body, Arc::clone(&self.shared), (most, declared));
-        self.end = (!without_body).then_some(end);
+        match without_body {
+            true => self.taken = None,
+            false => self.end = Some(end),
+        }
         let response = Response::from_parts(parts, body);
         let taken = self.head.take();
         match taken.is_some_and(|head| head.send(response).is_ok()) {
@@ -263,7 +274,8 @@ fn client_gone() -> Fault {
 }
 
 fn no_response() -> Fault {
-    let message = "The function ended without a response. Call response-outparam.set.";
+    let message =
+        "The function ended without a response. Call response-outparam.set, or return one.";
     Fault::new(FaultKind::BadResponse, message)
 }
 
@@ -285,7 +297,7 @@ async fn closed<T>(sender: &mut Option<oneshot::Sender<T>>) {
 }
 
 /// Reads a frame of a body that is dropped. Returns whether there may be more.
-async fn frame(body: &mut Option<HyperOutgoingBody>) -> bool {
+async fn frame(body: &mut Option<WasiBody>) -> bool {
     match body {
         Some(body) => matches!(body.frame().await, Some(Ok(_))),
         None => pending().await,

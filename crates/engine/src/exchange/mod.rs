@@ -13,7 +13,7 @@ pub use driver::{RESPONSE_HEADER_BYTES, RESPONSE_HEADERS};
 
 use crate::capability::environment::Environment;
 use crate::engine::{Engine, Function};
-use crate::executable::bound;
+use crate::executable::{bound, tasks_ended};
 use crate::interfaces::missing;
 use crate::limits::Limits;
 use crate::state::CallState;
@@ -22,6 +22,7 @@ use crate::{Outcome, Value, error_mapping};
 use body::RequestBody;
 use bytes::Bytes;
 use driver::Driver;
+use futures::FutureExt;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use iof_command::{BodyError, CallContext};
@@ -29,16 +30,18 @@ use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime_wasi_http::WasiHttpView;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::{HostOutgoingBody, HyperOutgoingBody, StreamContext};
+use wasmtime::component::Accessor;
+use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
+use wasmtime_wasi_http::p3::bindings::Service;
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView, p3};
 
 /// The name under which exchanges are recorded: they have no export that a caller names.
 pub const HANDLER: &str = "http";
 
 /// The answer of a guest: a response, or the error that it gives in place of one.
-type Answer = Result<Response<HyperOutgoingBody>, ErrorCode>;
+type Answer = Result<Response<WasiBody>, Error>;
 
 /// One HTTP exchange.
 pub struct Exchange {
@@ -90,13 +93,14 @@ impl Engine {
             handles: Some(limits.handles),
         };
         let (sender, answer) = oneshot::channel();
+        let (taken, body_taken) = oneshot::channel();
         let without_body = request.method() == http::Method::HEAD;
         let (deadline, own) = (context.deadline, Arc::clone(&limits));
         let (mut store, meter) = self.store(context, setup, limits, None);
         // Declared after the store: if both are dropped, the body hears of it before its writer is gone.
-        let mut driver = Driver::new(deadline, own, without_body, (answer, head));
+        let mut driver = Driver::new(deadline, own, without_body, (answer, head, taken));
         let ended = {
-            let mut run = Box::pin(handle(handler, &mut store, request, sender));
+            let mut run = Box::pin(handle(handler, &mut store, request, (sender, body_taken)));
             driver.drive(meter.measure(run.as_mut())).await
         };
         if ended.is_ok() {
@@ -126,26 +130,70 @@ impl Function {
     }
 }
 
+/// Where the answer of a guest goes, and what tells that nothing more of its body is asked for.
+type AnswerChannels = (oneshot::Sender<Answer>, oneshot::Receiver<()>);
+
 /// Instantiates a component and lets it handle a request.
 async fn handle(
     handler: &ProxyPre<CallState>,
     store: &mut Store<CallState>,
     request: Request<UnsyncBoxBody<Bytes, BodyError>>,
-    answer: oneshot::Sender<Answer>,
+    (answer, body_taken): AnswerChannels,
 ) -> wasmtime::Result<()> {
     bound(store);
     let most = store.data().limits.streamed_body.as_u64();
-    let scheme = match request.uri().scheme() {
-        Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
-        _ => Scheme::Http,
-    };
     let request = request.map(|body| RequestBody::new(body, most));
-    let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(scheme, request)?;
-    let answer = http.new_response_outparam(answer)?;
-    let proxy = handler.instantiate_async(&mut *store).await?;
-    let incoming = proxy.wasi_http_incoming_handler();
-    incoming.call_handle(&mut *store, request, answer).await
+    match handler.instantiate_async(&mut *store).await? {
+        Proxy::P2(proxy) => {
+            let mut http = store.data_mut().http();
+            let scheme = match request.uri().scheme() {
+                Some(scheme) if *scheme == http::uri::Scheme::HTTPS => Scheme::Https,
+                _ => Scheme::Http,
+            };
+            let request = http.new_incoming_request(scheme, request)?;
+            let out = http.new_response_outparam_from_callback(move |answered| {
+                // The driver has the receiver for as long as it drives the guest.
+                let _ = answer.send(answered.map_err(Error::from));
+            })?;
+            let incoming = proxy.wasi_http_incoming_handler();
+            incoming.call_handle(&mut *store, request, out).await
+        }
+        Proxy::P3(service) => {
+            let handled = store.run_concurrent(async |store| {
+                handle_concurrently(store, &service, request, (answer, body_taken)).await
+            });
+            handled.await.flatten()
+        }
+    }
+}
+
+/// Lets a component of WASI 0.3 handle a request, until all of its tasks have ended and its response's body, which the event
+/// loop of its store moves, is not asked for any more.
+async fn handle_concurrently(
+    store: &Accessor<CallState>,
+    service: &Service,
+    request: Request<RequestBody>,
+    (answer, body_taken): AnswerChannels,
+) -> wasmtime::Result<()> {
+    let request = store.with(|mut store| {
+        let (request, _) = p3::Request::from_http(store.data_mut().http().hooks, request);
+        request
+    });
+    let answered = service.handle(store, request).await?;
+    let body_taken = body_taken.map(drop).shared();
+    let sent = body_taken.clone();
+    let answered = match answered {
+        Ok(response) => Ok(store.with(|store| {
+            // The guest hears that its response was sent when it was.
+            response.into_http(store, sent.map(Ok))
+        })?),
+        Err(code) => Err(Error::from(code)),
+    };
+    // The driver has the receiver for as long as it drives the guest.
+    let _ = answer.send(answered);
+    tasks_ended(store).await;
+    body_taken.await;
+    Ok(())
 }
 
 /// Cuts the bodies that a guest has not finished, as `wasi:http` asks: the host's end of them would read as their end.

@@ -11,12 +11,14 @@ use crate::value::ProgramInput;
 use crate::{Arg, StatedSignature, Value};
 use iof_fault::Fault;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Val};
+use wasmtime::component::{Accessor, Component, ComponentExportIndex, InstancePre, Linker, Val};
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::{p2, p3};
 
 /// A component whose imports are linked and whose exports are found.
 pub(crate) struct LinkedComponent {
@@ -57,7 +59,7 @@ impl LinkedComponent {
             }
         };
         let pre = linked.map_err(|error| unfit(&format!("{error:#}")))?;
-        let handler = (manifest.kind == Kind::Http).then(|| ProxyPre::new(pre.clone()));
+        let handler = (manifest.kind == Kind::Http).then(|| handler(component, &pre));
         Ok(Self {
             pre,
             exports,
@@ -78,6 +80,21 @@ impl LinkedComponent {
             name,
             found,
         })
+    }
+}
+
+/// The export that answers HTTP requests: the one of WASI 0.3, if there are two.
+///
+/// # Errors
+/// An error of wasmtime for a component that has none.
+pub(crate) fn handler(
+    component: &Component,
+    pre: &InstancePre<CallState>,
+) -> wasmtime::Result<ProxyPre<CallState>> {
+    const ASYNC_HANDLER: &str = "wasi:http/handler@0.3.0";
+    match component.get_export_index(None, ASYNC_HANDLER) {
+        Some(_) => p3::bindings::ServicePre::new(pre.clone()).map(ProxyPre::P3),
+        None => p2::bindings::ProxyPre::new(pre.clone()).map(ProxyPre::P2),
     }
 }
 
@@ -108,11 +125,24 @@ fn signature(export: &Export, name: &Arc<str>, of: &ComponentFunc) -> Option<Typ
     }
 }
 
-/// Bounds what the host holds for a component: the values of one call of a host function, and handles.
+/// Entries of wasmtime's table of tasks for each handle: a stream with its two ends has three, a task as many.
+const ENTRIES_OF_HANDLE: usize = 4;
+
+/// Bounds what the host holds for a component: the values of one call of a host function, handles, tasks.
 pub(crate) fn bound(store: &mut Store<CallState>) {
     let limits = Arc::clone(&store.data().limits);
     store.set_hostcall_fuel(usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX));
-    store.set_max_component_handles(limits.handles as usize);
+    let handles = limits.handles as usize;
+    store.set_max_component_handles(handles);
+    if let Some(table) = store.concurrent_resource_table() {
+        // Of tasks, streams, futures and sets of them, also without a handle. One takes up to three entries.
+        table.set_max_capacity(handles.saturating_mul(ENTRIES_OF_HANDLE));
+    }
+}
+
+/// Waits until all tasks of a component have ended: those of WASI 0.3 may go on when its function has returned.
+pub(crate) async fn tasks_ended(store: &Accessor<CallState>) {
+    poll_fn(|cx| store.poll_no_interesting_tasks(cx)).await;
 }
 
 /// An export of a component.
@@ -204,15 +234,25 @@ impl ComponentCall<'_> {
         match self.plan {
             CallPlan::Typed(signature, values) => {
                 let mut results = signature.results();
-                function
-                    .call_async(&mut *store, &values, &mut results)
-                    .await?;
+                let called = store.run_concurrent(async |store| {
+                    function
+                        .call_concurrent(store, &values, &mut results)
+                        .await?;
+                    tasks_ended(store).await;
+                    wasmtime::error::Ok(())
+                });
+                called.await.flatten()?;
                 signature.result(results, output_limit)
             }
             CallPlan::Plain(call) => call.run(&function, store, output_limit).await,
             CallPlan::Program(_) => {
                 let run = function.typed::<(), (Result<(), ()>,)>(&*store)?;
-                match run.call_async(&mut *store, ()).await {
+                let ended = store.run_concurrent(async |store| {
+                    let ended = run.call_concurrent(store, ()).await?;
+                    tasks_ended(store).await;
+                    wasmtime::error::Ok(ended)
+                });
+                match ended.await.flatten() {
                     Ok((Ok(()),)) => Ok(Value::Unit),
                     Ok((Err(()),)) => Err(I32Exit(1).into()),
                     Err(error) if matches!(error.downcast_ref(), Some(I32Exit(0))) => {

@@ -17,9 +17,9 @@ use crate::{Arg, StatedSignature};
 use iof_fault::Fault;
 use std::sync::Arc;
 use wasmtime::{Engine, Linker};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::handler::ProxyPre;
 
-pub(crate) use component::bound;
+pub(crate) use component::{bound, handler, tasks_ended};
 
 /// The linkers of an engine, one for each format.
 pub(crate) struct Linkers {

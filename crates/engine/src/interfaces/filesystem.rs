@@ -17,31 +17,50 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DirectoryEntryStream, ErrorCode, HostDescriptor,
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 /// Bytes that a directory entry counts.
-const ENTRY: u64 = 4096;
+pub(super) const ENTRY: u64 = 4096;
 /// The most bytes of a path (`PATH_MAX` of Linux).
 const PATH: usize = 4096;
 
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    let mut directories = linker.instance(version!("wasi:filesystem/preopens"))?;
-    directories.func_wrap(
-        "get-directories",
-        |mut store: StoreContextMut<'_, CallState>, (): ()| {
-            let state = store.data_mut();
-            let ctx = &mut state.wasi.root().clone();
-            let table = state.wasi.table();
-            let directories =
-                preopens::Host::get_directories(&mut WasiFilesystemCtxView { ctx, table })?;
-            for _ in &directories {
-                files(state)?.open(&state.limits)?;
-            }
-            Ok((directories,))
-        },
-    )?;
+    // Of both versions, which share descriptors.
+    for interface in [
+        version!("wasi:filesystem/preopens"),
+        version_0_3!("wasi:filesystem/preopens"),
+    ] {
+        linker.instance(interface)?.func_wrap(
+            "get-directories",
+            |mut store: StoreContextMut<'_, CallState>, (): ()| {
+                let state = store.data_mut();
+                let ctx = &mut state.wasi.root().clone();
+                let table = state.wasi.table();
+                let directories =
+                    preopens::Host::get_directories(&mut WasiFilesystemCtxView { ctx, table })?;
+                for _ in &directories {
+                    files(state)?.open(&state.limits)?;
+                }
+                Ok((directories,))
+            },
+        )?;
+    }
+    for interface in [
+        version!("wasi:filesystem/types"),
+        version_0_3!("wasi:filesystem/types"),
+    ] {
+        let descriptor = ResourceType::host::<Descriptor>();
+        linker
+            .instance(interface)?
+            .resource("descriptor", descriptor, |mut store, rep| {
+                let state = store.data_mut();
+                HostDescriptor::drop(&mut view(state), Resource::new_own(rep))?;
+                files(state)?.close();
+                Ok(())
+            })?;
+    }
     let mut types = linker.instance(version!("wasi:filesystem/types"))?;
     descriptors(&mut types)?;
     streams(&mut types)?;
@@ -57,9 +76,9 @@ macro_rules! method {
             |mut store: StoreContextMut<'_, CallState>, (fd, $($arg),*): (Resource<Descriptor>, $($ty),*)| {
                 Box::new(async move {
                     let $state = store.data_mut();
-                    let refused: Option<ErrorCode> = $counted;
-                    if let Some(code) = refused {
-                        return Ok((Err(code),));
+                    let is_too_long: bool = $counted;
+                    if is_too_long {
+                        return Ok((Err(ErrorCode::NameTooLong),));
                     }
                     let answer: Answer<$result> = answered(HostDescriptor::$method(&mut view($state), fd, $($arg),*).await);
                     answer
@@ -69,7 +88,7 @@ macro_rules! method {
     };
 }
 
-/// Defines what opens, sizes and closes a file.
+/// Defines what opens and sizes a file.
 fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.open-at",
@@ -83,8 +102,8 @@ fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()
         )| {
             Box::new(async move {
                 let state = store.data_mut();
-                if let Some(code) = too_long(&[&path]) {
-                    return Ok((Err(code),));
+                if is_too_long(&[&path]) {
+                    return Ok((Err(ErrorCode::NameTooLong),));
                 }
                 let files = files(state)?;
                 if open_flags.contains(OpenFlags::CREATE) {
@@ -107,17 +126,12 @@ fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()
             })
         },
     )?;
-    method!(types, "write", |state, bytes: Vec<u8>, offset: u64| -> u64 {
-        spend(state, bytes.len() as u64)?
-    } write);
-    method!(types, "set-size", |state, size: u64| -> () { spend(state, size)? } set_size);
-    let descriptor = ResourceType::host::<Descriptor>();
-    types.resource("descriptor", descriptor, |mut store, rep| {
-        let state = store.data_mut();
-        HostDescriptor::drop(&mut view(state), Resource::new_own(rep))?;
-        files(state)?.close();
-        Ok(())
-    })
+    method!(types, "write", |state, bytes: Vec<u8>, offset: u64| -> u64 {{
+        spend(state, bytes.len() as u64)?;
+        false
+    }} write);
+    method!(types, "set-size", |state, size: u64| -> () {{ spend(state, size)?; false }} set_size);
+    Ok(())
 }
 
 /// Defines what makes a stream of a file.
@@ -126,18 +140,8 @@ fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
         "[method]descriptor.read-via-stream",
         |mut store: StoreContextMut<'_, CallState>, (fd, offset): (Resource<Descriptor>, u64)| {
             let state = store.data_mut();
-            let open = files(state)?.open_stream(&state.limits)?;
-            let made = view(state).read_via_stream(fd, offset);
-            let wrapped = made.and_then(|made| {
-                let table = state.ctx().table;
-                let stream = table.delete(made)?;
-                let reading: DynInputStream = Box::new(Reading {
-                    stream,
-                    _open: open,
-                });
-                Ok(table.push(reading)?)
-            });
-            answered(wrapped)
+            let stream = open_reader(state, fd, offset);
+            answered(stream.and_then(|stream| Ok(state.ctx().table.push(stream)?)))
         },
     )?;
     types.func_wrap(
@@ -156,63 +160,92 @@ fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     )
 }
 
-/// A stream that is written, made by `make`, in its account.
+/// Opens a stream that reads a file, in the account of the call's files.
+///
+/// # Errors
+/// The code that the guest sees, or a limit.
+pub(super) fn open_reader(
+    state: &mut CallState,
+    fd: Resource<Descriptor>,
+    offset: u64,
+) -> FsResult<DynInputStream> {
+    let open = files(state)
+        .and_then(|files| Ok(files.open_stream(&state.limits)?))
+        .map_err(FsError::trap)?;
+    let made = view(state).read_via_stream(fd, offset)?;
+    let stream = state.ctx().table.delete(made)?;
+    Ok(Box::new(Reading {
+        stream,
+        _open: open,
+    }))
+}
+
+/// Opens a stream that writes a file, made by `make`, in the account of the call's files.
+///
+/// # Errors
+/// The code that the guest sees, or a limit.
+pub(super) fn open_writer(
+    state: &mut CallState,
+    make: impl FnOnce(&mut CallState) -> FsResult<Resource<DynOutputStream>>,
+) -> FsResult<DynOutputStream> {
+    let files = files(state).map_err(FsError::trap)?;
+    let open = files.open_stream(&state.limits).map_err(FsError::trap)?;
+    let made = make(state)?;
+    let stream = state.ctx().table.delete(made)?;
+    Ok(Box::new(Writing {
+        stream,
+        files,
+        _open: open,
+    }))
+}
+
+/// A stream that is written, made by `make`, as a resource.
 fn written(
     state: &mut CallState,
     make: impl FnOnce(&mut CallState) -> FsResult<Resource<DynOutputStream>>,
 ) -> Answer<Resource<DynOutputStream>> {
-    let files = files(state)?;
-    let open = files.open_stream(&state.limits)?;
-    let made = make(state);
-    answered(made.and_then(|made| {
-        let table = state.ctx().table;
-        let stream = table.delete(made)?;
-        let writing: DynOutputStream = Box::new(Writing {
-            stream,
-            files,
-            _open: open,
-        });
-        Ok(table.push(writing)?)
-    }))
+    let stream = open_writer(state, make);
+    answered(stream.and_then(|stream| Ok(state.ctx().table.push(stream)?)))
 }
 
 /// Defines what takes a path.
 fn paths(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
-    method!(types, "create-directory-at", |state, path: String| -> () {
-        match too_long(&[&path]) {
-            None => {
-                state.wasi.files().spend_directory()?;
-                spend(state, ENTRY)?
-            }
-            refused => refused,
+    method!(types, "create-directory-at", |state, path: String| -> () {{
+        let refused = is_too_long(&[&path]);
+        if !refused {
+            state.wasi.files().spend_directory()?;
+            spend(state, ENTRY)?;
         }
-    } create_directory_at);
-    method!(types, "symlink-at", |state, old: String, new: String| -> () {
-        match too_long(&[&old, &new]) {
-            None => spend(state, ENTRY)?,
-            refused => refused,
+        refused
+    }} create_directory_at);
+    method!(types, "symlink-at", |state, old: String, new: String| -> () {{
+        let refused = is_too_long(&[&old, &new]);
+        if !refused {
+            spend(state, ENTRY)?;
         }
-    } symlink_at);
-    method!(types, "link-at", |state, flags: PathFlags, old: String, to: Resource<Descriptor>, new: String| -> () {
-        match too_long(&[&old, &new]) {
-            None => spend(state, ENTRY)?,
-            refused => refused,
+        refused
+    }} symlink_at);
+    method!(types, "link-at", |state, flags: PathFlags, old: String, to: Resource<Descriptor>, new: String| -> () {{
+        let refused = is_too_long(&[&old, &new]);
+        if !refused {
+            spend(state, ENTRY)?;
         }
-    } link_at);
+        refused
+    }} link_at);
     method!(types, "rename-at", |state, old: String, to: Resource<Descriptor>, new: String| -> () {
-        too_long(&[&old, &new])
+        is_too_long(&[&old, &new])
     } rename_at);
     method!(types, "stat-at", |state, flags: PathFlags, path: String| -> DescriptorStat {
-        too_long(&[&path])
+        is_too_long(&[&path])
     } stat_at);
     method!(types, "set-times-at", |state, flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp| -> () {
-        too_long(&[&path])
+        is_too_long(&[&path])
     } set_times_at);
-    method!(types, "readlink-at", |state, path: String| -> String { too_long(&[&path]) } readlink_at);
-    method!(types, "remove-directory-at", |state, path: String| -> () { too_long(&[&path]) } remove_directory_at);
-    method!(types, "unlink-file-at", |state, path: String| -> () { too_long(&[&path]) } unlink_file_at);
+    method!(types, "readlink-at", |state, path: String| -> String { is_too_long(&[&path]) } readlink_at);
+    method!(types, "remove-directory-at", |state, path: String| -> () { is_too_long(&[&path]) } remove_directory_at);
+    method!(types, "unlink-file-at", |state, path: String| -> () { is_too_long(&[&path]) } unlink_file_at);
     method!(types, "metadata-hash-at", |state, flags: PathFlags, path: String| -> MetadataHashValue {
-        too_long(&[&path])
+        is_too_long(&[&path])
     } metadata_hash_at);
     Ok(())
 }
@@ -243,26 +276,29 @@ fn entries(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     })
 }
 
-fn view(state: &mut CallState) -> WasiFilesystemCtxView<'_> {
+pub(super) fn view(state: &mut CallState) -> WasiFilesystemCtxView<'_> {
     state.filesystem()
 }
 
 /// The account of the call's files.
-fn files(state: &mut CallState) -> wasmtime::Result<Arc<SharedFiles>> {
+pub(super) fn files(state: &mut CallState) -> wasmtime::Result<Arc<SharedFiles>> {
     state
         .wasi
         .shared_files(&state.limits)
         .ok_or_else(|| wasmtime::Error::msg("a call without files used one"))
 }
 
-fn spend(state: &mut CallState, bytes: u64) -> wasmtime::Result<Option<ErrorCode>> {
-    files(state)?.spend(bytes)?;
-    Ok(None)
+/// Counts bytes before they are written.
+///
+/// # Errors
+/// `scratch`
+pub(super) fn spend(state: &mut CallState, bytes: u64) -> wasmtime::Result<()> {
+    Ok(files(state)?.spend(bytes)?)
 }
 
-fn too_long(paths: &[&String]) -> Option<ErrorCode> {
-    let long = |path: &&String| path.len() > PATH;
-    paths.iter().any(long).then_some(ErrorCode::NameTooLong)
+/// Returns whether one of these paths is longer than those of the system.
+pub(super) fn is_too_long(paths: &[&String]) -> bool {
+    paths.iter().any(|path| path.len() > PATH)
 }
 
 /// The answer of a function: its error as the code that the guest sees, or a trap.

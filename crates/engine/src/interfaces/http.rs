@@ -1,4 +1,4 @@
-//! `wasi:http`: requests of components leave through the client of the server, as those of commands do.
+//! `wasi:http` of 0.2 and 0.3: requests of components leave through the client of the server, as those of commands do.
 //!
 //! `wasmtime_wasi_http` has the resources; what is decided here is where a request goes and what its guest hears of it. A
 //! request that is refused is an error code, never a trap, and its body is read and dropped: a guest writes it before it
@@ -98,6 +98,10 @@ impl WasiHttpHooks for Hooks {
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
         PIECE
     }
 

@@ -1,6 +1,6 @@
 //! Imports of components that the host does not serve, and errors of those that it does.
 
-use super::served;
+use super::served::{self, WASI_0_2, WASI_0_3};
 use crate::limits::LimitExceeded;
 use crate::manifest::UnresolvedImport;
 use iof_fault::{Fault, FaultKind};
@@ -23,7 +23,15 @@ fn hint(import: &str, item: &str) -> String {
     let package = interface.split('/').next().unwrap_or_default();
     let is_candidate =
         version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
-    let known = served::has(&format!("{interface}@{}", served::CURRENT), item);
+    // Of the same minor version, or of 0.2.
+    let is_third = version.is_some_and(|version| version.starts_with("0.3."));
+    let current = match is_third {
+        true => WASI_0_3.current,
+        false => WASI_0_2.current,
+    };
+    let known = [WASI_0_2, WASI_0_3]
+        .iter()
+        .any(|wasi| served::has(&format!("{interface}@{}", wasi.current), item));
     let hint = match package {
         "wasi:keyvalue" => {
             return format!(
@@ -32,26 +40,38 @@ fn hint(import: &str, item: &str) -> String {
             );
         }
         "wasi:config" => {
-            "use environment variables: declared variables are in wasi:cli/environment"
+            return format!(
+                " (declared variables are wasi:config/store@{}, and in wasi:cli/environment)",
+                served::CONFIG_DRAFTS[0]
+            );
         }
-        "wasi:logging" => "write to stderr, which is the call's log",
+        "wasi:logging" => {
+            return format!(
+                " (the log of a call is wasi:logging/logging@{}, and stderr)",
+                served::LOGGING_DRAFT
+            );
+        }
         "wasi:nn" => "models are commands: import iof:command/run",
+        _ if interface == "wasi:http/handler" || interface == "wasi:http/incoming-handler" => {
+            "it is a middleware; compose it with the handler behind it: `wac plug`"
+        }
         _ if is_candidate => {
-            let current = served::CURRENT;
             return format!(
                 " (a version before the release; build it with tools of today, for {current})"
             );
         }
         _ if known => {
-            let current = served::CURRENT;
-            return format!(" (another version; this server has 0.2.0 to {current})");
+            return format!(
+                " (another version; this server has 0.2.0 to {} and {})",
+                WASI_0_2.current, WASI_0_3.current
+            );
         }
         "wasi:blobstore" | "wasi:sql" => "the storage of a function is wasi:keyvalue",
         "fermyon:spin" | "spin:sdk" | "spin:postgres" | "spin:redis" => {
             "an interface of Spin; use wasi:keyvalue, wasi:cli/environment or iof:command/run"
         }
         _ if package.starts_with("wasmcloud") => "an interface of wasmCloud",
-        _ if package.starts_with("wasi:") => "no interface of WASI 0.2 has it",
+        _ if package.starts_with("wasi:") => "no interface of WASI 0.2 or 0.3 has it",
         _ => "compose it with a component that exports it: `wac plug`",
     };
     format!(" ({hint})")
@@ -69,9 +89,10 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
         FaultKind::UnknownImport,
         format!(
             "The component imports what this server does not have: {shown}{more}. It serves the interfaces of \
-             wasi:cli/imports and wasi:http 0.2.0 to {}, wasi:keyvalue/store and iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \
-             \"fault\" lets the component in.",
-            served::CURRENT
+             wasi:cli/imports and wasi:http 0.2.0 to {} and {}, wasi:keyvalue/store, wasi:config/store, wasi:logging and \
+             iof:command/run. If the functions that you call do not need it, compile.unknown_imports = \"fault\" lets the \
+             component in.",
+            WASI_0_2.current, WASI_0_3.current
         ),
     )
 }
@@ -127,10 +148,12 @@ mod tests {
                 "0.2.12",
             ),
             (
-                "wasi:cli/environment@0.3.0",
+                "wasi:cli/environment@1.0.0",
                 "get-environment",
                 "another version",
             ),
+            ("wasi:http/client@0.3.0-rc-2026-03-15", "send", "for 0.3.0"),
+            ("wasi:http/handler@0.3.0", "handle", "wac plug"),
             (
                 "wasi:cli/environment@0.2.0",
                 "leave",

@@ -1,5 +1,6 @@
 //! `wasi:random`, of the system's bytes or those of a tape; lengths are bounded.
 
+use super::served::WASI_0_3;
 use super::version;
 use crate::capability::random;
 use crate::state::CallState;
@@ -22,24 +23,49 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
             "get-insecure-random-bytes",
             "get-insecure-random-u64",
         ),
+        (
+            version_0_3!("wasi:random/random"),
+            "get-random-bytes",
+            "get-random-u64",
+        ),
+        (
+            version_0_3!("wasi:random/insecure"),
+            "get-insecure-random-bytes",
+            "get-insecure-random-u64",
+        ),
     ] {
+        // In 0.3 a length is the most, and the host may give less.
+        let may_be_less = interface.ends_with(WASI_0_3.current);
         let mut instance = linker.instance(interface)?;
-        instance.func_wrap(bytes, |store: StoreContextMut<'_, CallState>, (length,)| {
-            Ok((some(store.data(), length)?,))
-        })?;
+        instance.func_wrap(
+            bytes,
+            move |store: StoreContextMut<'_, CallState>, (length,): (u64,)| {
+                let length = match may_be_less {
+                    true => length.min(MOST),
+                    false => length,
+                };
+                Ok((some(store.data(), length)?,))
+            },
+        )?;
         instance.func_wrap(number, |store: StoreContextMut<'_, CallState>, (): ()| {
             Ok((number_of(store.data()),))
         })?;
     }
-    linker
-        .instance(version!("wasi:random/insecure-seed"))?
-        .func_wrap(
-            "insecure-seed",
+    for (interface, function) in [
+        (version!("wasi:random/insecure-seed"), "insecure-seed"),
+        (
+            version_0_3!("wasi:random/insecure-seed"),
+            "get-insecure-seed",
+        ),
+    ] {
+        linker.instance(interface)?.func_wrap(
+            function,
             |store: StoreContextMut<'_, CallState>, (): ()| {
                 let state = store.data();
                 Ok(((number_of(state), number_of(state)),))
             },
         )?;
+    }
     Ok(())
 }
 

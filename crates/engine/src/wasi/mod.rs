@@ -198,6 +198,17 @@ impl Wasi {
         })
     }
 
+    /// The recorder of the call's log and of a program's result.
+    pub(crate) fn recorder(&mut self) -> LogRecorder {
+        self.context();
+        let Self {
+            recorder, setup, ..
+        } = self;
+        // Made with the context.
+        let made = recorder.get_or_insert_with(|| LogRecorder::new(setup.log_limit, None));
+        made.clone()
+    }
+
     /// The table of a component's resources.
     pub(crate) fn table(&mut self) -> &mut ResourceTable {
         self.context().ctx().table

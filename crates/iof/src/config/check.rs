@@ -60,6 +60,7 @@ impl Config {
         }
         log::check(&self.log).map_err(|error| format!("log: {error}"))?;
         self.public_url()?;
+        self.domain()?;
         let https = self.https_address()?;
         self.addresses_differ()?;
         let public = |address: &SocketAddr| !address.ip().is_loopback();
@@ -228,6 +229,36 @@ impl Config {
             ));
         }
         Ok(Some(url))
+    }
+
+    /// Checks the domain of functions' names.
+    fn domain(&self) -> Result<(), String> {
+        let domain = self.server.domain.as_str();
+        if domain.is_empty() {
+            return Ok(());
+        }
+        let is_label = |label: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len()) && label.bytes().all(known)
+        };
+        let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+        let is_domain = domain.len() <= 190
+            && domain.split('.').all(is_label)
+            && !domain.rsplit('.').next().is_some_and(is_number);
+        if !is_domain {
+            return Err(format!(
+                "server.domain: {domain:?} is not a domain; write a name without scheme, port and *, such as fn.example.com"
+            ));
+        }
+        let url = self.public_url()?;
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        match host.strip_suffix(&domain.to_ascii_lowercase()) {
+            Some(name) if name.ends_with('.') => Err(format!(
+                "server.domain: the host of public_url, {host}, is below {domain}, where hosts are functions; use another domain, \
+                 such as fn.{domain}"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The keys of secrets, if the settings have any. Reads a file, so only at start.

@@ -2,10 +2,10 @@
 //!
 //! The function is a server of its own below `/fn/NAME`: every method and path is its own affair, and so are pages of other
 //! origins. It sees the path below its name, and the part before in `x-forwarded-prefix`, as other proxies that take a
-//! part of a path off tell it. Its response leaves from the origin of this server's own pages, so headers that reach
+//! part of a path off tell it; at a host of its own there is none. Its response leaves from the origin of this server's own pages, so headers that reach
 //! beyond this answer are withheld (decision 40), and named in `iof-withheld`.
 
-use super::{Address, Refusal};
+use super::{Address, OwnHost, Refusal};
 use crate::app::App;
 use crate::caller;
 use crate::calls::{ExchangeTasks, PreparedCall, RequestStream, exchange};
@@ -124,7 +124,10 @@ fn seen(
     let mut headers = envelope::shown_whole(&parts.headers, hides_key);
     // The path is that of a URI, which is always a valid header value.
     let prefix = HeaderValue::from_str(address.prefix());
-    headers.insert(PREFIX, prefix.unwrap_or(HeaderValue::from_static("/fn")));
+    match parts.extensions.get::<OwnHost>() {
+        None => headers.insert(PREFIX, prefix.unwrap_or(HeaderValue::from_static("/fn"))),
+        Some(_) => headers.remove(PREFIX),
+    };
     let body = body.map_err(Into::into).boxed_unsync();
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();

@@ -33,6 +33,10 @@ use uuid::Uuid;
 
 /// The first segment of these paths.
 const FIRST: &str = "/fn/";
+
+/// The function to whose own host a request was sent: all of its path is the function's.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnHost(pub(crate) String);
 /// The method of a function that says none.
 const USUAL: &str = "POST";
 
@@ -53,12 +57,20 @@ pub(crate) fn router(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> R
     };
     Router::new()
         .route("/fn/{*call}", any(call))
-        .fallback(reply::no_such_route)
+        .fallback(call)
         .with_state(Arc::new(web))
 }
 
 async fn call(State(web): State<Arc<Web>>, request: Request<Body>) -> Response<Body> {
-    let path = request.uri().path().to_owned();
+    let path = match request.extensions().get::<OwnHost>() {
+        Some(OwnHost(function)) => {
+            // `*`, of `OPTIONS`, is no path.
+            let path = request.uri().path();
+            let path = path.strip_prefix('/').unwrap_or_default();
+            format!("{FIRST}{function}/{path}")
+        }
+        None => request.uri().path().to_owned(),
+    };
     let app = &web.app;
     let Some(address) = Address::of(&path) else {
         return reply::no_such_route(request).await;

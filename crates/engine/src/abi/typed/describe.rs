@@ -19,9 +19,6 @@ pub(crate) fn signature(
     of: &ComponentFunc,
     parts: &mut usize,
 ) -> Result<(Signature, Described), String> {
-    if of.async_() {
-        return Err("it is asynchronous".to_owned());
-    }
     let (mut params, mut described) = (vec![], vec![]);
     for (name, ty) in of.params() {
         let schema = schema(&ty, parts)?;
