@@ -344,3 +344,26 @@ fn each_template_is_listed_and_makes_a_project() {
     }
     assert!(templates.len() > 12, "{listed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_without_its_grant_is_noted_at_deploys_and_shown() {
+    let author = Author::new("grants-of-imports");
+    let component = guests::handler_component("assistant");
+    fs::write(author.folder.join("site.wasm"), component).unwrap();
+    let declaration = author.folder.join("function.toml");
+    let server = Server::start("").await;
+    let to = ["--server", &server.url];
+    let says = |args: &[&str]| {
+        tokio::task::block_in_place(|| author.says(&author.folder, &[args, &to].concat()))
+    };
+    let note = "note: function.toml: the component imports wasi:http/outgoing-handler@0.2.12, and there is no outbound rule";
+    fs::write(&declaration, "storage = true\n").unwrap();
+    for said in [says(&["deploy", "site.wasm"]), says(&["show", "site"])] {
+        assert!(said.contains(note), "{said}");
+    }
+    // With a rule it sends by itself, without a command.
+    fs::write(&declaration, "outbound = [\"GET https://a.test\"]\n").unwrap();
+    for said in [says(&["deploy", "site.wasm"]), says(&["show", "site"])] {
+        assert!(!said.contains("note:"), "{said}");
+    }
+}
