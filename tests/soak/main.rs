@@ -18,7 +18,7 @@ const QUICK: usize = 200;
 const LEAVING: usize = 200;
 /// The limits that such calls need, and room for all of them.
 const CONFIG: &str = "[server]\nconcurrency = 1100\nconnections = 2000\n\
-    [limits]\nwall_time = \"600s\"\nbetween_bytes = \"600s\"\nguest_cpu = \"600s\"\nstreamed_body = \"2GiB\"\n";
+    [limits]\nwall_time = \"600s\"\nfirst_byte = \"600s\"\nbetween_bytes = \"600s\"\nguest_cpu = \"600s\"\nstreamed_body = \"2GiB\"\n";
 
 #[tokio::main]
 async fn main() {
