@@ -35,13 +35,13 @@ await withPage(async (page) => {
   };
   await page.emulateMedia({ colorScheme: "light" });
   if (folder) {
-    await shoot("/console", "overview", "#top-table tr", 680);
+    await shoot("/console", "overview", "#top-table tr", 600);
     await shoot("/console/functions", "functions", "#function-table tr", 460);
     await shoot(own, "function", "#rollout-table", 680);
     await shoot(`${own}/versions?from=1&to=2`, "difference", "#difference tr", 480);
-    await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 520);
+    await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 470);
     await page.emulateMedia({ colorScheme: "dark" });
-    await shoot("/console", "overview-dark", "#top-table tr", 680);
+    await shoot("/console", "overview-dark", "#top-table tr", 600);
   }
 
   for (const [label, path] of Object.entries(pages)) {

@@ -246,7 +246,7 @@ impl Counts {
         }
     }
 
-    /// What was counted since an earlier time. Counts that fell are of a version that was forgotten in between.
+    /// The point of the counts since an earlier time. Counts that fell are of a version that was forgotten in between.
     fn since(&self, before: Option<&Self>, step: u64) -> Point {
         let zero = Self {
             calls: 0,

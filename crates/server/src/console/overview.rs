@@ -83,7 +83,7 @@ async fn page(console: &Console, viewer: &Viewer) -> Result<Page, Fault> {
 
 fn figures(console: &Console, points: &[Point], ill: Option<&iof_store::Error>) -> Markup {
     let app = &console.app;
-    // Of the last minute, or of the last step where one takes longer.
+    // The figures are of the last minute, or of the last step where one takes longer.
     let seconds = console.history.step.as_secs_f64();
     let recent = ((60.0 / seconds).ceil() as usize).clamp(1, STEPS);
     let of = points

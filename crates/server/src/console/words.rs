@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(
-            [0.0, 0.5, 12.34, 1234.5].map(rate),
+            [0.0, 0.5, 12.34, 1234.2].map(rate),
             ["0/s", "0.50/s", "12.3/s", "1\u{202f}234/s"]
         );
         assert_eq!(percent(1, 0), "–");

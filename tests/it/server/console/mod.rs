@@ -87,6 +87,14 @@ impl<'a> Browser<'a> {
         self.server.answer(self.request("GET", path)).await
     }
 
+    /// The status and the fault of an answer whose body may have no end.
+    pub(super) async fn head(&self, path: &str) -> (u16, String) {
+        let answer = self.request("GET", path).send().await.unwrap();
+        let fault = answer.headers().get("iof-fault");
+        let fault = fault.map_or("", |fault| fault.to_str().unwrap()).to_owned();
+        (answer.status().as_u16(), fault)
+    }
+
     /// Asks the API for something, as the scripts of the console do.
     pub(super) async fn api(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let request = self

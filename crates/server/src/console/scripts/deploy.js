@@ -31,7 +31,7 @@ function deployPath(made) {
   return query.size ? `${made.dataset.deploy}?${query}` : made.dataset.deploy;
 }
 
-// What is sent: a form of both files, or only the module.
+// The body of the request: a form of both files, or only the module.
 function deployBody(made) {
   const [module, declaration] = ["module", "function"].map((name) => made.querySelector(`[data-part="${name}"]`).files[0]);
   if (!module) throw new Error("The module is missing. Drop a .wasm file, or choose one.");

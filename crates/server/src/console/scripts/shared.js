@@ -3,7 +3,7 @@ const csrf = document.querySelector('meta[name="iof-csrf"]')?.content ?? "";
 // The address of the function whose calls the page makes.
 const base = document.getElementById("exports")?.dataset.call ?? "";
 
-// Whether the session has a key. The key itself is at the server.
+// Returns whether the session has a key. The key itself is at the server.
 function key() {
   return document.body.dataset.keyed ?? "";
 }
