@@ -62,7 +62,7 @@ async fn main() {
 
 /// A function that was called once.
 async fn warm() -> Handler {
-    let handler = Handler::start(CONFIG).await;
+    let handler = Handler::start(HANDLER, CONFIG).await;
     let answer = handler.server.get(&handler.path("/hello")).await;
     assert_eq!(answer.text(), "hello");
     handler

@@ -4,6 +4,10 @@
 //! the page's origin. Only `Host` tells such a request apart, so a server without keys, which listens only on loopback,
 //! accepts loopback names and the host of `public_url`, and refuses all others. The port is not compared: tunnels
 //! change it, and a page cannot choose a port without choosing a name.
+//!
+//! Below `server.domain` each function has a name, at which only it is served.
+//!
+//! More than 400 lines with its tests: who may name which host is one question, and is answered in one place.
 
 use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
@@ -313,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_host_is_refused() {
-        let own = OwnNames::new(None, true);
+        let own = OwnNames::new(None, "", true);
         for host in [
             "",
             ":80",

@@ -96,28 +96,31 @@ async fn an_old_toolchain_is_named() {
     }
 }
 
-/// Reads a stream while it is in a set of waitables.
+/// Gives up a read of a stream that is in a set of waitables, as `wit-bindgen` did.
 const OLD: &str = r#"(component
     (type $s (stream u8))
     (core module $memory (memory (export "memory") 1))
     (core instance $mem (instantiate $memory))
     (alias core export $mem "memory" (core memory $memory))
     (core func $new (canon stream.new $s))
-    (core func $read (canon stream.read $s (memory $memory)))
+    (core func $read (canon stream.read $s async (memory $memory)))
+    (core func $cancel (canon stream.cancel-read $s))
     (core func $set (canon waitable-set.new))
     (core func $join (canon waitable.join))
     (core module $m
         (import "h" "new" (func $new (result i64)))
         (import "h" "read" (func $read (param i32 i32 i32) (result i32)))
+        (import "h" "cancel" (func $cancel (param i32) (result i32)))
         (import "h" "set" (func $set (result i32)))
         (import "h" "join" (func $join (param i32 i32)))
         (func (export "read")
             (local $stream i32)
             (local.set $stream (i32.wrap_i64 (call $new)))
+            (drop (call $read (local.get $stream) (i32.const 0) (i32.const 1)))
             (call $join (local.get $stream) (call $set))
-            (drop (call $read (local.get $stream) (i32.const 0) (i32.const 1)))))
+            (drop (call $cancel (local.get $stream)))))
     (core instance $i (instantiate $m (with "h" (instance
-        (export "new" (func $new)) (export "read" (func $read))
+        (export "new" (func $new)) (export "read" (func $read)) (export "cancel" (func $cancel))
         (export "set" (func $set)) (export "join" (func $join))))))
     (func (export "read") async (canon lift (core func $i "read"))))"#;
 

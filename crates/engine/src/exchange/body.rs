@@ -100,7 +100,7 @@ pub struct ResponseBody {
     body: Option<WasiBody>,
     shared: Arc<Shared>,
     left: u64,
-    /// The rest of its `Content-Length`: a connection asks for nothing behind it.
+    /// The rest of its length, if it is known, by `Content-Length` or by itself: a connection asks for nothing behind it.
     declared: Option<u64>,
     /// Told that the body is at its end, or dropped without.
     end: Option<oneshot::Sender<()>>,
@@ -113,11 +113,12 @@ impl ResponseBody {
         (most, declared): (u64, Option<u64>),
     ) -> (Self, oneshot::Receiver<()>) {
         let (sender, end) = oneshot::channel();
+        let length = body.as_ref().and_then(|body| body.size_hint().exact());
         let mut this = Self {
             body,
             shared,
             left: most,
-            declared,
+            declared: declared.or(length),
             end: Some(sender),
         };
         if this.body.is_none() {
@@ -172,6 +173,10 @@ impl Body for ResponseBody {
             },
             Some(Err(error)) => unfinished(&error),
             None => match this.shared.fault() {
+                // The error of a body that is too short may be lost behind its last piece.
+                None if this.declared.is_some_and(|left| left > 0) => {
+                    unfinished(&Error::HttpResponseBodySize(None))
+                }
                 None => {
                     this.body = None;
                     this.tell();

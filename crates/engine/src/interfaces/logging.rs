@@ -11,6 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
+#[expect(dead_code, reason = "guests make them")]
 enum Level {
     #[component(name = "trace")]
     Trace,

@@ -102,7 +102,15 @@ impl Guest for Handler {
                     .map(|(name, value)| format!(" {name}={}", String::from_utf8_lossy(value)));
                 whole(200, format!("{read}{}", text.collect::<String>()))
             }
-            "/status" => whole(number as u16, "text"),
+            "/status" => {
+                let (end, trailers) = wit_future::new(|| Ok(None));
+                drop(end);
+                let (probe, _) = Response::new(Fields::new(), None, trailers);
+                if probe.set_status_code(number as u16).is_err() {
+                    return Err(ErrorCode::HttpProtocolError);
+                }
+                whole(number as u16, "text")
+            }
             "/bodiless" => {
                 let (end, trailers) = wit_future::new(|| Ok(None));
                 drop(end);
@@ -211,7 +219,7 @@ impl Guest for Handler {
             "/streams" => whole(200, world::streams(number)),
             "/futures" => whole(200, world::futures(number)),
             "/printed-streams" => whole(200, world::printed_streams(number)),
-            "/tasks" => whole(200, world::tasks(number)),
+            "/tasks" => whole(200, world::tasks(number).await),
             "/fields" => whole(200, world::fields(number)),
             "/fetch" => outgoing::fetch(&request, number).await,
             "/forward" => outgoing::forward(&request).await?,
