@@ -82,13 +82,22 @@ impl Rule {
 
     /// Returns whether this rule allows the request except for its path.
     pub fn allows_elsewhere(&self, method: &Method, url: &Url) -> bool {
-        *method != Method::CONNECT
-            && *method != Method::TRACE
+        !is_never_allowed(method)
             && self.methods.contain(method)
             && self.scheme.as_str() == url.scheme()
             && self.port.contains(self.scheme, url)
             && url.host().is_some_and(|host| self.host.contains(&host))
     }
+}
+
+/// Returns whether no rule allows a method, however it is spelled: methods are case-sensitive (RFC 9110, section 9.1), but
+/// not every server compares them so.
+fn is_never_allowed(method: &Method) -> bool {
+    let never = [Method::CONNECT, Method::TRACE];
+    let method = method.as_str();
+    never
+        .iter()
+        .any(|one| one.as_str().eq_ignore_ascii_case(method))
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -341,7 +350,7 @@ fn parse_methods(text: &str) -> Result<Methods, String> {
         let method = Method::from_bytes(name.to_ascii_uppercase().as_bytes()).map_err(|_| {
             format!("the method is not valid: got {name:?}. Write `*`, or a list with commas such as `GET,HEAD`")
         })?;
-        if method == Method::CONNECT || method == Method::TRACE {
+        if is_never_allowed(&method) {
             return Err(format!(
                 "the method {method} is never allowed. Leave it out"
             ));
