@@ -38,20 +38,58 @@ const BEST: [&str; 8] = [
 ];
 const SCRIPT: &str = "wrk.method = \"GET\"\n";
 const PATH: &str = "/hello";
+/// Interpreters take a compiler longer than its limits.
+const SETTINGS: &str = "[compile]\ncompile_time = \"10m\"\ncompile_cpu = \"10m\"\n";
+/// The components beside the one in Rust: their language, and the template of `iof new`.
+const INTERPRETED: [(&str, &str); 2] = [("JavaScript", "js"), ("Python", "python")];
 
-/// The handler of the tests against `wasmtime serve`.
+/// The handler of the tests, and handlers in other languages, against `wasmtime serve`.
 pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
     packages::need("wrk", "wrk", "it makes the load")?;
     let wasmtime = wasmtime()?;
-    let component = component()?;
+    let rust = component()?;
     let release = build()?;
+    beside(&release, &wasmtime, ("Rust", &rust), (seconds, rounds))?;
+    for (language, template) in INTERPRETED {
+        let folder = Scratch::new()?;
+        let component = of_template(&release, &folder, template)?;
+        let rounds = (seconds, rounds);
+        beside(&release, &wasmtime, (language, &component), rounds)?;
+    }
+    Ok(())
+}
+
+/// Makes a project of a template, and builds it.
+fn of_template(release: &Path, folder: &Scratch, template: &str) -> Outcome<PathBuf> {
+    let iof = release.join("iof");
+    step(
+        &format!("build a component of the template {template}"),
+        || {
+            run(Command::new(&iof)
+                .args(["new", "site", "--template", template])
+                .current_dir(&folder.0))?;
+            run(Command::new(&iof)
+                .arg("build")
+                .current_dir(folder.0.join("site")))
+        },
+    )?;
+    Ok(folder.0.join("site/target/iof/site.wasm"))
+}
+
+/// Measures one component in this server and in wasmtime's.
+fn beside(
+    release: &Path,
+    wasmtime: &Path,
+    (language, component): (&str, &Path),
+    (seconds, rounds): (u32, u32),
+) -> Outcome {
     let scratch = Scratch::new()?;
     let script = scratch.file("get.lua", SCRIPT)?;
-    let shipped = Peer::start(&wasmtime, &scratch, "shipped", &[], &component)?;
-    let best = Peer::start(&wasmtime, &scratch, "best", &BEST, &component)?;
-    let iof = serve(&release, &scratch, "")?;
+    let shipped = Peer::start(wasmtime, &scratch, "shipped", &[], component)?;
+    let best = Peer::start(wasmtime, &scratch, "best", &BEST, component)?;
+    let iof = serve(release, &scratch, SETTINGS)?;
     let mut bytes = Vec::new();
-    File::open(&component)
+    File::open(component)
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(|e| scratch.problem(&e))?;
     let uploaded = post(
@@ -67,18 +105,21 @@ pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
         ("wasmtime, best", best.url.clone(), PATH.to_owned()),
         ("iof", iof.url.clone(), format!("/fn/{id}{PATH}")),
     ];
+    let expected = get(&shipped.url, PATH)?;
     for (name, server, path) in &subjects {
         let body = get(server, path)?;
-        if body != "hello" {
+        if body != expected {
             return Err(Problem::new(format!(
-                "the answer of {name} is not \"hello\": got {body:?}"
+                "the answer of {name} is not {expected:?}: got {body:?}"
             )));
         }
         wrk(&format!("{server}{path}"), 1, &script)?;
     }
     let mut figures: [Vec<f64>; 3] = Default::default();
     step(
-        &format!("measure all in turns, {rounds} rounds of {seconds} s each: wrk -t1 -c16"),
+        &format!(
+            "{language}: measure all in turns, {rounds} rounds of {seconds} s each: wrk -t1 -c16"
+        ),
         || {
             println!("   round     wasmtime         best          iof");
             for round in 1..=rounds {
@@ -100,7 +141,8 @@ pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
     let [mut shipped, mut best, mut iof] = figures;
     let (shipped, best, iof) = (median(&mut shipped), median(&mut best), median(&mut iof));
     println!(
-        "\nwasmtime serve        {shipped:.0} requests/s (median), as shipped\n\
+        "\n{language}\n\
+         wasmtime serve        {shipped:.0} requests/s (median), as shipped\n\
          wasmtime serve        {best:.0} requests/s (median), {}\n\
          iof                   {iof:.0} requests/s (median), a fresh instance a request\n\
          ratio to wasmtime as shipped {:.2}, to its best {:.2}",

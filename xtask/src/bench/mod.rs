@@ -198,7 +198,7 @@ fn ask(server: &str, path: &str, head: &str, body: &[u8]) -> Outcome<String> {
     let host = server.trim_start_matches("http://");
     let exchange = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(host)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(600)))?;
         write!(stream, "{head}host: {host}\r\nconnection: close\r\n\r\n")?;
         stream.write_all(body)?;
         let mut answer = Vec::new();
