@@ -102,7 +102,11 @@ async fn wrong_arguments_are_named() {
         (but(0, "-1"), 2, "MODEL_SIZE is not a number: got \"-1\""),
         (but(3, "0"), 2, "WIDTH is not a number"),
         (but(4, "x"), 2, "HEIGHT is not a number"),
-        (but(0, "999999"), 4, "MODEL_SIZE is 999999"),
+        (
+            but(0, "999999"),
+            4,
+            "MODEL_SIZE is larger than stdin: got 999999",
+        ),
         (but(3, "9"), 4, "got 9 times 8 pixels, and 192 bytes follow"),
         (but(4, "18446744073709551615"), 4, "and 192 bytes follow"),
         (but(1, "inptu"), 2, "no such input"),
