@@ -20,7 +20,7 @@ async fn large_bodies_pass_in_constant_memory() {
 }
 
 #[tokio::test]
-async fn who_reads_nothing_is_sent_nothing_more() {
+async fn backpressure_reaches_both_sides() {
     let server = echo().await;
     let egress = client(&server);
     let made = Arc::new(AtomicU64::new(0));

@@ -41,7 +41,7 @@ async fn a_length_that_is_not_the_bodys_is_an_error() {
 
 /// The other side must not take a part for the whole.
 #[tokio::test]
-async fn a_request_that_is_not_finished_is_cut() {
+async fn an_unfinished_request_is_aborted() {
     for failing in [true, false] {
         let (heard, mut hears) = mpsc::channel(1);
         let server = Upstream::raw(move |mut stream| {
@@ -81,7 +81,7 @@ async fn a_request_that_is_not_finished_is_cut() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_goes_halfway_is_not_the_end() {
+async fn a_response_that_ends_early_is_an_error() {
     let server = Upstream::raw(|mut stream| async move {
         let mut head = [0; 4096];
         let _ = stream.read(&mut head).await;

@@ -67,7 +67,7 @@ async fn a_slow_source_is_not_a_slow_upstream() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_ends_at_its_limits() {
+async fn a_silent_upstream_is_ended_by_its_limits() {
     let server = Upstream::raw(|mut stream| async move {
         let mut read = [0; 4096];
         while stream.read(&mut read).await.is_ok_and(|count| count > 0) {}
