@@ -371,7 +371,7 @@ fn invalid_projects_are_named() {
             "limits.memory",
         ),
         (&["build", "missing"], "missing"),
-        (&["new", "hello", "--template", "js"], "rust-json"),
+        (&["new", "hello", "--template", "perl"], "rust-json"),
         (&["new", "Hello"], "`Hello` cannot be the name"),
         (&["new"], "<NAME>"),
     ] {
