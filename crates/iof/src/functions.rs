@@ -184,6 +184,14 @@ fn notes(version: &Json) -> String {
     lines.collect()
 }
 
+/// The calls in the document of a function: the operations of its addresses below /v1. One that takes requests as they
+/// are has others below /fn.
+pub(crate) fn calls(document: &Json) -> impl Iterator<Item = &Json> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let calls = paths.filter(|(path, _)| path.starts_with("/v1/"));
+    calls.map(|(_, operations)| &operations["post"])
+}
+
 /// Returns whether a version answers HTTP requests itself, at /fn/NAME/.
 pub(crate) fn answers_http(version: &Json) -> bool {
     let exports = version["world"]["exports"].as_array();

@@ -44,17 +44,23 @@ async fn an_invalid_command_names_the_next_step() {
         (
             &["doctor", "--data", "data"],
             &[
-                "data/iof.db is damaged: it is not a database",
+                "data/iof.db is damaged: it is not an SQLite database",
                 "`iof restore`",
             ],
         ),
         (
             &["serve", "--data", "data", "--listen", "127.0.0.1:0"],
-            &["data/iof.db is damaged: it is not a database", "--data"],
+            &[
+                "data/iof.db is damaged: it is not an SQLite database",
+                "--data",
+            ],
         ),
         (
             &["upgrade", "--check", "--data", "data"],
-            &["data/iof.db is damaged: it is not a database", "--data"],
+            &[
+                "data/iof.db is damaged: it is not an SQLite database",
+                "--data",
+            ],
         ),
         (
             &["restore", "nowhere", "--data", "new"],

@@ -104,7 +104,7 @@ fn settings_are_printed_with_their_meaning() {
     let commented = String::from_utf8(output.stdout).unwrap();
     for line in [
         "# Where to listen.\nlisten = ",
-        "# All memories and tables of an instance together. Fault `memory`.\nmemory = ",
+        "# All memories and tables of an instance together, with its heap of objects and exceptions. Fault `memory`.\nmemory = ",
     ] {
         assert!(commented.contains(line), "{line}: {commented}");
     }

@@ -3,7 +3,7 @@
 use crate::args::Call;
 use crate::client::Client;
 use crate::escape::line;
-use crate::functions::path;
+use crate::functions::{calls, path};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde_json::{Map, Value as Json, json as object};
@@ -100,9 +100,8 @@ async fn document(client: &Client, function: &str) -> Result<Json, String> {
 }
 
 fn exports(document: &Json) -> Vec<&str> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    paths
-        .filter_map(|(_, path)| path["post"]["operationId"].as_str())
+    calls(document)
+        .filter_map(|operation| operation["operationId"].as_str())
         .collect()
 }
 
@@ -140,9 +139,7 @@ fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String,
 
 /// Arguments in their order as the JSON object that the export takes, each of the type that its schema says.
 fn by_name(document: &Json, function: &str, export: &str, args: &[String]) -> Result<Json, String> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let operation = paths
-        .map(|(_, path)| &path["post"])
+    let operation = calls(document)
         .find(|operation| operation["operationId"] == export)
         .ok_or_else(|| {
             let known = exports(document).join(", ");

@@ -5,7 +5,7 @@ use super::report::{CallReport, Outcome, shown};
 use crate::call::{JSON, TEXT, result_of};
 use crate::client::{Client, segment};
 use crate::deploy::{DeployOptions, name_of, package_of, put};
-use crate::functions::path;
+use crate::functions::{calls, path};
 use crate::output::texts;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -210,9 +210,7 @@ enum ExportInput<'a> {
 }
 
 fn exports(document: &Json) -> Vec<Export<'_>> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let operations = paths.map(|(_, path)| &path["post"]);
-    operations
+    calls(document)
         .filter_map(|operation| {
             let (body, name) = (&operation["requestBody"], &operation["operationId"]);
             let content = &body["content"];
