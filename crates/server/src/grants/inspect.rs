@@ -50,7 +50,7 @@ pub fn declaration_notes(text: &str, allowed: &[String], imports: &[String]) -> 
     };
     let mut notes = missing_grants(&declared, imports);
     let sends = |command: &String| !SEND_NOTHING.contains(&command.as_str());
-    let sends_itself = |import: &String| import.starts_with(REQUESTS);
+    let sends_itself = |import: &String| has_prefix(import, &REQUESTS);
     if !declared.outbound.0.is_empty()
         && !imports.iter().any(sends_itself)
         && declared.callers_may.is_empty()
@@ -66,34 +66,39 @@ pub fn declaration_notes(text: &str, allowed: &[String], imports: &[String]) -> 
     notes
 }
 
-/// The interfaces with which components send requests, keep values and run commands, without their versions.
-const REQUESTS: &str = "wasi:http/outgoing-handler";
-const VALUES: &str = "wasi:keyvalue/";
-const COMMANDS: &str = "iof:command/";
+/// The interfaces with which components send requests (of WASI 0.2 and 0.3), keep values and run commands, without their
+/// versions.
+const REQUESTS: [&str; 2] = ["wasi:http/outgoing-handler@", "wasi:http/client@"];
+const VALUES: [&str; 1] = ["wasi:keyvalue/"];
+const COMMANDS: [&str; 1] = ["iof:command/"];
+
+fn has_prefix(import: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| import.starts_with(prefix))
+}
 
 /// A note for each import that does nothing without a grant which is not declared.
 fn missing_grants(declared: &Declaration, imports: &[String]) -> Vec<String> {
     let lacks = [
         (
-            REQUESTS,
+            &REQUESTS[..],
             declared.outbound.0.is_empty(),
             "no outbound rule: requests that it sends are denied. Add outbound = [\"GET https://HOST\"] for those that it needs",
         ),
         (
-            VALUES,
+            &VALUES,
             !declared.storage,
             "no storage: values that it keeps are refused. Add storage = true",
         ),
         (
-            COMMANDS,
+            &COMMANDS,
             declared.grants().commands.is_empty(),
             "no command: those that it runs are refused. Add commands = [\"NAME\"]",
         ),
     ];
-    let notes = lacks.into_iter().filter_map(|(interface, lacks, what)| {
+    let notes = lacks.into_iter().filter_map(|(interfaces, lacks, what)| {
         let import = imports
             .iter()
-            .find(|import| import.starts_with(interface))?;
+            .find(|import| has_prefix(import, interfaces))?;
         lacks
             .then(|| format!("function.toml: the component imports {import}, and there is {what}."))
     });
@@ -169,6 +174,12 @@ mod tests {
         // A component sends by itself, and needs no command for it.
         let fine = "outbound = [\"GET https://a.test\"]\nstorage = true\ncommands = [\"infer\"]";
         assert_eq!(declaration_notes(fine, &[], &imports), Vec::<String>::new());
+        let third = ["wasi:http/client@0.3.0".to_owned()];
+        let notes = declaration_notes("", &[], &third);
+        assert!(
+            notes[0].contains("client@0.3.0, and there is no outbound rule"),
+            "{notes:?}"
+        );
         assert_eq!(
             declaration_notes("", &[], &imports[..1]),
             Vec::<String>::new()
