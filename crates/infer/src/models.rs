@@ -252,7 +252,7 @@ impl Directory {
             Err(rustix::io::Errno::EXIST) if replace => rename(RenameFlags::EXCHANGE),
             Err(rustix::io::Errno::EXIST) => {
                 return Err(Error::model(format!(
-                    "the model {name:?} exists already. Choose another name, or replace it"
+                    "the model {name:?} exists already. Choose another name, or replace it (--replace)"
                 )));
             }
             placed => placed,
