@@ -5,10 +5,11 @@
 //! upstream its own, and neither fills the queue of all. The tables hold only entries in use: a function that requests
 //! a new name every time leaves nothing behind.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use iof_admission::{Admission, AdmissionError};
@@ -200,9 +201,7 @@ impl Table {
     fn shard(&self, key: &str) -> MutexGuard<'_, HashMap<String, Entry>> {
         let index = self.hasher.hash_one(key) as usize % SHARDS;
         // No code panics while the lock is held; if it did, the counts inside would still be valid.
-        self.shards[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].lock()
     }
 }
 

@@ -4,12 +4,13 @@
 //! grow old and are closed. A request that finds none makes one: it does not wait for another's. HTTP/1 or HTTP/2 is
 //! chosen in the TLS handshake, and a host that speaks HTTP/2 has one connection.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -278,7 +279,7 @@ impl Pool {
             return;
         };
         let (pool, every) = (Arc::downgrade(self), self.idle_timeout);
-        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sweep = self.sweep.lock();
         while sweep.try_join_next().is_some() {}
         sweep.spawn_on(sweep_every(every, pool), &runtime);
     }
@@ -290,7 +291,7 @@ impl Pool {
         let old = |since: &Instant| since.elapsed() >= self.idle_timeout;
         let mut left = false;
         for shard in &self.shards {
-            let mut hosts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut hosts = shard.lock();
             hosts.retain(|_, host| {
                 host.http1.retain(|idle| !idle.is_old());
                 host.http2.take_if(|(since, _)| old(since));
@@ -305,9 +306,7 @@ impl Pool {
     fn shard(&self, key: &str) -> MutexGuard<'_, Hosts> {
         let index = self.hasher.hash_one(key) as usize % SHARDS;
         // No code panics while the lock is held; if it did, the connections inside would still be valid.
-        self.shards[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shards[index].lock()
     }
 }
 

@@ -4,10 +4,11 @@
 //! closes its connection or resets its stream, when its source fails, when it is longer than its limit or not as long
 //! as its `Content-Length`, and when its request is cancelled: the other side must not take a part of it for the whole.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -291,7 +292,7 @@ impl Progress {
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
         // No code panics while the lock is held.
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stage.lock()
     }
 }
 

@@ -6,10 +6,11 @@
 //! and the least recently used is dropped first: bytes inside the server, shapes of one model (a function that tries
 //! many shapes cannot push out other models), and worker processes.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -169,7 +170,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
 
 /// Takes the lock, poisoned or not: no code panics while it holds the lock, and the value would still be consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl<K: Key, V> Slots<K, V> {

@@ -5,10 +5,11 @@
 //! whatever callers do. tokio's blocking threads are not used: they are shared with everything else that blocks, grow
 //! to hundreds, and have small stacks.
 
+use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -137,7 +138,7 @@ impl CoreLimiter {
 fn work(jobs: &Mutex<Receiver<Job>>) {
     loop {
         // A job cannot panic, so the lock is never poisoned.
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = jobs.lock().recv();
         match job {
             Ok(job) => job(),
             Err(_) => return,

@@ -1,7 +1,8 @@
 //! One program and its wardens: started when needed, kept for a while, replaced when in doubt.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use iof_admission::{Admission, AdmissionError, Permit};
@@ -135,7 +136,7 @@ impl Pool {
     fn keep(self: &Arc<Self>, link: Link) {
         let since = Instant::now();
         self.lock().push(Waiting { link, since });
-        let mut sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sweeper = self.sweeper.lock();
         sweeper.get_or_insert_with(|| {
             let mut set = JoinSet::new();
             set.spawn(sweep(Arc::downgrade(self), self.idle));
@@ -144,7 +145,7 @@ impl Pool {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

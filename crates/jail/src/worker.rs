@@ -3,9 +3,10 @@
 //! The caller decides what is sent over the standard streams. The jail is the same as a run's, except
 //! for output, which the caller has to bound, and time, which is unlimited.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use iof_admission::Permit;
@@ -157,14 +158,14 @@ impl Worker {
 }
 
 fn end_of(tail: &Tail) -> Vec<u8> {
-    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = tail.lock();
     tail.iter().copied().collect()
 }
 
 async fn keep_tail(mut pipe: pipe::Receiver, tail: Tail, most: usize) {
     let mut buffer = vec![0; 4096];
     while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
-        let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = tail.lock();
         tail.extend(&buffer[..length]);
         let over = tail.len().saturating_sub(most);
         tail.drain(..over);

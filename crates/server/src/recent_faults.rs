@@ -3,8 +3,8 @@
 
 use crate::calls::EndedCall;
 use crate::http::truncate;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ impl RecentFaults {
             fault: truncate(fault.code()),
             message: fault.message.chars().take(MESSAGE).collect(),
         };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.len() >= KEPT {
             kept.pop_front();
         }
@@ -59,7 +59,7 @@ impl RecentFaults {
 
     /// Up to `limit` calls, the newest first.
     pub(crate) fn newest(&self, limit: usize) -> Vec<FailedCall> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         kept.iter().rev().take(limit).cloned().collect()
     }
 }

@@ -33,7 +33,6 @@ mod error;
 pub mod fuzzing;
 mod inspection;
 mod key;
-mod lock;
 mod model;
 mod objects;
 mod room;

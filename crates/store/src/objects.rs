@@ -8,11 +8,12 @@
 //! Objects are named by the digest of the source. An upload always writes its object, even if one of that name exists:
 //! the rename replaces it whole, costs no more than a check would, and repairs a damaged one.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -22,7 +23,6 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
-use crate::lock::lock;
 use crate::seal::Seal;
 
 pub(crate) struct Objects {
@@ -147,7 +147,7 @@ impl Objects {
 
     /// Notes, once per process, that an engine's artefacts are in use: the sweep keeps those that were used lately.
     async fn mark(&self, fingerprint: &str) {
-        if !lock(&self.marked).insert(fingerprint.to_owned()) {
+        if !self.marked.lock().insert(fingerprint.to_owned()) {
             return;
         }
         let dir = self.root.join("artefact").join(fingerprint);

@@ -6,15 +6,14 @@
 //! of free bytes, which ignores quotas; a write for each query, which wears a healthy disk; the next write of a client,
 //! which never comes to a server that reports a full disk.
 
+use parking_lot::Mutex;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::lock::lock;
 use crate::objects::blocking;
 
 /// The time between a write that failed, or a test, and the next test.
@@ -44,7 +43,7 @@ impl Room {
     /// Sets the flag if a write failed for lack of room.
     pub(crate) fn note<T>(&self, written: Result<T, Error>) -> Result<T, Error> {
         if matches!(written, Err(Error::DiskFull(_))) {
-            *lock(&self.last) = Some(Instant::now());
+            *self.last.lock() = Some(Instant::now());
             if !self.full.swap(true, Ordering::Relaxed) {
                 tracing::error!("the disk of the data directory is full: the server is not ready");
             }
@@ -62,7 +61,7 @@ impl Room {
         }
         let begun = Instant::now();
         {
-            let mut last = lock(&self.last);
+            let mut last = self.last.lock();
             if last.is_some_and(|last| begun.duration_since(last) < PAUSE) {
                 let why = "a write failed for lack of room, and no test has succeeded since";
                 return Err(Error::DiskFull(why.into()));
@@ -72,7 +71,7 @@ impl Room {
         let file = self.file.clone();
         self.note(blocking(move || test(&file)).await)?;
         // The flag stays if a write failed meanwhile.
-        if *lock(&self.last) == Some(begun) && self.full.swap(false, Ordering::Relaxed) {
+        if *self.last.lock() == Some(begun) && self.full.swap(false, Ordering::Relaxed) {
             tracing::info!("the disk of the data directory has room again");
         }
         Ok(())
@@ -112,7 +111,7 @@ mod tests {
         );
         // A write just failed.
         assert_eq!(room.check().await.unwrap_err().code(), "disk_full");
-        *lock(&room.last) = Instant::now().checked_sub(PAUSE);
+        *room.last.lock() = Instant::now().checked_sub(PAUSE);
         room.check().await.unwrap();
         room.check().await.unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -8,8 +8,9 @@
 //! The rules are checked before a body is read, and the bodies of one run share `max_request`
 //! ([`BodyBudget`]): however many connections a program opens, the host holds no more for it.
 
+use parking_lot::Mutex;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -88,7 +89,7 @@ async fn connection(egress: &Egress, call: &CallContext, budget: &BodyBudget, st
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
-    let opened = opened.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let opened = opened.into_inner();
     if let Some((upgrade, tunnel)) = opened
         && let Ok(upgraded) = upgrade.await
     {
@@ -109,7 +110,7 @@ async fn answer<'a>(
         return Ok(match tunnel {
             Ok(tunnel) => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, tunnel));
+                *opened.lock() = Some((upgrade, tunnel));
                 Response::new(Full::default())
             }
             Err(error) => refusal(&error),

@@ -19,7 +19,8 @@
 //! be read as the answer to the next run. A worker continues to start when the run that started it gives up, or a
 //! worker whose start takes longer than a call would never be ready.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -294,11 +295,11 @@ impl Residents {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 
     fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock()
     }
 }
 

@@ -2,7 +2,8 @@
 //! limit.
 
 use crate::limits::LimitExceeded;
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// The output of a call.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +57,12 @@ impl LogRecorder {
 
     /// Takes the log so far.
     pub(crate) fn take(&self) -> Log {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).log)
+        std::mem::take(&mut self.0.lock().log)
     }
 
     /// Takes a program's result so far.
     pub(crate) fn take_printed(&self) -> Vec<u8> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.0.lock();
         inner.printed.take().unwrap_or_default().0
     }
 
@@ -70,7 +71,7 @@ impl LogRecorder {
     /// # Errors
     /// [`LimitExceeded::Log`], [`LimitExceeded::Output`]
     pub(crate) fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), LimitExceeded> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.0.lock();
         if let (Stream::Stdout, Some((printed, left))) = (stream, &mut inner.printed) {
             *left = left.checked_sub(bytes.len()).ok_or(LimitExceeded::Output)?;
             printed.extend_from_slice(bytes);

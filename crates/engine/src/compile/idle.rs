@@ -3,7 +3,8 @@
 //! On a busy server a module finds an idle worker; on a quiet one no worker is kept for longer than [`IDLE`].
 
 use super::process::CompileWorker;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -78,7 +79,7 @@ impl IdleWorkers {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -6,8 +6,8 @@ use crate::capability::storage::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_fault::Fault;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 /// A storage in memory: values with their names.
 #[derive(Default)]
@@ -19,7 +19,7 @@ type NamedValue = (Option<Bytes>, Bytes);
 #[async_trait]
 impl Storage for Shelf {
     async fn load(&self, _: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = self.0.lock();
         Ok(shelf.get(key).map(|(_, value)| value.clone()))
     }
 
@@ -30,7 +30,7 @@ impl Storage for Shelf {
         value: Bytes,
         total: u64,
     ) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.0.lock();
         if shelf.len() as u64 > total / 4096 {
             return Ok(false);
         }
@@ -39,12 +39,12 @@ impl Storage for Shelf {
     }
 
     async fn remove(&self, _: i64, key: [u8; KEY]) -> Result<bool, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.0.lock();
         Ok(shelf.remove(&key).is_some())
     }
 
     async fn commit(&self, _: i64, batch: StorageBatch, _: u64) -> Result<Committed, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.0.lock();
         let value = |key| shelf.get(key).map(|(_, value)| value.clone());
         if batch
             .expected
@@ -72,7 +72,7 @@ impl Storage for Shelf {
         change: ValueChange,
         _: u64,
     ) -> Result<Updated, Fault> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shelf = self.0.lock();
         let Some(value) = change(shelf.get(&key).map(|(_, value)| value.clone())) else {
             return Ok(Updated::Unchanged);
         };
@@ -87,7 +87,7 @@ impl Storage for Shelf {
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Fault> {
-        let shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = self.0.lock();
         let names = shelf.values().filter_map(|(name, _)| name.clone());
         let mut names: Vec<_> = names
             .filter(|name| name.starts_with(prefix) && &name[..] > after)

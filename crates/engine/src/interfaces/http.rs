@@ -12,10 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use iof_command::{BodyError, CallContext, HttpClient, HttpRequest, HttpResponse, Registry};
 use iof_fault::{Fault, FaultKind};
+use parking_lot::Mutex;
 use std::future::{Future, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready as poll_ready};
 use tokio::task::JoinSet;
 use wasmtime_wasi_http::{
@@ -158,7 +159,7 @@ async fn send(
             Ok((response, Box::new(rest)))
         }
         Err(fault) => {
-            let left = unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let left = unsent.lock().take();
             if let Some(body) = left.filter(|_| is_denied(fault.kind)) {
                 drains.drain(body);
             }
@@ -173,7 +174,7 @@ struct Drains(Arc<Mutex<JoinSet<()>>>);
 
 impl Drains {
     fn drain(&self, mut body: WasiBody) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.0.lock();
         tasks.spawn(async move { while let Some(Ok(_)) = body.frame().await {} });
     }
 }
@@ -262,7 +263,7 @@ impl Body for SentBody {
 
 impl Drop for SentBody {
     fn drop(&mut self) {
-        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsent = self.unsent.lock();
         *unsent = self.body.take();
     }
 }

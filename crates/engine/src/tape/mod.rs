@@ -26,7 +26,8 @@ pub(crate) use cursor::ClockKind;
 use cursor::ReplayCursor;
 use iof_command::Request;
 use iof_fault::{Fault, FaultKind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 /// A tape of one call. Clones are the same tape.
 #[derive(Clone, Debug)]
@@ -248,5 +249,5 @@ fn not_recorded(name: &str, request: &Request) -> Fault {
 
 /// Locks a mutex, poisoned or not: its content is consistent between any two statements.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -6,9 +6,10 @@ use super::row::{CallSummary, Payload, Row, kept};
 use crate::backlog::Backlog;
 use crate::write_behind::Sender;
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value as Json;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The logs of functions, and the parts that these logs share.
@@ -293,5 +294,5 @@ impl Drop for FunctionLog {
 
 /// Takes a lock, also after a panic: the data that these locks guard is consistent between any two statements.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -2,9 +2,10 @@
 //! others.
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A count of the open connections of each address. The lock is taken when a connection begins and ends, never for a
 /// request.
@@ -35,7 +36,7 @@ impl AddressShares {
             return Some(AddressShare(None));
         }
         let client = network(client);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let count = open.entry(client).or_default();
         if *count >= self.limit {
             return None;
@@ -50,7 +51,7 @@ impl Drop for AddressShare {
         let Some((shares, client)) = self.0.take() else {
             return;
         };
-        let mut open = shares.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = shares.open.lock();
         if let Some(count) = open.get_mut(&client) {
             *count -= 1;
             if *count == 0 {

@@ -7,9 +7,9 @@
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// The part of a body that its request did not read.
@@ -29,7 +29,7 @@ pub(super) struct DrainedBody {
 
 impl UnreadBody {
     pub(super) fn leave(&self, body: Incoming) {
-        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        *self.body.lock() = Some(body);
         self.some.store(true, Ordering::Release);
     }
 
@@ -38,7 +38,7 @@ impl UnreadBody {
             return None;
         }
         self.some.store(false, Ordering::Relaxed);
-        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = self.body.lock();
         body.take()
     }
 
@@ -47,7 +47,7 @@ impl UnreadBody {
         if !self.some.load(Ordering::Acquire) {
             return None;
         }
-        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = self.body.lock();
         let size = body.as_ref()?.size_hint().upper();
         Some(size.unwrap_or(u64::MAX))
     }

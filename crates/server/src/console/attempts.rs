@@ -2,9 +2,9 @@
 
 use crate::connection::network;
 use iof_fault::{Fault, FaultKind};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ impl Attempts {
     /// `console-attempts`
     pub(super) fn begin(&self, client: IpAddr) -> Result<(), Fault> {
         let address = network(client);
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         if failed.len() >= ADDRESSES {
             failed.retain(|_, (since, _)| since.elapsed() < MINUTE);
         }
@@ -51,7 +51,7 @@ impl Attempts {
 
     /// Takes back an attempt whose key was right.
     pub(super) fn succeed(&self, client: IpAddr) {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         if let Some((_, count)) = failed.get_mut(&network(client)) {
             *count = count.saturating_sub(1);
         }

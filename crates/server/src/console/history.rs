@@ -5,8 +5,9 @@
 
 use super::Console;
 use crate::metrics::{Snapshot, VersionFigures};
+use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -122,7 +123,7 @@ impl History {
 
     /// Takes the counts of a step that ended.
     fn take(&self, figures: Vec<VersionFigures>) {
-        let mut points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut points = self.points.lock();
         points.take(figures);
         let now = points.now;
         drop(points);
@@ -131,13 +132,13 @@ impl History {
 
     /// The points of all functions, one for each step up to now, the oldest first.
     pub(super) fn all(&self) -> Vec<Point> {
-        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        let points = self.points.lock();
         spread(points.all.iter(), points.now)
     }
 
     /// The points of a function by its name or number, over all its versions.
     pub(super) fn of(&self, function: &str) -> Vec<Point> {
-        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        let points = self.points.lock();
         let own = points
             .versions
             .iter()
@@ -147,7 +148,7 @@ impl History {
 
     /// The points of one version of a function.
     pub(super) fn of_version(&self, function: &str, version: i64) -> Vec<Point> {
-        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        let points = self.points.lock();
         let key: (Box<str>, i64) = (function.into(), version);
         let own = points.versions.get(&key);
         spread(own.into_iter().flatten(), points.now)
@@ -155,7 +156,7 @@ impl History {
 
     /// The histories of the versions that were called most in the last while, up to `limit` of them.
     pub(super) fn busiest(&self, limit: usize) -> Vec<VersionHistory> {
-        let points = self.points.lock().unwrap_or_else(PoisonError::into_inner);
+        let points = self.points.lock();
         let mut all: Vec<_> = points
             .versions
             .iter()

@@ -5,11 +5,12 @@
 //! access a second time. The browser has only the session's token, whose digest is kept here.
 
 use iof_fault::{Fault, FaultKind};
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
@@ -94,7 +95,7 @@ impl Sessions {
             streams: Arc::new(Semaphore::new(self.settings.streams as usize)),
             ended: CancellationToken::new(),
         };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.retain(|_, session| self.lasts(session, now));
         if open.len() >= self.settings.sessions as usize {
             let message = format!(
@@ -110,7 +111,7 @@ impl Sessions {
     /// The session of a token; `None` if it has ended. It counts as used now, unless only a page that was left open asks.
     pub(super) fn find(&self, token: &str, usage: Use) -> Option<Arc<Session>> {
         let now = self.now();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let id = digest(token);
         let session = Arc::clone(open.get(&id)?);
         if !self.lasts(&session, now) {
@@ -126,13 +127,13 @@ impl Sessions {
     /// Returns whether a session is still open. Unlike [`Sessions::find`], this does not count as a use: a page that is
     /// only left open does not keep its session.
     pub(super) fn has(&self, session: &Session) -> bool {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = self.open.lock();
         open.contains_key(&session.id) && self.lasts(session, self.now())
     }
 
     /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.remove(&session.id);
         session.ended.cancel();
     }
@@ -143,7 +144,7 @@ impl Sessions {
         let Some(key) = &session.key else {
             return;
         };
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         open.retain(|_, other| {
             let same = other.key.as_ref() == Some(key);
             if same {

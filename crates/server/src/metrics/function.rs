@@ -2,9 +2,10 @@
 
 use super::histogram::TimeHistogram;
 use iof_fault::{FaultKind, Source};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The metrics of one version of a function, since it was first loaded.
@@ -63,12 +64,7 @@ impl FunctionMetrics {
     }
 
     fn fault(&self, code: &'static str, source: Source, times: u64) {
-        self.faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(code)
-            .or_insert((source, 0))
-            .1 += times;
+        self.faults.lock().entry(code).or_insert((source, 0)).1 += times;
     }
 
     /// Adds the counts of another one.
@@ -87,7 +83,7 @@ impl FunctionMetrics {
 
     /// Faults by code.
     pub(super) fn faults(&self) -> Vec<(&'static str, Source, u64)> {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let faults = self.faults.lock();
         let faults = faults.iter();
         faults
             .map(|(code, (source, times))| (*code, *source, *times))

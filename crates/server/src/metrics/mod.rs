@@ -20,8 +20,9 @@ pub(crate) use histogram::Snapshot;
 use outbound::OutboundMetrics;
 pub(crate) use outbound::address_class;
 pub(crate) use page::router;
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The name under which everything without a series of its own is counted. It cannot be a function's name.
@@ -61,10 +62,7 @@ impl Metrics {
     /// The metrics of a version of a function: the same while anything holds them, however often the function is
     /// loaded.
     pub(crate) fn function(&self, id: i64, version: i64, name: &str) -> Arc<FunctionMetrics> {
-        let mut functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut functions = self.functions.lock();
         if let Some(known) = functions.own.get(&(id, version)) {
             return Arc::clone(known);
         }
@@ -81,10 +79,7 @@ impl Metrics {
 
     /// The metrics of all functions, those with series of their own first.
     fn functions(&self) -> Vec<Arc<FunctionMetrics>> {
-        let functions = self
-            .functions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let functions = self.functions.lock();
         let mut all: Vec<_> = functions.own.values().map(Arc::clone).collect();
         all.push(Arc::clone(&functions.other));
         all

@@ -2,10 +2,11 @@
 
 use super::histogram::TimeHistogram;
 use super::{Metrics, OTHER};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most names of commands with series of their own. A command that was not granted may have any name that a guest
 /// wrote.
@@ -50,7 +51,7 @@ impl Figures {
 impl OutboundMetrics {
     /// Runs of commands, by name and outcome.
     pub(super) fn commands(&self) -> Vec<(Box<str>, &'static str, Arc<Figures>)> {
-        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = self.commands.lock();
         let commands = commands.iter();
         commands
             .map(|((name, outcome), figures)| (name.clone(), *outcome, Arc::clone(figures)))
@@ -59,7 +60,7 @@ impl OutboundMetrics {
 
     /// Outbound requests, by class of address and outcome.
     pub(super) fn requests(&self) -> Vec<(&'static str, &'static str, Arc<Figures>)> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.requests.lock();
         let requests = requests.iter();
         requests
             .map(|((class, outcome), figures)| (*class, *outcome, Arc::clone(figures)))
@@ -68,7 +69,7 @@ impl OutboundMetrics {
 
     /// Waits for a turn, by the setting.
     pub(super) fn waits(&self) -> Vec<(&'static str, Arc<TimeHistogram>)> {
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = self.waits.lock();
         waits
             .iter()
             .map(|(limit, times)| (*limit, Arc::clone(times)))
@@ -79,11 +80,7 @@ impl OutboundMetrics {
 impl iof_command::Observer for Metrics {
     fn ran(&self, run: &iof_command::Run<'_>) {
         let figures = {
-            let mut commands = self
-                .outbound
-                .commands
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut commands = self.outbound.commands.lock();
             let full = commands.len() >= COMMANDS;
             let key = (run.command.into(), run.outcome);
             let known = match run.outcome {
@@ -109,17 +106,13 @@ impl iof_egress::Observer for Metrics {
             .address
             .map_or("none", |address| address_class(address.ip()));
         let figures = {
-            let mut requests = self
-                .outbound
-                .requests
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut requests = self.outbound.requests.lock();
             Arc::clone(requests.entry((class, entry.outcome)).or_default())
         };
         figures.count(entry.took, entry.bytes_out, entry.bytes_in);
         if let Some(waited) = entry.waited {
             let waits = &self.outbound.waits;
-            let mut waits = waits.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waits = waits.lock();
             let times = Arc::clone(waits.entry(waited.limit).or_default());
             drop(waits);
             times.record(waited.took);

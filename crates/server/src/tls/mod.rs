@@ -9,6 +9,7 @@ mod validity;
 pub use validity::{Expiry, Validity};
 
 use crate::settings::Tls;
+use parking_lot::RwLock;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -142,11 +143,7 @@ impl Certificate {
     pub async fn reload(&self) -> Result<(), String> {
         let key = load(&self.settings).await?;
         warn(&self.settings, &key);
-        *self
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = key;
+        *self.current.0.write() = key;
         Ok(())
     }
 }
@@ -157,7 +154,7 @@ struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
 
 impl CurrentCertificate {
     fn get(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.read())
     }
 }
 

@@ -5,16 +5,16 @@
 //! by itself; the future that applies the change is a second one, and the only one that a closed enum of changes would
 //! not have. Compared with the flush of the disk that follows, neither can be measured.
 
+use parking_lot::Mutex;
 use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
 use super::error::Result;
 use crate::error::Error;
-use crate::lock::lock;
 
 /// A change of rows. It shares its transaction with the changes that wait beside it.
 pub(super) trait Change: Send + Sync + 'static {
@@ -100,13 +100,13 @@ impl<C: Change> ErasedChange for PendingChange<C> {
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
             let output = self.change.apply(connection).await?;
-            *lock(&self.progress) = Progress::Applied(output);
+            *self.progress.lock() = Progress::Applied(output);
             Ok(())
         })
     }
 
     fn answer(&self, committed: Result<(), Error>) {
-        let mut progress = lock(&self.progress);
+        let mut progress = self.progress.lock();
         let answer = match (committed, mem::replace(&mut *progress, Progress::Taken)) {
             (Err(error), _) => Err(error),
             (Ok(()), Progress::Applied(output)) => Ok(output),
@@ -117,7 +117,7 @@ impl<C: Change> ErasedChange for PendingChange<C> {
     }
 
     fn abandon(&self) {
-        let mut progress = lock(&self.progress);
+        let mut progress = self.progress.lock();
         if matches!(*progress, Progress::Waiting | Progress::Applied(_)) {
             *progress = Progress::Answered(Err(ended()));
             self.answered.notify_one();
@@ -128,7 +128,7 @@ impl<C: Change> ErasedChange for PendingChange<C> {
 impl<C: Change> PendingChange<C> {
     async fn answer(&self) -> Result<C::Output, Error> {
         self.answered.notified().await;
-        match mem::replace(&mut *lock(&self.progress), Progress::Taken) {
+        match mem::replace(&mut *self.progress.lock(), Progress::Taken) {
             Progress::Answered(answer) => answer,
             _ => Err(ended()),
         }

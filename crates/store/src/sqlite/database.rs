@@ -1,7 +1,8 @@
 //! The open database of a data directory.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sqlx::SqlitePool;
 use tokio::task::JoinHandle;
@@ -13,7 +14,6 @@ use super::error::Failure;
 use super::writer::Writer;
 use crate::directory::Lock;
 use crate::error::Error;
-use crate::lock::lock;
 use crate::model::WriteFigures;
 use crate::room::Room;
 
@@ -75,7 +75,7 @@ impl crate::rows::Database for Database {
     async fn close(&self) -> Result<(), Error> {
         self.readers.close().await;
         self.writer.close();
-        let writing = lock(&self.writing).take();
+        let writing = self.writing.lock().take();
         match writing {
             Some(writing) => writing.await?,
             None => Ok(()),
