@@ -121,7 +121,9 @@ await withPage(async (page) => {
   await form.getByText("FROM THE CONSOLE").waitFor();
   await form.getByText("processor").waitFor();
   await form.locator("summary", { hasText: "curl" }).click();
-  const line = await form.locator(".snippet pre").first().innerText();
+  const snippet = form.locator(".snippet pre").first();
+  await snippet.filter({ hasText: "curl" }).waitFor();
+  const line = await snippet.innerText();
   assert.ok(line.includes("$IOF_KEY") && !line.includes(key), line);
   await accessible(page, "call");
   await tab("Log");

@@ -51,6 +51,10 @@ fn component(name: &str, bytes: &[u8]) -> Vec<u8> {
 ///
 /// # Panics
 /// If they do not fit.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing else runs in a test while its guests are made"
+)]
 pub fn composed(front: &[u8], behind: &[u8]) -> Vec<u8> {
     use wasm_compose::{composer::ComponentComposer, config::Config};
     let folder = tempfile::tempdir().expect("a temporary folder");

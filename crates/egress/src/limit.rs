@@ -242,7 +242,7 @@ mod tests {
         [&limits.functions, &limits.upstreams]
             .iter()
             .flat_map(|table| &table.shards)
-            .map(|shard| shard.lock().unwrap().len())
+            .map(|shard| shard.lock().len())
             .sum()
     }
 

@@ -269,7 +269,7 @@ impl Inference {
     /// The facts about a model, as it is on the disk now.
     pub(crate) async fn entry(&self, name: &str, deadline: Instant) -> Result<Arc<Entry>, Error> {
         check_name(name)?;
-        let known = lock(&self.shared.known).get(name).cloned();
+        let known = self.shared.known.lock().get(name).cloned();
         if let Some((entry, looked)) = &known
             && looked.elapsed() < FRESH
         {
@@ -301,7 +301,7 @@ impl Inference {
                 let entry = read.await;
                 if entry.is_err() {
                     // A model that was removed, or that cannot be read, is dropped from the cache.
-                    lock(&self.shared.known).remove(name);
+                    self.shared.known.lock().remove(name);
                     self.shared.loaded.forget_all(|key| key.is_of(name));
                 }
                 let entry = entry?.value;
@@ -311,7 +311,10 @@ impl Inference {
                 entry
             }
         };
-        lock(&self.shared.known).insert(name.to_owned(), (Arc::clone(&entry), Instant::now()));
+        self.shared
+            .known
+            .lock()
+            .insert(name.to_owned(), (Arc::clone(&entry), Instant::now()));
         Ok(entry)
     }
 }
@@ -360,8 +363,4 @@ impl Shared {
         let describe = move |_: &_| Ok(Model::load(&file, None, &limits)?.describe());
         self.places.run(place, deadline, describe).await
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock()
 }

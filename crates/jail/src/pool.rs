@@ -1,6 +1,6 @@
 //! One program and its wardens: started when needed, kept for a while, replaced when in doubt.
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -144,7 +144,7 @@ impl Pool {
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock()
     }
 }

@@ -26,7 +26,8 @@ impl Facts {
         let declared = version.declaration.as_deref();
         match declared.and_then(|text| serde_json::from_str(text).ok()) {
             None => {
-                drop(facts.insert("function.toml".into(), "none: the server's defaults".into()))
+                let none = "none: the server's defaults".to_owned();
+                facts.insert("function.toml".into(), none);
             }
             Some(Value::Object(fields)) => {
                 for (name, value) in fields {
