@@ -7,6 +7,10 @@
     clippy::disallowed_methods,
     reason = "a test that cannot continue fails there, and a test may block"
 )]
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the tests of exchanges run with a handler of each version of WASI"
+)]
 
 mod cli;
 mod components;

@@ -186,7 +186,7 @@ fn notes(version: &Json) -> String {
 
 /// The calls in the document of a function: the operations of its addresses below /v1. One that takes requests as they
 /// are has others below /fn.
-pub(crate) fn calls(document: &Json) -> impl Iterator<Item = &Json> {
+pub(crate) fn call_operations(document: &Json) -> impl Iterator<Item = &Json> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let calls = paths.filter(|(path, _)| path.starts_with("/v1/"));
     calls.map(|(_, operations)| &operations["post"])

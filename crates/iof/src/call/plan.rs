@@ -3,7 +3,7 @@
 use crate::args::Call;
 use crate::client::Client;
 use crate::escape::line;
-use crate::functions::{calls, path};
+use crate::functions::{call_operations, path};
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde_json::{Map, Value as Json, json as object};
@@ -100,7 +100,7 @@ async fn document(client: &Client, function: &str) -> Result<Json, String> {
 }
 
 fn exports(document: &Json) -> Vec<&str> {
-    calls(document)
+    call_operations(document)
         .filter_map(|operation| operation["operationId"].as_str())
         .collect()
 }
@@ -139,7 +139,7 @@ fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String,
 
 /// Arguments in their order as the JSON object that the export takes, each of the type that its schema says.
 fn by_name(document: &Json, function: &str, export: &str, args: &[String]) -> Result<Json, String> {
-    let operation = calls(document)
+    let operation = call_operations(document)
         .find(|operation| operation["operationId"] == export)
         .ok_or_else(|| {
             let known = exports(document).join(", ");

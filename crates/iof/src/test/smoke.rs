@@ -5,7 +5,7 @@ use super::report::{CallReport, Outcome, shown};
 use crate::call::{JSON, TEXT, result_of};
 use crate::client::{Client, segment};
 use crate::deploy::{DeployOptions, name_of, package_of, put};
-use crate::functions::{calls, path};
+use crate::functions::{call_operations, path};
 use crate::output::texts;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -210,7 +210,7 @@ enum ExportInput<'a> {
 }
 
 fn exports(document: &Json) -> Vec<Export<'_>> {
-    calls(document)
+    call_operations(document)
         .filter_map(|operation| {
             let (body, name) = (&operation["requestBody"], &operation["operationId"]);
             let content = &body["content"];

@@ -106,7 +106,7 @@ async fn the_commands_of_root_work_unchanged() {
     assert!(output.status.success(), "{printed}");
 
     assert_eq!(lines.len(), 19, "{lines:#?}");
-    assert_eq!(settings.len(), 3, "{settings:#?}");
+    assert_eq!(settings.len(), 4, "{settings:#?}");
     for words in [
         &*format!("iof {} is in /usr/local/bin", env!("CARGO_PKG_VERSION")),
         "hello before",
