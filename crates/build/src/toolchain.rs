@@ -205,6 +205,7 @@ impl Toolchain {
     }
 
     /// Returns true for the compiler of the path, with its own standard library.
+    #[cfg(feature = "projects")]
     pub(crate) fn is_installed(&self) -> bool {
         matches!(self.way, Way::Installed)
     }

@@ -38,6 +38,8 @@ const BEST: [&str; 8] = [
 ];
 const SCRIPT: &str = "wrk.method = \"GET\"\n";
 const PATH: &str = "/hello";
+/// The path at which the templates greet.
+const GREETING: &str = "/hello/Ada";
 /// Interpreters take a compiler longer than its limits.
 const SETTINGS: &str = "[compile]\ncompile_time = \"10m\"\ncompile_cpu = \"10m\"\n";
 /// The components beside the one in Rust: their language, and the template of `iof new`.
@@ -49,12 +51,13 @@ pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
     let wasmtime = wasmtime()?;
     let rust = component()?;
     let release = build()?;
-    beside(&release, &wasmtime, ("Rust", &rust), (seconds, rounds))?;
+    let rounds = (seconds, rounds);
+    beside(&release, &wasmtime, ("Rust", &rust, PATH), rounds)?;
     for (language, template) in INTERPRETED {
         let folder = Scratch::new()?;
         let component = of_template(&release, &folder, template)?;
-        let rounds = (seconds, rounds);
-        beside(&release, &wasmtime, (language, &component), rounds)?;
+        let subject = (language, &*component, GREETING);
+        beside(&release, &wasmtime, subject, rounds)?;
     }
     Ok(())
 }
@@ -80,13 +83,13 @@ fn of_template(release: &Path, folder: &Scratch, template: &str) -> Outcome<Path
 fn beside(
     release: &Path,
     wasmtime: &Path,
-    (language, component): (&str, &Path),
+    (language, component, asked): (&str, &Path, &str),
     (seconds, rounds): (u32, u32),
 ) -> Outcome {
     let scratch = Scratch::new()?;
     let script = scratch.file("get.lua", SCRIPT)?;
-    let shipped = Peer::start(wasmtime, &scratch, "shipped", &[], component)?;
-    let best = Peer::start(wasmtime, &scratch, "best", &BEST, component)?;
+    let shipped = Peer::start(wasmtime, &scratch, "shipped", &[], (component, asked))?;
+    let best = Peer::start(wasmtime, &scratch, "best", &BEST, (component, asked))?;
     let iof = serve(release, &scratch, SETTINGS)?;
     let mut bytes = Vec::new();
     File::open(component)
@@ -101,11 +104,11 @@ fn beside(
     let id = number_after(&uploaded, "\"wasm_id\":")
         .ok_or_else(|| Problem::new(format!("the upload failed: got {uploaded}")))?;
     let subjects = [
-        ("wasmtime", shipped.url.clone(), PATH.to_owned()),
-        ("wasmtime, best", best.url.clone(), PATH.to_owned()),
-        ("iof", iof.url.clone(), format!("/fn/{id}{PATH}")),
+        ("wasmtime", shipped.url.clone(), asked.to_owned()),
+        ("wasmtime, best", best.url.clone(), asked.to_owned()),
+        ("iof", iof.url.clone(), format!("/fn/{id}{asked}")),
     ];
-    let expected = get(&shipped.url, PATH)?;
+    let expected = get(&shipped.url, asked)?;
     for (name, server, path) in &subjects {
         let body = get(server, path)?;
         if body != expected {
@@ -202,7 +205,7 @@ impl Peer {
         scratch: &Scratch,
         name: &str,
         options: &[&str],
-        component: &Path,
+        (component, path): (&Path, &str),
     ) -> Outcome<Self> {
         let free = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -221,7 +224,7 @@ impl Peer {
             url: format!("http://{free}"),
         };
         let began = Instant::now();
-        while get(&peer.url, PATH).is_err() {
+        while get(&peer.url, path).is_err() {
             if began.elapsed() > Duration::from_secs(60) {
                 return Err(Problem::new(format!(
                     "wasmtime serve ({name}) does not answer"
