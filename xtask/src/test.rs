@@ -129,7 +129,11 @@ fn needs() -> Outcome {
     venv::of("schemathesis", &[SCHEMATHESIS])?;
     packages::need("pebble", "pebble", "an authority for `[tls.acme]`")?;
     packages::need("promtool", "prometheus", "it checks the metrics")?;
-    packages::need("convert", "imagemagick", "an example makes it a command")?;
+    packages::need(
+        "/usr/bin/convert",
+        "imagemagick",
+        "an example makes it a command",
+    )?;
     packages::need("ip", "iproute2", "tests make networks of their own")?;
     packages::need("unshare", "util-linux", "tests make networks of their own")?;
     packages::need("script", "bsdutils", "tests need a terminal")?;

@@ -1,4 +1,6 @@
 //! Secrets are attached to the requests that their rule allows, decided anew for each hop, and to no others.
+//!
+//! More than 400 lines, as its tests share one token and one set of upstreams.
 
 use std::sync::{Arc, Mutex};
 
