@@ -53,7 +53,9 @@ pub(crate) fn try_all(templates: &Templates) -> Outcome {
         .iter()
         .find(|name| !all.contains(&name.as_str()))
     {
-        return Err(Problem::new(format!("there is no template {unknown}")).next(all.join(", ")));
+        return Err(
+            Problem::new(format!("the template is unknown: got {unknown}")).next(all.join(", ")),
+        );
     }
     let is_chosen = |name: &&&str| {
         templates.names.is_empty() || templates.names.iter().any(|one| one == **name)

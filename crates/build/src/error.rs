@@ -31,7 +31,7 @@ pub enum Error {
 
     /// A template that does not exist.
     #[error(
-        "there is no template `{template}`{near}; there are {known}: `iof new --list` says what each makes"
+        "the template is unknown: got `{template}`{near}. Choose one of {known}; `iof new --list` says what each makes"
     )]
     Template {
         /// As it was given.

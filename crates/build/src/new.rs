@@ -281,8 +281,8 @@ mod tests {
         let error = "javascript".parse::<Template>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "there is no template `javascript` (JavaScript is js, or js-typed); there are rust, rust-json, rust-request, \
-             rust-http, rust-typed, js, js-typed, ts, python, python-typed, go, c, rust-2020: `iof new --list` says what \
+            "the template is unknown: got `javascript` (JavaScript is js, or js-typed). Choose one of rust, rust-json, rust-request, \
+             rust-http, rust-typed, js, js-typed, ts, python, python-typed, go, c, rust-2020; `iof new --list` says what \
              each makes"
         );
         assert!(
@@ -290,7 +290,7 @@ mod tests {
                 .parse::<Template>()
                 .unwrap_err()
                 .to_string()
-                .starts_with("there is no template `perl`; there are rust")
+                .starts_with("the template is unknown: got `perl`. Choose one of rust")
         );
     }
 }

@@ -227,7 +227,8 @@ impl Workspace {
         let all = &self.metadata.packages;
         if let Some(name) = package {
             let named = all.iter().find(|package| package.name == name);
-            let named = named.ok_or_else(|| among(format!("there is no package `{name}`"), all))?;
+            let named =
+                named.ok_or_else(|| among(format!("the package is unknown: got `{name}`"), all))?;
             return Ok(vec![named]);
         }
         let is_nearest = |package: &&Package| {

@@ -119,7 +119,7 @@ impl Proxy {
                 let detail = format!("{e}; tried {to}");
                 self.failed(upstream, &e.kind().to_string(), detail)
             }
-            None => self.failed(upstream, "there is no address to connect to", ""),
+            None => self.failed(upstream, "no address was found to connect to", ""),
         })
     }
 

@@ -160,7 +160,7 @@ impl Directory {
             .find_map(|file| File::open(directory.join(file)).ok());
         let Some(opened) = opened else {
             return Err(Error::model(format!(
-                "there is no model {name:?}. See iof models list"
+                "the model is unknown: got {name:?}. See iof models list"
             )));
         };
         let file = self.read_all(opened, &directory)?;
@@ -273,7 +273,7 @@ impl Directory {
         match fs::rename(self.of(name), away.path().join("model")) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(Error::model(format!(
-                    "there is no model {name:?}. See iof models list"
+                    "the model is unknown: got {name:?}. See iof models list"
                 )));
             }
             renamed => renamed.map_err(|e| failed(&e))?,

@@ -93,7 +93,7 @@ impl ToolProject {
     pub(crate) fn is_named(&self, package: Option<&str>) -> Result<(), Error> {
         match package {
             Some(package) if package != self.name => Err(Error::Package {
-                what: format!("there is no package `{package}`"),
+                what: format!("the package is unknown: got `{package}`"),
                 packages: self.name.clone(),
             }),
             _ => Ok(()),

@@ -1,6 +1,6 @@
 //! The packages of a project from Python's registry, in its `.venv`, as its `requirements.txt` pins them.
 //!
-//! Which registry pip asks, and through which proxy, is its own configuration.
+//! The registry and the proxy are those of pip's own configuration.
 
 use super::{need, run};
 use crate::machine::Machine;

@@ -89,7 +89,7 @@ fn a_crate_of_2020_builds_and_stays_as_it_is() {
     assert!(
         nobody
             .to_string()
-            .starts_with("there is no package `nobody`; the packages"),
+            .starts_with("the package is unknown: got `nobody`; the packages"),
         "{nobody}"
     );
 }

@@ -12,7 +12,7 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, Parser, Payload,
 };
 
-/// What is known of a component that is being read.
+/// The state of a component while it is read.
 #[derive(Default)]
 struct Frame {
     /// The instances that an instance of each component has, by the component's index.

@@ -130,7 +130,7 @@ impl Function {
     }
 }
 
-/// Where the answer of a guest goes, and what tells that nothing more of its body is asked for.
+/// The channel for the answer of a guest, and the signal that nobody reads more of its body.
 type AnswerChannels = (oneshot::Sender<Answer>, oneshot::Receiver<()>);
 
 /// Instantiates a component and lets it handle a request.

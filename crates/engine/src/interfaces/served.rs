@@ -90,7 +90,7 @@ pub(crate) fn split(import: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What an imported interface has; `None` if it is not served in its version.
+/// The functions of an imported interface; `None` if it is not served in its version.
 fn items(import: &str) -> Option<&'static [&'static str]> {
     let (interface, version) = split(import);
     let of_version = |versions: &Versions| match versions {

@@ -144,7 +144,10 @@ async fn every_usage_error_names_the_argument() {
     assert!(line.contains("no input \"nothing\""), "{line}");
     let (status, line) = setup.fails(&["missing"], "").await;
     assert_eq!(status, 3);
-    assert!(line.contains("there is no model \"missing\""), "{line}");
+    assert!(
+        line.contains("the model is unknown: got \"missing\""),
+        "{line}"
+    );
     let help = setup.run(&["--help"], "").await;
     let text = String::from_utf8(help.stdout.to_vec()).unwrap();
     assert!(

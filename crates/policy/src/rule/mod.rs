@@ -394,3 +394,22 @@ fn without_dot(domain: String) -> Result<String, String> {
     }
     Ok(name.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_of_the_connection_match_no_rule_in_any_spelling() {
+        let rule: Rule = "* https://a.test".parse().unwrap();
+        let url = Url::parse("https://a.test/").unwrap();
+        for method in ["CONNECT", "connect", "Connect", "TRACE", "trace", "tRaCe"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert!(!rule.allows(&method, &url), "{method}");
+        }
+        for method in ["GET", "PROPFIND", "get", "CONNECTED"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert!(rule.allows(&method, &url), "{method}");
+        }
+    }
+}

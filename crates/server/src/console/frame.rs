@@ -1,6 +1,6 @@
 //! The frame of every page: its head, its policy, and the way from one page to another.
 //!
-//! What functions and clients chose is text in all of it: the templates escape what they are given, the policy runs only the
+//! Words of functions and clients are text in all of it: the templates escape what they are given, the policy runs only the
 //! script that this answer names by a number used once, and Trusted Types let no script make markup of a text.
 
 use super::assets::{SCRIPT, STYLE};

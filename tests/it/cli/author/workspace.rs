@@ -73,7 +73,10 @@ async fn several_functions_are_one_project() {
             &["deploy", "--name", "x"][..],
             "--name is for one function: got 2 (cart, mail)",
         ),
-        (&["deploy", "-p", "post"], "there is no package `post`"),
+        (
+            &["deploy", "-p", "post"],
+            "the package is unknown: got `post`",
+        ),
         (
             &["deploy", "-p", "mail", "functions/mail/pkg/mail.wasm"],
             "--package is for the folder of a workspace",

@@ -1,4 +1,4 @@
-//! What passes: piece by piece, framed as it is, and masked.
+//! Bodies that pass: piece by piece, framed as they are, and masked.
 
 use super::*;
 

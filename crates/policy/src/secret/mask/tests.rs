@@ -1,4 +1,4 @@
-//! What is found in a text, and what is left of it.
+//! Values that the mask finds in a text, and the text that remains.
 
 use proptest::prelude::*;
 

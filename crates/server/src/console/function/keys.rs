@@ -1,4 +1,4 @@
-//! What opens a function and what it opens: its secrets, by name; its admin key; its end.
+//! The keys of a function and its secrets, by name; its admin key; its deletion.
 
 use super::Seen;
 use crate::console::words;

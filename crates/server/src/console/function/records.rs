@@ -202,7 +202,7 @@ pub(super) async fn jobs(seen: &Seen<'_>) -> Result<Markup, Fault> {
         "Job",
     ];
     let empty = html! {
-        p { "There are no jobs." }
+        p { "No job was accepted yet." }
         p class="note" { "A call with the header " code { "Prefer: respond-async" } " is one; its outcome is kept for " (words::duration(seen.console.app.settings.job_time)) "." }
     };
     let called = seen.may(Scope::Call);
