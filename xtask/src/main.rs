@@ -99,6 +99,10 @@ struct Fuzz {
 enum Soak {
     /// Functions that answer HTTP requests: bodies of 1 GiB, 1,000 slow clients, and clients that leave
     Components,
+    /// Jails: a thousand hostile runs of native programs
+    Jails,
+    /// Ten thousand uploads, with a server that is killed in the middle of them
+    Uploads,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +171,10 @@ fn main() -> ExitCode {
         Chore::Soak {
             what: Soak::Components,
         } => soak::components(),
+        Chore::Soak { what: Soak::Jails } => soak::jails(),
+        Chore::Soak {
+            what: Soak::Uploads,
+        } => soak::uploads(),
         Chore::Bench {
             what: Bench::Hello(rounds),
         } => bench::hello(rounds.seconds, rounds.rounds),

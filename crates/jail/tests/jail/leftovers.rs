@@ -127,13 +127,21 @@ fn children() -> BTreeSet<u32> {
         .collect()
 }
 
-/// A thousand runs, each hostile in another way, eight at a time, in a process of its own so that
+/// The number of runs in each kind of jail; `cargo xtask soak jails` makes 250.
+fn runs() -> usize {
+    std::env::var("IOF_TEST_RUNS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(48)
+}
+
+/// Many runs, each hostile in another way, eight at a time, in a process of its own so that
 /// its descriptors, processes and files can be counted.
 #[test]
-fn a_thousand_hostile_runs_leave_nothing() {
+fn hostile_runs_leave_nothing() {
     if std::env::var_os("IOF_JAIL_SOAK").is_none() {
         let scratch = scratch();
-        let test = "leftovers::a_thousand_hostile_runs_leave_nothing";
+        let test = "leftovers::hostile_runs_leave_nothing";
         let alone = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", test, "--nocapture"])
             .env("IOF_JAIL_SOAK", "1")
@@ -187,7 +195,7 @@ async fn soak() {
             .into();
         let before = (descriptors(), children());
         let mut running = tokio::task::JoinSet::new();
-        for n in 0..250 {
+        for n in 0..runs() {
             let (path, script, timeout) = scripts[n % scripts.len()];
             let program = programs.iter().find(|(name, _)| *name == path).unwrap();
             let program = program.1.clone();
