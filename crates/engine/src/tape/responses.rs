@@ -31,7 +31,7 @@ pub struct HostResponses {
     /// Times of the monotonic clock, in nanoseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub monotonic_clock: Vec<u64>,
-    /// Random bytes, one after the other.
+    /// Random bytes, in the order in which they were drawn.
     #[serde(skip_serializing_if = "Blob::is_empty")]
     pub random: Blob,
 }
@@ -76,9 +76,9 @@ pub struct RecordedLoad {
 pub struct RecordedSave {
     /// Its key.
     pub key: Blob,
-    /// The value to be kept under it.
+    /// The value to be stored under the key.
     pub value: Blob,
-    /// True if there was room for it.
+    /// True if it was stored; false if there was no room.
     pub saved: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct RecordedSave {
 pub struct RecordedCommit {
     /// The batch as the guest wrote it.
     pub batch: Blob,
-    /// True if it was made.
+    /// True if it was committed.
     pub made: bool,
 }
 
