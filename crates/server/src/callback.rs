@@ -1,9 +1,9 @@
 //! Requests that a caller attaches to a call (fetches and callbacks), written as options of Node's `https` module.
 //!
-//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be
-//! a bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original
-//! supported only https; `"protocol": "http:"` is Node's option for http. `"auth": "user:password"` is `Authorization:
-//! Basic`. An unsupported option is refused by name.
+//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects":
+//! 20}`. A fetch may be a bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as
+//! JSON. The original supported only https; `"protocol": "http:"` is Node's option for http. `"auth": "user:password"`
+//! is `Authorization: Basic`. An unsupported option is refused by name.
 
 use crate::wording;
 use base64::Engine as _;

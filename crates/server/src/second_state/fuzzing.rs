@@ -1,9 +1,6 @@
 //! The targets of `crate::fuzzing` that read the input of this API only.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a target reports what it found"
-)]
+#![allow(clippy::unwrap_used, reason = "a target reports a finding by a panic")]
 
 use super::arguments::of_body;
 use super::form::{self, FormLimits};
