@@ -207,7 +207,7 @@ impl CoreTime {
     /// Starts the thread that checks the clock, which ends with the process.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a thread of its own in a process without a runtime"
+        reason = "a separate thread in a process without a runtime"
     )]
     fn watch(limit: Duration) -> Self {
         let end = Arc::new(AtomicU64::new(u64::MAX));
