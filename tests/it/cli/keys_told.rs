@@ -114,7 +114,7 @@ async fn login_reports_whether_a_server_takes_keys() {
     }
     let closed = Server::start(operated()).await;
     let wrong = user.types_with(&["login", &closed.url], "some key\n").await;
-    assert!(wrong.contains("opens nothing at"), "{wrong}");
+    assert!(wrong.contains("does not give access at"), "{wrong}");
     let output = user.types(&["login", &closed.url, "--no-key"]).await;
     assert!(output.contains("takes a key (auth.keys)"), "{output}");
 
@@ -132,7 +132,7 @@ async fn login_reports_whether_a_server_takes_keys() {
     types(
         &user,
         &taken,
-        &["of another server", "iof logout --profile default"],
+        &["belongs to another server", "iof logout --profile default"],
     )
     .await;
     let created = user.run(
@@ -210,12 +210,7 @@ async fn another_service_is_not_taken_for_iof() {
         &["login", &url, "--no-key"],
         &["whoami"],
     ] {
-        types(
-            &user,
-            line,
-            &["not as a server of iof does", "exit status 2"],
-        )
-        .await;
+        types(&user, line, &["not like a server of iof", "exit status 2"]).await;
     }
     // Each problem of TLS has its remedy.
     let plain = Server::start("").await;

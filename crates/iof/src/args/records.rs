@@ -1,4 +1,4 @@
-//! What is typed of secrets, of what left, and of recorded calls.
+//! Arguments of the commands for secrets, variables, outbound requests and recorded calls.
 
 use super::{Remote, function};
 use clap::{Args as Arguments, Subcommand};
@@ -200,7 +200,7 @@ pub(crate) enum TopOrder {
     Cores,
 }
 
-/// `2s`, and at least a tenth of a second.
+/// Parses an interval of at least a tenth of a second: `2s`.
 fn interval(text: &str) -> Result<Duration, String> {
     match humantime_serde::re::humantime::parse_duration(text) {
         Ok(time) if time >= Duration::from_millis(100) => Ok(time),
