@@ -42,7 +42,7 @@ async fn each_import_is_named_with_what_would_serve_it() {
                 "wasi:http/outgoing-handler@0.2.0",
                 "(export \"handle\" (func))",
             ),
-            &["other types"],
+            &["types that it does not have"],
         ),
         (
             importing("wasi:cli/environment@0.2.0", "(export \"leave\" (func))"),
@@ -66,7 +66,7 @@ async fn each_import_is_named_with_what_would_serve_it() {
                 "wasi:cli/environment@0.2.0",
                 "(export \"get-environment\" (func (result u8)))",
             ),
-            &["other types", "get-environment"],
+            &["types that it does not have", "get-environment"],
         ),
     ] {
         let answer = server.try_upload(source).await;
