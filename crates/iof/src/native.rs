@@ -22,7 +22,7 @@ pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, S
     Jail::new(settings, OURSELVES).await.map_err(|error| match error {
         iof_jail::StartError::Lacks { feature, why, remedy } => format!(
             "native commands need a jail, and this machine lacks a part of it, {feature}: {why}. Either {remedy}; or set \
-             jail = \"available\" to do with what there is; `iof doctor` shows all parts"
+             jail = \"available\" to use only the available parts; `iof doctor` shows all parts"
         ),
         error => format!("native commands need a jail: {error}"),
     })

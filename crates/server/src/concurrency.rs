@@ -100,7 +100,7 @@ impl Scope {
             Self::Function => Fault::new(
                 kind,
                 format!(
-                    "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
+                    "The function already runs concurrency = {limit} calls at once, and {why}. Try again soon."
                 ),
             ),
             Self::Share => Fault::new(

@@ -59,7 +59,7 @@ pub struct Settings {
     /// Files and directories that all calls together have open below their `/`. At most a quarter of the descriptors that
     /// the system allows the server. Fault `open-files`.
     pub open_files: u32,
-    /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 is no limit.
+    /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 for no limit.
     pub connections_per_address: u32,
     /// Networks of proxies, which connect on behalf of many clients: `server.connections_per_address` does not apply to
     /// them.
@@ -157,7 +157,7 @@ pub struct SecondState {
     pub enabled: bool,
     /// The status line of an answer that was always 200 in 2020.
     pub status: StatusLine,
-    /// The most requests per minute from one address; 0 is no limit. Fault `rate-limit`.
+    /// The most requests per minute from one address; 0 for no limit. Fault `rate-limit`.
     pub rate_limit: u32,
     /// The longest chain of calls by callbacks that leads to a call. Fault `callback-depth`.
     pub callback_depth: u32,

@@ -24,7 +24,7 @@ pub(crate) struct Backup {
     /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Include the keys that encrypt secrets (secrets.key_file); whoever holds the backup can then read the secrets
+    /// Include the keys that encrypt secrets (secrets.key_file); anyone with the backup can then read the secrets
     #[arg(long)]
     pub(crate) with_keys: bool,
 }

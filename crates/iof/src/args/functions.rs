@@ -216,8 +216,8 @@ pub(crate) struct Key {
 pub(crate) enum KeyCommand {
     /// Create a key and print it; it is shown only once
     #[command(after_help = "\
-Scopes: deploy (upload, roll back), call (private functions), read (see functions, logs, what left),
-admin (all of it, and secrets, keys, deletion).
+Scopes: deploy (upload, roll back), call (private functions), read (functions, logs, outbound
+requests), admin (all of these, and secrets, keys and deletion).
 
 Examples:
   iof key create ci --scope deploy                       for all functions

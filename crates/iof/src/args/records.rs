@@ -57,7 +57,7 @@ pub(crate) struct Variable {
 pub(crate) enum VariableCommand {
     /// Set variables, as a new version of the same module
     #[command(
-        after_help = "Variables are not secrets: whoever may read the function can see them.
+        after_help = "Variables are not secrets: everyone who may read the function sees them.
 
 Examples:
   iof variable set hello API_URL=https://api.example.com LEVEL=2"

@@ -128,7 +128,7 @@ impl Client {
         let profile =
             match (remote.dev, &remote.profile, &remote.server) {
                 (true, ..) => Some(here.as_ref().or(profiles.dev.as_ref()).ok_or(
-                    "--dev: no server of `iof dev` is known here. `iof dev` starts one; one that runs is known again when it is stopped and started, and takes its key until then: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
+                    "--dev: no server of `iof dev` is known here. `iof dev` starts one. To use one that already runs, restart it, or give its address and key: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
                 )?),
                 // A named profile has to exist; a missing default one does not matter if the options name the server.
                 (_, None, Some(_)) => None,
