@@ -24,9 +24,9 @@ use wasmtime::Store;
 pub struct Invocation<'a> {
     /// The name of the export.
     pub export: &'a str,
-    /// Its arguments.
+    /// The arguments of the call.
     pub args: Vec<Arg>,
-    /// The types of its arguments and its result, if the caller states them.
+    /// The types of the arguments and the result, if the caller states them.
     pub signature: Option<&'a StatedSignature>,
     /// The environment that the guest sees.
     pub environment: Arc<Environment>,

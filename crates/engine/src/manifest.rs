@@ -35,9 +35,9 @@ impl Kind {
 /// Facts about one module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Manifest {
-    /// Its kind.
+    /// The kind of the module.
     pub kind: Kind,
-    /// Its callable exports, by name, in the module's order.
+    /// The callable exports, by name, in the module's order.
     pub exports: Vec<Export>,
     /// The exports that allocate in the module's memory, if it has them.
     pub allocator: Option<Allocator>,
@@ -81,7 +81,7 @@ pub struct World {
 pub struct WorldExport {
     /// The name by which it is called.
     pub name: String,
-    /// Its type in the words of WIT.
+    /// The type of the function in WIT.
     pub types: String,
     /// The reason why it cannot be called; `None` if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,7 +152,7 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
 pub struct UnresolvedImport {
     /// The module that it is imported from.
     pub module: String,
-    /// Its name there.
+    /// The name of the import in that module.
     pub name: String,
     /// True if it belongs to an extension that modules often import and rarely call.
     pub optional: bool,
@@ -299,9 +299,9 @@ impl BodyUse {
 /// An argument as its author named it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Param {
-    /// Its name.
+    /// The name of the argument.
     pub name: String,
-    /// Its JSON Schema, if it is JSON and has a schema.
+    /// The JSON Schema of the argument, if it is JSON and has a schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<serde_json::Value>,
 }

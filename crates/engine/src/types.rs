@@ -53,7 +53,7 @@ pub enum Type {
     Option(Box<Type>),
     /// An enum without fields, passed as a number.
     Enum {
-        /// Its name.
+        /// The name of the enum.
         name: String,
         /// The number that stands for `None`.
         hole: u32,

@@ -197,7 +197,7 @@ pub(crate) fn answers_http(version: &Json) -> bool {
     let exports = version["world"]["exports"].as_array();
     exports.into_iter().flatten().any(|export| {
         let name = export["name"].as_str().unwrap_or_default();
-        // Of WASI 0.2 and 0.3.
+        // The handlers of WASI 0.2 and 0.3.
         let is_handler = name.contains("incoming-handler") || name.ends_with("handler/handle");
         is_handler && !export["refused"].is_null()
     })

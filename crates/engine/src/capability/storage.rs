@@ -86,7 +86,7 @@ pub struct StorageBatch {
 /// One change of a batch.
 #[derive(Clone, Debug)]
 pub struct StorageWrite {
-    /// Its key.
+    /// The key of the value.
     pub key: [u8; KEY],
     /// The name whose digest the key is.
     pub name: Bytes,

@@ -206,7 +206,7 @@ impl Compiler {
     /// The fault of a module on which a worker died.
     fn judge(&self, death: &Death) -> Fault {
         match death.status.signal() {
-            // At the limit of core time, and beyond it.
+            // The signals at the limit of core time, and beyond it.
             Some(XCPU | KILL) => self.too_slow(),
             _ if death.out_of_memory() => Fault::new(
                 FaultKind::CompileMemory,

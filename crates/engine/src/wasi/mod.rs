@@ -37,7 +37,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 /// WASI of one call.
 pub(crate) struct Wasi {
-    /// Made at first use.
+    /// The context, made at first use.
     context: Option<Box<WasiP1Ctx>>,
     /// The directory of a component's call, made when the guest asks for its directories.
     root: Option<WasiFilesystemCtx>,

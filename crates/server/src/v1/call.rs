@@ -242,7 +242,7 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => reply::of_value(value),
-        // Its observers have already been told the fault.
+        // The observers have already been told the fault.
         Err(fault) => {
             let fault = caller::disclosed(app, function, headers, fault).await;
             Ok(ErrorResponse::from(fault).into_response())

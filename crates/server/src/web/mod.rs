@@ -185,7 +185,7 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => Ok(reply::of_value(value)?),
-        // Its observers have logged its fault.
+        // The observers have already logged the fault.
         Err(fault) => {
             let fault = caller::disclosed(app, &address.function, headers, fault).await;
             Ok(reply::failure(&fault))
