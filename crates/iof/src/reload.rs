@@ -38,7 +38,7 @@ impl Reload {
             match certificate.reload().await {
                 Ok(()) => reloaded.push("the certificate".to_owned()),
                 Err(problem) => {
-                    problems.push(format!("{problem}. The previous certificate stays in use."))
+                    problems.push(format!("{problem}. The previous certificate stays in use."));
                 }
             }
         }
