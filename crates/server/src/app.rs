@@ -34,7 +34,7 @@ pub struct App {
     pub(crate) drafts: Drafts,
     /// The limiter of concurrent calls.
     pub(crate) limiter: ConcurrencyLimiter,
-    /// Cloned by each connection, so that its reference count is the number of connections.
+    /// A token that each connection clones, so that its reference count shows the number of connections.
     pub(crate) connections: Arc<()>,
     pub(crate) bodies: BodyMemory,
     pub(crate) keys: Keys,

@@ -183,7 +183,7 @@ async fn work(app: Arc<App>, compute: Handle, stop: CancellationToken) {
         Ok(0) => {}
         Ok(jobs) => tracing::info!(jobs, "interrupted jobs run again"),
         Err(error) => {
-            tracing::error!(%error, "interrupted jobs could not be queued again before the next start");
+            tracing::error!(%error, "interrupted jobs could not be queued again; the next start tries again");
         }
     }
     let mut under_way = JoinSet::new();

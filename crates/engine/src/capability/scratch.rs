@@ -145,8 +145,7 @@ impl Drop for Directory {
     }
 }
 
-/// The loop of the removing thread: trees of calls come first, and those of earlier processes when no call's tree
-/// waits.
+/// The loop of the removing thread: before each tree of an earlier process, it removes the trees of calls that wait.
 fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
     let left = fs::read_dir(all).into_iter().flatten().flatten();
     for entry in left.filter(|entry| entry.path() != root) {

@@ -3,7 +3,7 @@
 use crate::manifest::Allocator;
 use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, Trap, UpdateDeadline};
 
-/// The bytes by which the heap is grown: arguments of this size then fit without growing the memory.
+/// The bytes of the allocation that grows the heap: arguments of this size then fit without growing the memory.
 const HEAP: i32 = 60_000;
 /// The memory that start-up may use before the module counts as not primable.
 const MEMORY: usize = 256 << 20;

@@ -85,7 +85,7 @@ fn compiled(exports: &[Export]) -> HashMap<Box<str>, Params> {
     params.map(|(name, params)| (name, params.into())).collect()
 }
 
-/// Calls a function for each parameter that a module names and that has a schema.
+/// Passes each parameter that a module names to `take`, with its compiled schema, if it has one.
 fn each<'a>(
     exports: &'a [Export],
     mut take: impl FnMut(&'a Export, &'a str, Option<Result<Program, Flaw>>),

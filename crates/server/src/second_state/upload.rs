@@ -10,7 +10,7 @@ use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 
-/// The most characters of a description, a line for people, that are stored, as in the original.
+/// The most characters of a description that are stored, as in the original. A description is a line for people.
 const DESCRIPTION_LENGTH: usize = 255;
 
 /// Reads the description of a function, and whether it is private, from the headers of an upload.
