@@ -9,11 +9,11 @@ use wasmtime::ResourceLimiter;
 
 /// A meter of the core time of one call: the sum of the slices in which its future was being polled.
 ///
-/// The wall time of a slice counts as core time until the call has had [`COARSE`] of it: reading the thread's own clock
-/// is a system call. After that the thread's clock counts, so that a call whose thread waits for a core is neither
-/// charged for the wait nor taken for a CPU-bound one.
+/// Until the call has used [`COARSE`], the wall time of a slice counts as core time, because reading the thread's own
+/// clock is a system call. After that the thread's clock counts, so that a call whose thread waits for a core is
+/// neither charged for the wait nor mistaken for a CPU-bound one.
 ///
-/// The future that polls and the store inside that future share the meter, which is why it uses atomics.
+/// The polling future and the store inside it share the meter, so it uses atomics.
 #[derive(Debug)]
 pub(crate) struct CpuMeter {
     /// The origin of the wall clock.
@@ -77,12 +77,12 @@ impl CpuMeter {
         }
     }
 
-    /// Core time used until now. While a slice runs, to be called only on the slice's own thread.
+    /// Core time used so far. While a slice runs, call this only on the slice's own thread.
     pub(crate) fn used(&self) -> Duration {
         Duration::from_nanos(self.ended.load(Ordering::Relaxed) + self.running().0)
     }
 
-    /// Core time used until now, without time in which the thread waited for a core.
+    /// Core time used so far, without the time in which the thread waited for a core.
     pub(crate) fn certain(&self) -> Duration {
         let running = match self.running() {
             (running, true) => running,
@@ -133,7 +133,7 @@ impl MemoryAccounting {
         true
     }
 
-    /// Reserves bytes for an object that the guest made the host keep; `false` if there are not enough.
+    /// Reserves bytes for an object that the guest made the host keep; `false` if too few are left.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.grow(0, bytes)
     }
@@ -195,7 +195,7 @@ mod tests {
         meter
     }
 
-    /// Waits like a thread without a core.
+    /// Blocks, as a thread does that waits for a core.
     #[expect(clippy::disallowed_methods, reason = "the test is of such a wait")]
     fn wait() {
         std::thread::sleep(Duration::from_millis(10));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Bytes that are written as text if they are: a recording is JSON that people read.
+/// Bytes that are written as text if they are text: a recording is JSON that people read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob(pub Bytes);
 

@@ -24,15 +24,15 @@ use wasmtime::Store;
 pub struct Invocation<'a> {
     /// The name of the export.
     pub export: &'a str,
-    /// Its arguments.
+    /// The arguments of the call.
     pub args: Vec<Arg>,
-    /// The types of its arguments and its result, if the caller states them.
+    /// The types of the arguments and the result, if the caller states them.
     pub signature: Option<&'a StatedSignature>,
     /// The environment that the guest sees.
     pub environment: Arc<Environment>,
     /// Identity, grants and deadline.
     pub context: CallContext,
-    /// The limits of this call, none above the engine's; `None` for those of the engine.
+    /// The limits of this call, none above the engine's; `None` for the engine's limits.
     pub limits: Option<Arc<Limits>>,
     /// The tape that records the call, or plays the host's answers to it.
     pub tape: Option<HostCallTape>,
@@ -43,7 +43,7 @@ pub struct Invocation<'a> {
 pub struct Outcome {
     /// The value that the function returned, or the fault that ended it.
     pub result: Result<Value, Fault>,
-    /// The function's output, also if the call failed.
+    /// The function's output, even if the call failed.
     pub log: Log,
     /// The time for which the function's code held a core.
     pub guest_cpu: Duration,
@@ -94,10 +94,10 @@ impl Engine {
             handles: planned.is_component().then_some(limits.handles),
         };
         let (mut store, meter) = self.store(context, setup, limits, tape);
-        // The future of each format by itself: a wrapper around both would cost a further copy in every call.
+        // Each format awaits its own future: a wrapper around both would cost another copy in every call.
         let ended = match planned {
             PlannedCall::Core(call) => {
-                // Pinned in its place: it is large, and passing it by value copies it.
+                // Pinned in place: the future is large, and passing it by value copies it.
                 let run = std::pin::pin!(call.run(&mut store, output));
                 tokio::time::timeout_at(deadline, meter.measure(run)).await
             }

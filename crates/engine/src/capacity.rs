@@ -1,9 +1,9 @@
 //! The number of functions that can be kept loaded, computed from the resources of the host.
 //!
-//! A loaded function holds its code, mapped, and a slot of the pool that has its memory in place, so that a call
-//! changes no mapping. Both are bounded by more than memory: the kernel bounds the number of mappings of a process,
-//! each code holds a descriptor, and each slot is four gigabytes of address space. Slots are independent of the number
-//! of calls that run at once: a call needs one, and a function between two calls keeps one.
+//! A loaded function holds its mapped code, and a slot of the pool with its memory in place, so that a call changes no
+//! mapping. More than memory bounds them: the kernel bounds the number of mappings of a process, the code of each
+//! function holds a descriptor, and each slot takes four gigabytes of address space. The number of slots is independent
+//! of the number of calls that run at once: a call needs a slot, and a function between two calls keeps one.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(crate) const STACKS: u32 = WAITING_INSTANCES + 1;
 const STACK_MAPS: u64 = 2 * STACKS as u64;
 /// Mappings of everything else: threads, the allocator, libraries.
 const OTHER_MAPS: u64 = 2_000;
-/// Slots for four functions: on average, one of four runs two calls at once now and then.
+/// Slots for every four functions: on average, one of four sometimes runs two calls at once.
 const SLOTS_OF_FOUR: u64 = 5;
 /// The most bytes of a slot that stay resident between calls: the memory of a small primed module.
 const KEPT_MOST: u64 = 2 << 20;
@@ -35,7 +35,7 @@ const KEPT_LEAST: u64 = 64 << 10;
 pub struct HostRoom {
     /// Mappings (`vm.max_map_count`).
     pub maps: u64,
-    /// Descriptors that nothing else needs.
+    /// File descriptors that nothing else needs.
     pub descriptors: u64,
     /// Bytes of address space (`ulimit -v`); `None` for no limit.
     pub address_space: Option<u64>,
@@ -114,7 +114,7 @@ impl Capacity {
         }
     }
 
-    /// Only slots for as many calls, with no functions kept loaded beside them: for tools and tests.
+    /// A capacity of `slots` calls, without functions that stay loaded: for tools and tests.
     #[must_use]
     pub fn of(slots: u32) -> Self {
         Self {
@@ -126,8 +126,8 @@ impl Capacity {
         }
     }
 
-    /// The least share of [`Capacity::code`] that one function takes, so that there are never more functions than there
-    /// is room for.
+    /// The smallest share of [`Capacity::code`] that one function counts as, so that the number of loaded functions
+    /// stays within the capacity.
     #[must_use]
     pub fn least(&self) -> u64 {
         self.code / u64::from(self.functions.max(1))

@@ -22,11 +22,11 @@ pub struct EngineConfig {
     pub worker: Vec<PathBuf>,
     /// The most files and directories that all calls together may have open.
     pub open_files: u32,
-    /// An existing or new directory for calls' scratch directories; its contents are removed.
+    /// The directory for calls' scratch directories, which may not exist yet; its contents are removed.
     pub scratch: PathBuf,
 }
 
-/// Stack of a guest's fiber beyond the guest's own, for host frames.
+/// The stack of a guest's fiber beyond the guest's own stack, for host frames.
 const HOST_STACK: u64 = 512 << 10;
 /// The part of wasmtime's configuration on which compiled code depends: the same here and in the compile worker.
 pub(crate) fn wasm_config(limits: &Limits) -> Config {
@@ -39,7 +39,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         .memory_init_cow(true)
         .max_wasm_stack(stack)
         .async_stack_size(fiber)
-        // Tables for debuggers of the host, with which each load would be registered. Traps do not need them.
+        // Unwind tables serve debuggers of the host, and each load would register them. Traps do not need them.
         .native_unwind_info(false)
         .wasm_features(WITHOUT, false)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
@@ -56,8 +56,8 @@ pub fn engine_fingerprint(limits: &Limits) -> Result<String, String> {
     Ok(fingerprint(&engine))
 }
 
-/// A name of all that compiled code depends on, part of the path of stored artefacts. The number counts changes of our
-/// own layout or priming.
+/// A digest of everything that compiled code depends on, part of the path of stored artefacts. The number counts
+/// changes to this crate's layout or priming.
 pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -2,8 +2,8 @@
 //!
 //! Instances come from wasmtime's pool: a slot's pages stay resident, a call's writes are undone from a copy-on-write
 //! image, and a primed module never grows its memory, so a small call makes no system call that changes the address
-//! space. Every call runs on a fiber of the pool: one path for guests that wait and guests that do not costs less than
-//! two, and lets a CPU-bound guest yield its core at every tick.
+//! space. Every call runs on a fiber of the pool: one path for guests that wait and for guests that do not costs less
+//! than two, and lets a CPU-bound guest yield its core at every tick.
 //!
 //! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
 //! checks instead of guard pages (they slow every memory access, and priming already saves what they would save).
@@ -99,13 +99,13 @@ impl Engine {
         })))
     }
 
-    /// A name of everything on which compiled code depends; an artefact fits engines of the same fingerprint.
+    /// The digest of everything that compiled code depends on; an artefact fits engines of the same fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.0.fingerprint
     }
 
-    /// The number of functions that the engine has room to keep loaded.
+    /// The number of functions that the engine can keep loaded.
     #[must_use]
     pub fn capacity(&self) -> &Capacity {
         &self.0.capacity
@@ -131,17 +131,18 @@ impl Engine {
         self.compile_with(source, Effort::Full).await
     }
 
-    /// The same, quickly: without priming and without optimisation. Until it is compiled in full, its calls take longer.
+    /// Compiles a module quickly, without priming and without optimisation. Its calls take longer until it is compiled
+    /// in full.
     ///
     /// # Errors
-    /// As [`Engine::compile`].
+    /// The errors of [`Engine::compile`].
     pub async fn draft(&self, source: bytes::Bytes) -> Result<Compiled, Fault> {
         self.compile_with(source, Effort::Draft).await
     }
 
     async fn compile_with(&self, source: bytes::Bytes, effort: Effort) -> Result<Compiled, Fault> {
         let artefact = self.0.compiler.compile(source, effort).await?;
-        // A module that cannot be called is never kept.
+        // A module that cannot be called is not kept.
         let (engine, compiled) = (self.clone(), artefact);
         let loaded = tokio::task::spawn_blocking(move || {
             let (manifest, code) = artefact::manifest(&compiled)?;
@@ -154,7 +155,7 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
-    /// Checks a module that was compiled before by the rules of [`Engine::compile`] today: settings may have changed.
+    /// Checks an already compiled module by the current rules of [`Engine::compile`]: settings may have changed.
     ///
     /// # Errors
     /// `unknown-import`, `memory`.
@@ -176,8 +177,8 @@ impl Engine {
     /// code is executed without further checks.
     ///
     /// # Errors
-    /// A fault of source `host` when another engine made it; compile the source again. `memory`, when an instance
-    /// begins with more than the current settings allow.
+    /// A fault of source `host` when another engine made the artefact; compile the source again. `memory` when an
+    /// instance begins with more than the current settings allow.
     pub fn load(&self, artefact: &[u8]) -> Result<Function, Fault> {
         let (manifest, code) = artefact::manifest(artefact)?;
         // Checked here, because the pool would refuse it without naming the setting: settings may have changed.
@@ -192,7 +193,7 @@ impl Engine {
 }
 
 impl Function {
-    /// The estimated bytes of memory that the loaded code takes, without the pages that stay in the pool's slots.
+    /// An estimate of the bytes of memory that the loaded code takes, without the pages that stay in the pool's slots.
     #[must_use]
     pub fn resident(&self) -> u64 {
         self.resident

@@ -91,7 +91,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
         }
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => Fault::new(
             FaultKind::Concurrency,
-            "As many calls as server.concurrency allows are under way. Try again.",
+            "The calls in progress reach server.concurrency. Try again.",
         ),
         None => Fault::host("The call failed inside the server.", format!("{error:?}")),
     }
@@ -100,7 +100,7 @@ pub(crate) fn of_error(error: &wasmtime::Error, state: &CallState, log: &Log) ->
 /// Returns whether the innermost frames are the same few functions again and again.
 ///
 /// Compilers give a guest a second stack, at the bottom of its memory, and recursion may exhaust that one first: the
-/// trap is then an access below address zero. Other memory errors do not have such a stack of frames.
+/// trap is then an access below address zero. Other memory errors do not have such a backtrace.
 fn recursed(error: &wasmtime::Error) -> bool {
     let Some(trace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
         return false;
@@ -116,15 +116,15 @@ fn recursed(error: &wasmtime::Error) -> bool {
     pile.len() >= 16 && distinct.len() <= 4
 }
 
-/// The next step for a trap whose cause is the guest's toolchain, or nothing.
+/// The next step for a trap that the guest's toolchain causes; empty for other traps.
 fn hint(trap: Trap) -> &'static str {
     match trap {
         // The component model forbids this since May of 2026: WebAssembly/component-model#647.
         Trap::WaitableSyncAndAsync => {
             " It was built with tools from before WASI 0.3.0, which use streams in a way that is forbidden now. Build it again \
-             with tools of today: in Rust, with wit-bindgen 0.58 or later."
+             with current tools: in Rust, with wit-bindgen 0.58 or later."
         }
-        Trap::AsyncDeadlock => " It waits for what none of its tasks will do.",
+        Trap::AsyncDeadlock => " It waits for an event that none of its tasks will cause.",
         _ => "",
     }
 }

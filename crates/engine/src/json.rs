@@ -1,4 +1,4 @@
-//! JSON, read token by token and without a tree, so that reading takes only one byte of memory for each open bracket.
+//! A JSON tokenizer. It builds no tree, so it takes only one byte of memory for each open bracket.
 //!
 //! The grammar is that of RFC 8259, as JavaScript reads it: a text may contain unpaired surrogates, and numbers have
 //! any length. Nothing recurses, so depth costs no stack.
@@ -69,13 +69,13 @@ impl<'a> Scanner<'a> {
         self.open.len()
     }
 
-    /// The reader's position: behind the last token (and, for a key, behind its colon).
+    /// The position in bytes after the last token (for a key, after its colon).
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// The next token and its text; `None` after the end of the one value.
+    /// The next token and its text; `None` after the end of the value.
     ///
     /// # Errors
     /// [`NotJson`]
@@ -175,7 +175,7 @@ impl<'a> Scanner<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Skips a string, from its first quote on.
+    /// Skips a string, beginning at its opening quote.
     fn string(&mut self) -> Result<(), NotJson> {
         let bytes = self.text.as_bytes();
         self.at += 1;
@@ -192,7 +192,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The length of an escape.
+    /// The length of an escape, in bytes.
     fn escape(&self) -> Result<usize, NotJson> {
         let rest = self.text.as_bytes().get(self.at + 1..).unwrap_or_default();
         match rest {
@@ -247,7 +247,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The first `most` elements of an array, as they were written; `None` if the text is not a JSON array.
+/// The texts of the first `most` elements of an array; `None` if the text is not a JSON array.
 pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     let mut scanner = Scanner::new(text);
     let (Token::BeginArray, _) = scanner.token().ok()?? else {
@@ -256,8 +256,7 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<Vec<&str>> {
     let (mut elements, mut start) = (Vec::new(), None);
     while let Some((token, piece)) = scanner.token().ok()? {
         let end = scanner.position();
-        // The position before an element's first token; a bracket that it closes belongs to an element that began
-        // earlier.
+        // An element begins at its first token; a closing bracket ends an element that began earlier.
         let begins = start.is_none() && token != Token::EndArray;
         if begins {
             start = Some(end - piece.len());
@@ -316,7 +315,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Accepts exactly what serde_json accepts.
+        /// The scanner accepts exactly the texts that serde_json accepts.
         #[test]
         fn the_grammar_is_that_of_serde_json(text in "[\\[\\]{}:,\"0-9eE.+\\-a-z \\\\\n]{0,30}") {
             let known = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();

@@ -1,9 +1,9 @@
 //! The engine of iof.
 //!
-//! [`Engine::compile`] turns a module's bytes into an artefact, in a child process with limits of its own; it is the
+//! [`Engine::compile`] turns a module's bytes into an artefact, in a child process with limits of its own; this is the
 //! slow part, done once. [`Engine::load`] makes an artefact callable. [`Engine::call`] runs one export in a fresh
 //! instance with the [`Limits`] of a call, and always returns an [`Outcome`]: a value or a [`Fault`], the guest's
-//! output, and the time it computed.
+//! output, and its core time.
 //!
 //! This crate knows WebAssembly and the commands that a guest may run. It knows neither HTTP nor a database.
 

@@ -1,10 +1,11 @@
 //! Every limit of a call and of a compile, each with its default.
 //!
-//! The names are the settings' names under `[limits]` and `[compile]`; the fault code of each is its name with
-//! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). Numbers were chosen so that the worst allowed call
-//! harms no other on a small machine; raise them for functions that you trust.
+//! The names are those of the settings under `[limits]` and `[compile]`; the fault code of each is its name with
+//! dashes. Sizes are bytes (`"64MiB"`), times have units (`"30s"`). With the defaults, the worst allowed call harms no
+//! other call on a small machine; raise them for functions that you trust.
 //!
-//! More than 400 lines: a limit is a default, an override and a fault, which stand together so that none is forgotten.
+//! More than 400 lines: a limit consists of a default, an override and a fault, which stand together so that none is
+//! forgotten.
 
 use bytesize::ByteSize;
 use iof_fault::{Fault, FaultKind};
@@ -137,11 +138,10 @@ pub struct LimitOverrides {
 }
 
 impl Limits {
-    /// These limits with those that a version declares.
+    /// These limits, lowered to those that a version declares.
     ///
     /// # Errors
-    /// The limit that is more than the server allows, as a clause: `limits.memory = 1 GiB is more than this server's
-    /// 128 MiB`.
+    /// A clause that names a limit above the server's: `limits.memory = 1 GiB is more than this server's 128 MiB`.
     pub fn narrowed(&self, by: &LimitOverrides) -> Result<Self, String> {
         let mut limits = self.clone();
         for (name, limit, wish) in [
@@ -225,15 +225,15 @@ pub struct CompileLimits {
     /// The time from start to end of one compile. Fault `compile-time`.
     #[serde(with = "humantime_serde")]
     pub compile_time: Duration,
-    /// Core seconds of one compile, all its threads together. Fault `compile-time` too. Whole seconds, at least 1.
+    /// Core time of one compile, all its threads together, in whole seconds, at least 1. Fault `compile-time`, too.
     #[serde(with = "humantime_serde")]
     pub compile_cpu: Duration,
     /// Memory of one compile. Fault `compile-memory`.
     #[serde(with = "crate::size")]
     pub compile_memory: ByteSize,
-    /// Modules that are compiled at a time; 0 is one for each core.
+    /// The number of modules that are compiled at a time; 0 is one for each core.
     pub parallel: usize,
-    /// Uploads that wait to be compiled; one more is answered `compile-queue`, status 503.
+    /// The number of uploads that wait to be compiled; one more gets the fault `compile-queue`, status 503.
     pub compile_queue: usize,
     /// The treatment of a module with an import that the server does not serve.
     pub unknown_imports: UnknownImports,
@@ -246,7 +246,7 @@ pub enum UnknownImports {
     /// The upload is refused, with a list. Fault `unknown-import`.
     #[default]
     Refuse,
-    /// The call that calls it faults. Fault `missing-import`.
+    /// A call of the import faults. Fault `missing-import`.
     Fault,
 }
 
@@ -420,7 +420,7 @@ mod tests {
             format!("{:?}", server.narrowed(&LimitOverrides::default()).unwrap()),
             format!("{server:?}")
         );
-        // Every field is compared: one unit more than the server's is refused by name, and what is less counts.
+        // Every field is compared: one unit above the server's limit is refused by name, and a lower limit applies.
         let fields = serde_json::to_value(&server).unwrap();
         for (name, _) in fields.as_object().unwrap() {
             if name == "stack" {

@@ -1,4 +1,4 @@
-//! The manifest of a module: what inspection finds out once, at upload, so that calls need not.
+//! The manifest of a module: the results of its inspection, made once at upload, so that calls need not inspect it.
 
 use crate::limits::Limits;
 pub use crate::types::{Core, Type};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// A core module whose exports take strings, byte arrays and numbers as wasm-bindgen lays them out.
     Bindgen,
-    /// A program: run once for each call, from its `main` to its end. A core module, or a component.
+    /// A program that each call runs from its `main` to its end: a core module or a component.
     WasiCommand,
     /// A component whose exports take and return values of their types.
     Typed,
@@ -35,31 +35,31 @@ impl Kind {
 /// Facts about one module.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Manifest {
-    /// Its kind.
+    /// The kind of the module.
     pub kind: Kind,
-    /// Its callable exports, by name, in the module's order.
+    /// The callable exports, by name, in the module's order.
     pub exports: Vec<Export>,
     /// The exports that allocate in the module's memory, if it has them.
     pub allocator: Option<Allocator>,
-    /// Initialisers that every call has to run first, in this order, because priming could not.
+    /// Initialisers that every call has to run first, in this order, because priming could not run them.
     pub initialize: Vec<String>,
     /// The state of priming: the code was compiled from a snapshot, or the reason why not.
     pub primed: Primed,
-    /// Imports that the host does not serve: they fault when they are called.
+    /// Imports that the host does not serve, and that fault when they are called.
     pub unserved: Vec<UnresolvedImport>,
     /// True if the module can open files, so that a call needs a scratch directory.
     pub files: bool,
     /// Bytes of memories and tables with which an instance begins.
     #[serde(default)]
     pub space: u64,
-    /// The trap with which every instance of it ends before a function runs: in its start function, or because its data or
-    /// elements do not fit its memory or table.
+    /// The trap that ends every instance before a function runs: in its start function, or because its data or elements
+    /// do not fit its memory or table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_start: Option<String>,
-    /// It was compiled quickly, and is to be compiled in full.
+    /// True if the module was compiled quickly, and is still to be compiled in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
-    /// True if its descriptions were read by a release that states which of them it cannot read.
+    /// True if a release that reports unreadable descriptions has read the module's descriptions.
     #[serde(default)]
     pub descriptions_checked: bool,
     /// The world of a component; `None` for a core module.
@@ -81,9 +81,9 @@ pub struct World {
 pub struct WorldExport {
     /// The name by which it is called.
     pub name: String,
-    /// Its type in the words of WIT.
+    /// The type of the function in WIT.
     pub types: String,
-    /// The reason why it cannot be called.
+    /// The reason why it cannot be called; `None` if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
@@ -95,7 +95,7 @@ impl Manifest {
         self.exports.iter().find(|export| export.name == name)
     }
 
-    /// The fault of a name that a module does not export, with those that it does.
+    /// The fault of a name that a module does not export; it lists the exports.
     #[must_use]
     pub fn no_such_export(&self, name: &str) -> Fault {
         let shown: Vec<_> = self
@@ -152,9 +152,9 @@ pub(crate) fn fits(space: u64, limits: &Limits) -> Result<(), Fault> {
 pub struct UnresolvedImport {
     /// The module that it is imported from.
     pub module: String,
-    /// Its name there.
+    /// The name of the import in that module.
     pub name: String,
-    /// True if it belongs to an extension that modules often import and seldom call.
+    /// True if it belongs to an extension that modules often import and rarely call.
     pub optional: bool,
 }
 
@@ -171,7 +171,7 @@ impl UnresolvedImport {
 pub enum Primed {
     /// The module was snapshotted after its start-up and its first heap growth.
     Yes,
-    /// Every call starts the module as it was uploaded, for this reason.
+    /// Every call starts the module as it was uploaded, for the given reason.
     No(String),
 }
 
@@ -182,7 +182,7 @@ pub struct Allocator {
     pub malloc: String,
     /// Set if `malloc` takes an alignment.
     pub takes_align: bool,
-    /// The export that gives the memory back: `(pointer, size)`, with the alignment behind them if `malloc` takes one.
+    /// The export that frees memory: `(pointer, size)`, followed by the alignment if `malloc` takes one.
     pub free: Option<String>,
 }
 
@@ -205,7 +205,7 @@ pub enum Abi {
 pub struct Export {
     /// The name by which it is called.
     pub name: String,
-    /// The name in the module: modules straight out of rustc append a hash since wasm-bindgen 0.2.12x.
+    /// The name in the module: in modules straight from rustc, it ends in a hash since wasm-bindgen 0.2.12x.
     pub symbol: String,
     /// Core parameter types.
     pub core_params: Vec<Core>,
@@ -216,7 +216,7 @@ pub struct Export {
     /// The names and schemas of its arguments, if the module declares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub described: Option<Described>,
-    /// The reason why the description that the module exports for it cannot be read. An upload of it is refused.
+    /// The reason why the module's description of this export cannot be read. An upload with one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
     /// The calling convention.
@@ -254,7 +254,7 @@ impl Export {
     }
 }
 
-/// An author's description of a function, beside its types.
+/// An author's description of a function, in addition to its types.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Described {
     /// The doc comment of the function.
@@ -262,16 +262,16 @@ pub struct Described {
     pub doc: String,
     /// One for each argument.
     pub params: Vec<Param>,
-    /// The JSON Schema of its result, if that is JSON and has one.
+    /// The JSON Schema of its result, if the result is JSON and has a schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,
-    /// True if it may return an error of its own.
+    /// True if it may return an error.
     #[serde(default)]
     pub fallible: bool,
     /// The part of a request that the function uses.
     #[serde(default, skip_serializing_if = "BodyUse::is_arguments")]
     pub body: BodyUse,
-    /// The HTTP methods that call it; empty for a function that takes the usual ones.
+    /// The HTTP methods that call it; empty for the default methods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
 }
@@ -299,9 +299,9 @@ impl BodyUse {
 /// An argument as its author named it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Param {
-    /// Its name.
+    /// The name of the argument.
     pub name: String,
-    /// Its JSON Schema, if it is JSON and has one.
+    /// The JSON Schema of the argument, if it is JSON and has a schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<serde_json::Value>,
 }

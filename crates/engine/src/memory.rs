@@ -1,12 +1,12 @@
 //! Guest memory, read and written at addresses that the guest chose.
 //!
-//! Every pointer is hostile until its slice was found inside the memory.
+//! Every pointer is hostile until its slice is known to lie inside the memory.
 
 use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContext, AsContextMut, Memory};
 use wiggle::GuestError;
 
-/// An address from the guest, with a length that does not fit into its memory there.
+/// The error of an address and a length from the guest that reach beyond its memory.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the guest named {length} bytes at address {pointer}, outside of its memory")]
 pub(crate) struct BadPointer {
@@ -27,7 +27,7 @@ impl From<BadPointer> for Fault {
     }
 }
 
-/// The fault of a pointer that the WASI library could not follow.
+/// The fault of a pointer that the WASI library rejected.
 pub(crate) fn fault_of(bad: &GuestError) -> Fault {
     match bad {
         GuestError::InFunc { err, .. } => fault_of(err),
@@ -46,7 +46,7 @@ pub(crate) fn fault_of(bad: &GuestError) -> Fault {
     }
 }
 
-/// The fault of a module that names bytes of a memory that it does not export.
+/// The fault of a module that passes an address, but exports no memory.
 pub(crate) fn none() -> Fault {
     Fault::new(
         FaultKind::NoMemory,
@@ -54,8 +54,8 @@ pub(crate) fn none() -> Fault {
     )
 }
 
-/// Checks that bytes at `pointer` are in the memory, before a limit of their length is: one that reaches beyond the memory
-/// is a bad pointer, whatever the limit.
+/// Checks that the bytes at `pointer` lie in the memory. Call this before checking a limit on their length, so that a
+/// slice that reaches beyond the memory is a bad pointer, whatever the limit.
 ///
 /// # Errors
 /// [`BadPointer`]

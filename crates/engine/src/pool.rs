@@ -1,8 +1,8 @@
 //! The pool of instances in which calls run.
 //!
-//! A memory slot keeps the image of the module that used it last, and a module finds the slot with its own image: then
-//! a call changes no mapping. So there are as many memory slots as [`Capacity`] allows, and as many of everything else
-//! as calls can run.
+//! A memory slot keeps the image of the module that used it last, and a call takes the slot with its module's image, if
+//! there is one: such a call changes no mapping. So the pool has as many memory slots as [`Capacity`] allows, and as
+//! many of all other resources as calls can run at once.
 
 use crate::capacity::{Capacity, STACKS};
 use crate::config::wasm_config;
@@ -18,11 +18,11 @@ pub(crate) const TABLES: u32 = 4;
 pub(crate) const COMPONENT_TABLES: u32 = 8;
 /// The most memories of all modules of a component.
 pub(crate) const COMPONENT_MEMORIES: u32 = 4;
-/// The most instances of modules of a component: its own code, its libraries, and what adapts them.
+/// The most core instances of a component: its own code, its libraries, and adapters.
 pub(crate) const CORE_INSTANCES: u32 = 64;
 /// The most bytes of a component's instances, without memories and tables.
 const COMPONENT_INSTANCE: usize = 4 << 20;
-/// The most elements of one table; the biggest runtimes (Python) need some ten thousand.
+/// The most elements of one table; the largest runtimes (Python) need about ten thousand.
 pub(crate) const TABLE_ELEMENTS: usize = 100_000;
 /// Processors that share one list of free slots.
 ///
@@ -81,7 +81,7 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     std::thread::scope(|scope| {
         let made = scope.spawn(|| {
-            // If this is refused, there are more lists.
+            // If the kernel refuses this, the pool has more lists.
             let _ = use_few_processors();
             Engine::new(&config)
         });
@@ -90,7 +90,7 @@ pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmti
     })
 }
 
-/// Restricts this thread to as many processors as the pool that it makes should have lists.
+/// Restricts this thread to as many processors as the pool that it makes is to have lists.
 fn use_few_processors() -> rustix::io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let processors = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor));
@@ -106,7 +106,8 @@ mod tests {
     use super::*;
     use crate::config::fingerprint;
 
-    /// A worker has no pool; if that changed the code, every artefact would be refused and compiled again.
+    /// A worker has no pool; if the pool affected the code, the server would refuse every artefact and compile it
+    /// again.
     #[test]
     fn worker_and_server_agree_on_the_fingerprint() {
         let limits = Limits::default();

@@ -1,8 +1,7 @@
-//! The proposals of WebAssembly: those that this server supports, and the name of one that a module needs and the
-//! server does not support.
+//! The proposals of WebAssembly: the list of those that this server supports, and the names of the others.
 //!
-//! The list configures the engine ([`crate::config::wasm_config`] takes it from here) and the validator, so the engine
-//! compiles every module that validates.
+//! The list configures both the engine ([`crate::config::wasm_config`]) and the validator, so the engine compiles every
+//! module that validates.
 
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{BinaryReaderError, WasmFeatures};
@@ -16,7 +15,7 @@ pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
 
-/// The features of components and of the modules in them: those of WASI 0.2 and 0.3.
+/// The supported features of components and their modules: those of WASI 0.2 and 0.3.
 pub(crate) const COMPONENTS: WasmFeatures = SERVED
     .union(WasmFeatures::COMPONENT_MODEL)
     .union(WasmFeatures::CM_ASYNC);

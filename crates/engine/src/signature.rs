@@ -1,7 +1,7 @@
 //! Types that a caller states, for modules that do not declare theirs: `(i64, string) -> i64`.
 //!
-//! A core type does not distinguish signed from unsigned, text from two numbers, or one number of 64 bits from two of
-//! 32. A caller who knows the types states them with the call; nothing is guessed.
+//! A core type does not distinguish signed from unsigned numbers, a text from two numbers, or one number of 64 bits
+//! from two of 32. A caller who knows the types states them with the call; nothing is guessed.
 
 use crate::types::{Type, names};
 use iof_fault::{Fault, FaultKind};
@@ -59,8 +59,8 @@ fn parse(word: &str) -> Result<Type, Fault> {
             .map(str::trim);
         match element {
             None => Type::of_name(word).filter(|ty| !ty.is_exchange()),
-            // Texts in a list are JavaScript values, which a caller cannot state: only a module that declares them has
-            // them.
+            // Texts in a list are JavaScript values, which a caller cannot state; only modules that declare them can
+            // have them.
             Some("string") => None,
             Some(name) => Type::of_name(name)
                 .filter(|ty| ty.width().is_some())
@@ -76,7 +76,7 @@ fn parse(word: &str) -> Result<Type, Fault> {
     ty.ok_or_else(|| refused("has no type", word))
 }
 
-/// The fault of a word, with the grammar.
+/// The fault of an invalid word, with the grammar.
 fn refused(what: &str, word: &str) -> Fault {
     let word: String = word.trim().chars().take(40).collect();
     let word = if word.is_empty() {

@@ -1,7 +1,7 @@
-//! Sizes as text that reads back as the same size.
+//! Serialisation of sizes as text that reads back as the same size.
 //!
 //! The crate `bytesize` writes 2000 bytes as `2.0 KiB`, which is 2048: a limit stored in that form would change at a
-//! restart. Here a size that its short form does not express exactly is written in bytes (`2000 B`).
+//! restart. This module writes a size in bytes (`2000 B`) if its short form is not exact.
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,7 +1,7 @@
 //! The state of a call while its code runs: its limits, its capabilities, its log.
 //!
-//! One [`CallState`] is the data of one wasmtime store. Everything in it that takes more than a few nanoseconds to make
-//! is made when the guest first asks for it: most calls never use WASI or a command.
+//! One [`CallState`] is the data of one wasmtime store. Every part that takes more than a few nanoseconds to make is
+//! made when the guest first uses it: most calls never use WASI or a command.
 
 use crate::abi::objects::{Holder, Objects};
 use crate::accounting::{CpuMeter, MemoryAccounting};
@@ -28,11 +28,11 @@ pub(crate) struct CallState {
     pub(crate) limits: Arc<Limits>,
     pub(crate) context: CallContext,
     pub(crate) commands: Arc<Registry>,
-    /// HTTP of a component, made at first use. Declared before `wasi`, whose resources have to outlive it.
+    /// The HTTP state of a component, made at first use. Declared before `wasi`, whose resources have to outlive it.
     pub(crate) http: Option<Box<HttpState>>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) meter: Arc<CpuMeter>,
-    /// The guest's memory, once a function of the host has looked for it.
+    /// The guest's memory, once a host function has looked it up.
     pub(crate) memory: Option<Memory>,
     pub(crate) space: MemoryAccounting,
     pub(crate) process: Process,
@@ -42,15 +42,15 @@ pub(crate) struct CallState {
     pub(crate) tape: Option<HostCallTape>,
     /// Texts that the guest made for JavaScript.
     pub(crate) objects: Objects,
-    /// Codes of the types of a conversion that the guest is about to ask for.
+    /// The type codes of a conversion that the guest is about to request.
     pub(crate) codes: Vec<u32>,
 }
 
-/// The core time after which a call counts as long when a tick finds it running.
+/// The core time after which a call that a tick finds running counts as CPU-bound.
 const LONG: Duration = Duration::from_millis(1);
 
 impl CallState {
-    /// Decides, when a tick passed while guest code ran, whether to end the call at its limit or to let others run.
+    /// Decides, after a tick during guest code, whether to end the call at its limit or to let others run.
     ///
     /// # Errors
     /// The limit that was reached, as an error that traps the guest.

@@ -1,4 +1,4 @@
-//! The clock of an engine: one thread that advances the epoch, which running guests notice.
+//! The clock of an engine: a thread that advances the epoch, which interrupts running guests.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -8,7 +8,7 @@ use wasmtime::EngineWeak;
 /// The interval at which a CPU-bound guest yields its core and its limits are checked.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Ticks until this is dropped.
+/// A thread that ticks until this is dropped.
 pub(crate) struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -38,7 +38,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // The thread wakes at once; an error would be its panic, which is already printed.
+            // The thread wakes at once; an error is its panic, which is already printed.
             let _ = thread.join();
         }
     }

@@ -43,7 +43,7 @@ pub enum Type {
     Bytes,
     /// Any serde type, as JSON text.
     Json,
-    /// A whole request: an argument that only the server makes.
+    /// A whole request: an argument that only the server can make.
     Request,
     /// A whole response: a result.
     Response,
@@ -51,16 +51,16 @@ pub enum Type {
     List(Box<Type>),
     /// `Option<T>`
     Option(Box<Type>),
-    /// An enum without fields: one of its numbers.
+    /// An enum without fields, passed as a number.
     Enum {
-        /// Its name.
+        /// The name of the enum.
         name: String,
         /// The number that stands for `None`.
         hole: u32,
     },
 }
 
-/// Every type that has a name of its own, and the name.
+/// Every type that has a name, with the name.
 const NAMES: [(&str, Type); 19] = [
     ("bool", Type::Bool),
     ("i8", Type::I8),
@@ -90,7 +90,7 @@ impl Type {
         known.map(|(_, ty)| ty.clone())
     }
 
-    /// Returns whether this is a whole request or response, which only a module's description can name.
+    /// Returns whether this is a whole request or response; only a module's description can name these types.
     pub(crate) fn is_exchange(&self) -> bool {
         matches!(self, Self::Request | Self::Response)
     }
@@ -103,7 +103,7 @@ impl Type {
         }
     }
 
-    /// Bytes of one element of a list in memory, if a list can have this type.
+    /// The bytes of one element of a list in memory, if a list can have elements of this type.
     pub(crate) fn width(&self) -> Option<u32> {
         match self {
             Self::I8 | Self::U8 => Some(1),
@@ -138,7 +138,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     stated.map(|(name, _)| *name)
 }
 
-/// A core value type that can cross the boundary.
+/// A core value type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Core {

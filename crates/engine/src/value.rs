@@ -1,15 +1,15 @@
-//! Arguments and results of a call, free of any ABI.
+//! Arguments and results of a call, independent of any ABI.
 
 use bytes::Bytes;
 
 /// One argument as a client sent it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arg {
-    /// UTF-8 text; a function of a number parses it as one.
+    /// UTF-8 text; an export that takes a number parses it.
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
-    /// A whole request, as the surface that received it wrote it for an export of
+    /// A whole request, encoded by the surface that received it, for an export that takes
     /// [`Type::Request`](crate::Type::Request).
     Request(Bytes),
 }
@@ -18,7 +18,7 @@ pub enum Arg {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProgramInput {
     pub(crate) stdin: Bytes,
-    /// Arguments behind the program's name.
+    /// Arguments after the program's name.
     pub(crate) words: Vec<String>,
 }
 
@@ -35,18 +35,18 @@ pub enum Value {
     F32(f32),
     /// A number of double precision.
     F64(f64),
-    /// Text as the guest wrote it. Unless the module declares otherwise, bytes count as text.
+    /// Text as the guest wrote it. Bytes count as text, unless the module declares otherwise.
     Text(Bytes),
     /// Bytes.
     Bytes(Bytes),
-    /// JSON text, if the module declares that it is.
+    /// JSON text, if the module declares it as such.
     Json(Bytes),
     /// A whole response as the guest wrote it, for the surface that sends it.
     Response(Bytes),
 }
 
 impl Value {
-    /// The body of an answer: bytes unchanged, numbers in decimal, nothing for `Unit`.
+    /// The body of a response: bytes unchanged, numbers in decimal, nothing for `Unit`.
     #[must_use]
     pub fn into_body(self) -> Bytes {
         match self {

@@ -15,7 +15,7 @@ pub fn watched<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     (polled, COMPUTES.get())
 }
 
-/// Lets a call continue elsewhere, because its next step takes long: polled by [`watched`], it counts as CPU-bound.
+/// Lets a call continue elsewhere, because its next step takes long: [`watched`] then counts it as CPU-bound.
 pub async fn leave() {
     let mut left = false;
     std::future::poll_fn(|cx| {
@@ -29,7 +29,7 @@ pub async fn leave() {
     .await;
 }
 
-/// Notes that the call that is being polled on this thread is CPU-bound.
+/// Marks the call that is being polled on this thread as CPU-bound.
 pub(crate) fn note() {
     COMPUTES.set(true);
 }

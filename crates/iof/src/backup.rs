@@ -53,7 +53,7 @@ pub(crate) fn run(backup: &Backup) -> ExitCode {
     }
 }
 
-/// The keys of secrets: those of the settings, or those that the server made.
+/// The keys of secrets: those of the settings, or the ones that the server made.
 fn secret_keys(config: &Config) -> Result<String, String> {
     if let Some((_, lines)) = config.secret_key_lines()? {
         return Ok(lines.to_string());
@@ -112,7 +112,7 @@ fn figures(summary: &BackupSummary) -> String {
     )
 }
 
-/// Prints a message beside the data on stdout.
+/// Prints a message to stderr, because stdout may have the data.
 #[expect(clippy::print_stderr, reason = "stdout has the archive")]
 fn say(text: &str) -> ExitCode {
     eprint!("{text}");

@@ -87,7 +87,7 @@ pub(crate) fn run(build: &Build) -> ExitCode {
     }
 }
 
-/// Builds what the folder is: one function, or all of a workspace.
+/// Builds the function of a folder, or all functions of a workspace.
 fn all(build: &Build) -> Result<Vec<Built>, String> {
     let packages = functions(&build.folder, build.package.as_deref())?;
     let built = packages.into_iter().map(|package| {
@@ -103,7 +103,7 @@ fn all(build: &Build) -> Result<Vec<Built>, String> {
     built.collect()
 }
 
-/// One as it is, several in a list.
+/// One function as an object, several as a list.
 fn as_json(built: &[Built]) -> serde_json::Value {
     match built {
         [one] => serde_json::to_value(one).unwrap_or_default(),
@@ -111,23 +111,23 @@ fn as_json(built: &[Built]) -> serde_json::Value {
     }
 }
 
-/// The packages of a folder that become functions.
+/// The packages of a folder that are functions.
 ///
 /// # Errors
-/// Why there is none, and what to do.
+/// A message that states why there is none, with the next step.
 pub(crate) fn functions(folder: &Path, package: Option<&str>) -> Result<Vec<String>, String> {
     iof_build::functions(&Machine::this(), folder, package).map_err(|error| error.to_string())
 }
 
-/// One build; what it does is said on stderr.
+/// Builds once, and reports progress on stderr.
 ///
 /// # Errors
-/// The reason why there is no module, and what to do.
+/// A message that states why there is no module, with the next step.
 pub(crate) fn once(folder: &Path, options: &Options) -> Result<Built, String> {
     iof_build::build(folder, options, &mut progress).map_err(|error| error.to_string())
 }
 
-/// Says what is being done.
+/// Reports the progress of a build.
 pub(crate) fn progress(event: Event<'_>) {
     match event {
         Event::Step(step) => say(step),
@@ -136,16 +136,16 @@ pub(crate) fn progress(event: Event<'_>) {
     }
 }
 
-/// The same build, with a check by a server's engine. A module that the engine refuses is a module all the same: limits
-/// are a server's own, so the refusal is reported, and is not an error. A module that no server could call is an error.
+/// Adds a check by a server's engine to a build. If only limits refuse the module, the refusal is reported and is not
+/// an error, because every server has its own limits. A module that no server could call is an error.
 ///
 /// # Errors
 /// The function and the type that cannot be called, the description that cannot be used, or the proposal that is not
 /// supported.
 fn judged(mut built: Built) -> Result<Built, String> {
-    say("ask the engine");
+    say("check with the engine");
     let limits = CompileLimits {
-        // Named in the table instead.
+        // The table of the build lists unknown imports instead.
         unknown_imports: UnknownImports::Fault,
         ..CompileLimits::default()
     };
@@ -201,7 +201,7 @@ fn judged(mut built: Built) -> Result<Built, String> {
 fn declared(built: &mut Built) -> Result<(), String> {
     let Some(file) = &built.declaration else {
         built.notes.push(format!(
-            "function.toml is not there: the function gets what a server grants by default, as shipped {}.",
+            "there is no function.toml: the function gets what a server grants by default, as shipped {}.",
             iof_server::AS_SHIPPED
         ));
         return Ok(());
@@ -209,7 +209,7 @@ fn declared(built: &mut Built) -> Result<(), String> {
     let text =
         std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     match iof_server::check_declaration(&text) {
-        // A declaration that exceeds the ceiling as shipped may be below that of another server.
+        // A declaration above the default ceiling may be within the ceiling of another server.
         Err(why) if why.starts_with("The version declares more") => {
             built.notes.push(Refusal::of_server(why).into_note());
         }
@@ -246,8 +246,8 @@ impl Refusal {
     }
 }
 
-/// A line about progress: not the result, so it goes to stderr.
-#[expect(clippy::print_stderr, reason = "progress is no output")]
+/// Prints a line about progress to stderr, because it is not the result.
+#[expect(clippy::print_stderr, reason = "progress is not output")]
 pub(crate) fn say(line: &str) {
     if std::io::stderr().is_terminal() {
         eprintln!("\x1b[2m{}\x1b[0m", escape::line(line));
@@ -270,7 +270,7 @@ mod tests {
             let declaration = std::fs::read_to_string(declaration).unwrap();
             iof_server::check_declaration(&declaration).unwrap();
             let tests = iof_server::declared_tests(&declaration).unwrap();
-            // That of a request would ask somebody else's server.
+            // A tip for requests would point to another server.
             assert!(
                 !tests.is_empty() || template == Template::RustRequest,
                 "{name}"

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// `--check`: whether a server would start with these settings, as far as that is known without starting one.
+/// `--check`: states whether a server would start with these settings, as far as that is known without starting one.
 pub(crate) fn run(config: &Config) -> ExitCode {
     if let Err(message) = config
         .check_files()
@@ -31,7 +31,7 @@ pub(crate) fn run(config: &Config) -> ExitCode {
     ))
 }
 
-/// Makes the parts of a server that settings describe and that touch nothing, as a start does.
+/// Makes the parts of a server that have no side effects, as a start does.
 ///
 /// # Errors
 /// The error with which a start would end.
@@ -47,16 +47,16 @@ pub(crate) fn parts(config: &Config) -> Result<(), String> {
     runtime.block_on(native::register(config, &mut registry, &egress))
 }
 
-/// Looks at the data directory: it is this release's, its secrets have their keys, or it can be made.
+/// Checks the data directory: this release can use it and its secrets have their keys, or it can be created.
 fn data(config: &Config) -> Result<(), String> {
     match upgrade::inspect(config)? {
         None => match unwritable(&config.data) {
             Some((folder, error)) => Err(format!(
-                "data: {} cannot be made in {}: {error}. Give this user the right to, or choose another place.",
+                "data: {} cannot be created in {}: {error}. Give this user write access, or choose another place.",
                 config.data.display(),
                 folder.display()
             )),
-            // Nothing is stored, so nothing needs a key yet.
+            // No secret is stored, so no key is needed yet.
             None => secret_keys::check(config, &[]),
         },
         Some(found) => match upgrade::problem(&found) {
@@ -66,14 +66,14 @@ fn data(config: &Config) -> Result<(), String> {
     }
 }
 
-/// The nearest folder above a place that exists, if this user cannot write in it.
+/// The nearest existing folder above a path, if this user cannot write in it.
 fn unwritable(place: &Path) -> Option<(PathBuf, String)> {
     let whole = std::path::absolute(place).ok()?;
     let folder = whole.ancestors().find(|folder| folder.exists())?;
     if !folder.is_dir() {
         return Some((folder.to_owned(), "it is a file".into()));
     }
-    // The rights alone do not say it: some file systems take no files from anybody.
+    // Permissions are not enough: some file systems are read-only for everyone.
     match tempfile::Builder::new()
         .prefix(".iof-check-")
         .tempfile_in(folder)
@@ -83,8 +83,8 @@ fn unwritable(place: &Path) -> Option<(PathBuf, String)> {
     }
 }
 
-/// Listens at each address, and lets it go. Addresses that a server of the same data has are fine: that is the one which
-/// starts again. Returns a line that says so.
+/// Listens at each address for a moment. Addresses in use by a server of the same data are fine, because that server is
+/// the one to be restarted. Returns a line that states this.
 fn addresses_are_free(config: &Config) -> Result<String, String> {
     let wanted = [
         ("listen", Some(config.listen)),
@@ -106,13 +106,13 @@ fn addresses_are_free(config: &Config) -> Result<String, String> {
             _ => {
                 let next = match error.kind() {
                     ErrorKind::AddrInUse => {
-                        "Another program has it: `ss -ltnp` names it. Stop that, or choose another address; if it is the server that will start again with these settings, name its data (--data)."
+                        "Another program uses it: `ss -ltnp` names it. Stop that program, or choose another address; if it is the server to be restarted with these settings, name its data (--data)."
                     }
                     ErrorKind::AddrNotAvailable => {
                         "It is not an address of this machine: `ip address` lists these."
                     }
                     ErrorKind::PermissionDenied => {
-                        "Ports below 1024 take the right CAP_NET_BIND_SERVICE: choose another port, or give it (AmbientCapabilities in a unit)."
+                        "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another port, or grant it (AmbientCapabilities in a unit)."
                     }
                     _ => "Choose another address.",
                 };

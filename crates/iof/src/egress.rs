@@ -21,12 +21,12 @@ pub(crate) async fn run(egress: Egress) -> Result<ExitCode, String> {
     }
     if let Some(call) = &egress.call {
         let call = uuid::Uuid::try_parse(call)
-            .map_err(|_| "--call: it is the id in the header iof-call of an answer")?;
+            .map_err(|_| "--call must be the id in the header iof-call of an answer")?;
         filter += &format!("&call={call}");
     }
     let first = format!("/v1/egress?limit={}{filter}", egress.limit);
     let mut rows = sent(client.ask(Method::GET, &first, "").await?)?;
-    // The newest last, where people look.
+    // The newest row comes last, where people look.
     rows.reverse();
     let mut last = 0;
     loop {

@@ -1,15 +1,15 @@
-//! Text that others wrote, on its way to a terminal.
+//! Escaping of text from others for terminals.
 //!
-//! Callers, functions and upstreams choose names, messages and output. Characters that a terminal would obey, or show
-//! in another order than they were written, are shown as a JSON string would write them: `\u001b`. So the same text is
-//! still the same JSON, and a person sees what was tried. Everything that this program prints passes here
-//! ([`crate::print`], [`crate::fail`], the log for people), except a function's result that goes into a file or a pipe.
+//! Callers, functions and upstreams choose names, messages and output. Characters that a terminal would interpret, or
+//! show in another order, are shown as in a JSON string: `\u001b`. So JSON keeps its meaning, and a person sees the
+//! attempt. All output of this program is escaped here ([`crate::print`], [`crate::fail`], the log for people), except
+//! a function's result that goes to a file or a pipe.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A text of one line: line breaks and tabs are escaped as well, so that it neither begins a line of
-/// its own nor leaves its column.
+/// A text on one line: line breaks and tabs are escaped, too, so that it neither begins a new line nor leaves its
+/// column.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_active)
 }
@@ -39,9 +39,9 @@ fn escape(text: &str, escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns whether a terminal does more with a character than show it in place: the controls of
-/// ISO 6429 (C0, DEL, C1), the separators of lines, and the controls of direction (UAX 9) and of
-/// annotations, by which a text shows as another. All of them are below U+10000.
+/// Returns whether a terminal does more with a character than show it in place: the controls of ISO 6429 (C0, DEL, C1),
+/// line separators, and the controls of direction (UAX 9) and annotation, which can make a text look like another. All
+/// of them are below U+10000.
 fn is_active(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(block("a\n\tb\r\n\x1b"), "a\n\tb\\r\n\\u001b");
     }
 
-    /// Escaping twice, or as JSON, gives the same text.
+    /// Escaping again, or writing as JSON, gives the same text.
     #[test]
     fn json_stays_the_same() {
         let value = serde_json::json!({ "\u{9b}": "\x7f\u{202e}\x1b\n" });

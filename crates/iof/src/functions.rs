@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
-/// The path of a function. A crate may be called `send_mail`; its function is `send-mail`.
+/// The path of a function. The function of a crate named `send_mail` is `send-mail`.
 pub(crate) fn path(function: &str) -> String {
     let name = function.to_ascii_lowercase().replace('_', "-");
     format!("/v1/functions/{}", segment(&name))
@@ -137,7 +137,7 @@ pub(crate) async fn show(show: Show) -> Result<ExitCode, String> {
     Ok(print(&(out + &table(&names, &rows, "no versions"))))
 }
 
-/// The world of a component: what it exports with its types, and what it imports.
+/// The world of a component: its exports with their types, and its imports.
 fn world(world: &Json) -> String {
     let mut out = String::new();
     let exports = world["exports"].as_array().into_iter().flatten();
@@ -163,9 +163,9 @@ fn world(world: &Json) -> String {
     out
 }
 
-/// Notes on the declaration of a component: grants that its imports need and that it lacks, and rules that match nothing.
+/// Notes on the declaration of a component: missing grants that its imports need, and rules that match nothing.
 fn notes(version: &Json) -> String {
-    // Without a declaration it has what the server grants by default.
+    // Without a declaration, it has the server's default grants.
     let (Some(_), Some(_)) = (
         version["declaration"].as_object(),
         version["world"].as_object(),
@@ -184,8 +184,8 @@ fn notes(version: &Json) -> String {
     lines.collect()
 }
 
-/// The calls in the document of a function: the operations of its addresses below /v1. One that takes requests as they
-/// are has others below /fn.
+/// The calls in the document of a function: the operations of its addresses below /v1. A function that takes whole
+/// requests has others below /fn.
 pub(crate) fn call_operations(document: &Json) -> impl Iterator<Item = &Json> {
     let paths = document["paths"].as_object().into_iter().flatten();
     let calls = paths.filter(|(path, _)| path.starts_with("/v1/"));
@@ -197,7 +197,7 @@ pub(crate) fn answers_http(version: &Json) -> bool {
     let exports = version["world"]["exports"].as_array();
     exports.into_iter().flatten().any(|export| {
         let name = export["name"].as_str().unwrap_or_default();
-        // Of WASI 0.2 and 0.3.
+        // The handlers of WASI 0.2 and 0.3.
         let is_handler = name.contains("incoming-handler") || name.ends_with("handler/handle");
         is_handler && !export["refused"].is_null()
     })
@@ -224,7 +224,7 @@ pub(crate) async fn rollback(rollback: Rollback) -> Result<ExitCode, String> {
             let versions = shown["versions"].as_array().into_iter().flatten();
             let earlier = versions.filter_map(|row| row["version"].as_i64());
             earlier.filter(|version| *version < active).max().ok_or_else(|| {
-                format!("version {active} of {function} runs, and none came before it; --version names a later one")
+                format!("version {active} of {function} is active, and there is no earlier one; --version names a later one")
             })?
         }
     };
@@ -286,21 +286,21 @@ pub(crate) async fn rm(rm: Rm) -> Result<ExitCode, String> {
     })
 }
 
-/// Asks whether a function is to be deleted, if there is a terminal.
+/// Asks for confirmation to delete a function, if there is a terminal.
 fn confirm(function: &str, shown: &Json) -> Result<(), String> {
     if !std::io::stdin().is_terminal() {
         return Err(format!(
-            "this deletes {function} for good; --yes says that you mean it"
+            "this deletes {function} permanently; confirm with --yes"
         ));
     }
     let versions = shown["versions"].as_array().map_or(0, Vec::len);
     let question = format!(
-        "Delete {function}, its {versions} version(s), secrets, values and log for good? [y/N] "
+        "Delete {function}, its {versions} version(s), secrets, values and log permanently? [y/N] "
     );
     ask(&question, "nothing was deleted")
 }
 
-/// Asks a yes-or-no question on the terminal; `no` is the error for a no.
+/// Asks a yes-or-no question on the terminal; `no` is the error after a no.
 pub(crate) fn ask(question: &str, no: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout();
     let asked = stdout

@@ -4,7 +4,7 @@ use crate::escape::line;
 use serde_json::Value as Json;
 use std::fmt::Write;
 
-/// The declaration of a version, one line for each grant; `None` if it has none, and gets the server's defaults.
+/// The declaration of a version, one line for each grant; `None` if it has none and gets the server's defaults.
 pub(crate) fn lines(version: &Json) -> Option<Vec<String>> {
     let declared = version["declaration"].as_object()?;
     let mut lines = vec![];
@@ -53,7 +53,7 @@ fn plain(value: &Json) -> String {
     text(value).unwrap_or_else(|| line(&value.to_string()).into_owned())
 }
 
-/// A secret, its location, and the requests that carry it.
+/// A secret, its location, and the requests to which it is added.
 fn secret(secret: &Json) -> String {
     let place = ["header", "query", "basic"]
         .into_iter()
@@ -80,7 +80,7 @@ pub(crate) fn describe(version: &Json) -> String {
     }
 }
 
-/// The lines that two versions do not share: `-` for the one before, `+` for the one after.
+/// The differing lines of two versions: `-` for those of the earlier one, `+` for those of the later one.
 pub(crate) fn difference(before: &Json, after: &Json) -> String {
     let defaults = || vec!["what the server grants by default ([defaults])".to_owned()];
     let before = lines(before).unwrap_or_else(defaults);

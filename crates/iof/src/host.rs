@@ -1,4 +1,4 @@
-//! The limits that this machine, or the container around this process, sets for a server.
+//! The limits that this machine or the container of this process sets for a server.
 
 use crate::config::Config;
 use iof_engine::{Capacity, HostRoom};
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 /// The kernel's own default, if it cannot be read (no `/proc`).
 const MAPS: u64 = 65_530;
-/// Descriptors of everything that is not counted: listeners, the store, pipes of commands.
+/// Descriptors of everything that is not counted otherwise: listeners, the store, pipes of commands.
 const OTHER_DESCRIPTORS: u64 = 512;
 
-/// The room for functions under these settings, if the process may have `descriptors` open files.
+/// The capacity for functions with these settings, if the process may have `descriptors` open files.
 pub(crate) fn capacity(config: &Config, descriptors: u64) -> Capacity {
     Capacity::reckon(&room(config, descriptors), config.server.concurrency)
 }
 
 fn room(config: &Config, descriptors: u64) -> HostRoom {
     let server = &config.server;
-    // Divided as in `iof serve`.
+    // The descriptors are divided as in `iof serve`.
     let connections = u64::from(server.connections).min(descriptors / 2);
     let files = u64::from(server.open_files).min(descriptors / 4);
     let memory = match server.loaded_memory.as_u64() {
@@ -34,7 +34,7 @@ fn room(config: &Config, descriptors: u64) -> HostRoom {
     }
 }
 
-/// Mappings that a process may have.
+/// The most mappings that a process may have.
 pub(crate) fn maps() -> u64 {
     number(Path::new("/proc/sys/vm/max_map_count")).unwrap_or(MAPS)
 }
@@ -63,7 +63,7 @@ fn group_limits() -> impl Iterator<Item = u64> {
     files.into_iter().filter_map(|file| number(&file))
 }
 
-/// The files that may contain a limit for a line of `/proc/self/cgroup`: of its group and of those above it.
+/// The files that may contain a limit for a line of `/proc/self/cgroup`: those of its group and of the groups above it.
 fn limit_files(line: &str) -> Vec<PathBuf> {
     let mut fields = line.splitn(3, ':').skip(1);
     let (root, file) = match fields.next() {

@@ -12,7 +12,7 @@ pub(crate) fn of_settings(config: &Config) -> Inventory {
     }
 }
 
-/// Adds the commands of a registry that are not listed yet, as those of this kind.
+/// Adds the commands of a registry that are not listed yet, with this kind.
 pub(crate) fn add(inventory: &mut Inventory, registry: &Registry, kind: CommandKind) {
     let commands = &mut inventory.commands;
     for name in registry.names() {
@@ -25,7 +25,7 @@ pub(crate) fn add(inventory: &mut Inventory, registry: &Registry, kind: CommandK
     }
 }
 
-/// Adds the native programs. One of the name of a command that was there replaced it.
+/// Adds the native programs. A program replaces a command of the same name.
 pub(crate) fn add_native(inventory: &mut Inventory, registry: &Registry, config: &Config) {
     add(inventory, registry, CommandKind::Native);
     for line in &mut inventory.commands {

@@ -1,8 +1,8 @@
-//! The log as JSON, one object per line: every key once, numbers as numbers.
+//! The log as JSON, one object per line, with unique keys and numbers as numbers.
 //!
-//! `timestamp`, `level`, `message`, the event's fields, `target`. The formatter of `tracing-subscriber` writes a field as
-//! often as an event has one of that name, `message` and `target` included, and a number of 128 bits as a string; readers
-//! of JSON keep either of two equal keys (RFC 8259, section 4).
+//! A line has `timestamp`, `level`, `message`, the event's fields and `target`. Rejected: the formatter of
+//! `tracing-subscriber`. It repeats a key for each field of that name, `message` and `target` included, of which
+//! readers of JSON keep either (RFC 8259, section 4), and writes a number of 128 bits as a string.
 
 use serde_json::{Map, Value};
 use std::fmt::{self, Debug};
@@ -33,7 +33,7 @@ where
         let mut line = Line(Map::new());
         line.put("timestamp", timestamp.into());
         line.put("level", metadata.level().as_str().into());
-        // Its position is here, whichever field an event has first.
+        // This reserves the position of the message, whichever field an event has first.
         line.put("message", Value::Null);
         event.record(&mut line);
         line.finish(metadata.target());
@@ -72,7 +72,7 @@ impl Line {
     fn record(&mut self, field: &Field, value: Value) {
         match (field.name(), self.0.get_mut("message")) {
             ("message", Some(message)) if message.is_null() => *message = value,
-            // `target` comes last, and is the event's own.
+            // The key `target` is reserved for the event's own target, which comes last.
             ("target", _) => self.put("field.target", value),
             (name, _) => self.put(name, value),
         }

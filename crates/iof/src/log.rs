@@ -1,10 +1,10 @@
-//! The log: text for people or JSON lines, by default as stderr is a terminal or not; always on stderr.
+//! The log on stderr: text for people, or JSON lines. The default depends on whether stderr is a terminal.
 //!
-//! `IOF_LOG` chooses what is shown, as in `info`, `debug`, or `info,iof::call=debug`.
+//! `IOF_LOG` is the filter, such as `info`, `debug`, or `info,iof::call=debug`.
 //!
 //! A line of the levels `WARN` and `ERROR` means that something is wrong with the server. Crates that run guest code
-//! log the actions of guests at these levels, and crates that speak HTTP and TLS those of clients, so their lines are
-//! shown only if the setting names them.
+//! log actions of guests at these levels, and crates for HTTP and TLS those of clients, so their lines are shown only
+//! if the setting names them.
 
 use crate::escape::line;
 use crate::json_log::JsonLine;
@@ -15,7 +15,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::reload::Handle;
 
-/// The targets of the crates that run guest code or read what clients send, with all targets that begin with one of
+/// The targets of crates that run guest code or read clients' input. They include all targets that begin with one of
 /// them, such as `wasmtime_wasi`.
 const FOREIGN: &str =
     "wasmtime=off,wiggle=off,cranelift=off,regalloc2=off,h2=off,hyper=off,rustls=off";
@@ -27,15 +27,15 @@ pub(crate) enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// For people, in colour on a terminal.
+    /// Text for people, in colour on a terminal.
     Text,
-    /// An object a line.
+    /// JSON, one object per line.
     Json,
 }
 
 /// Checks a filter: parts between commas, each a level or TARGET=LEVEL.
 ///
-/// A word that is not a level would be read as a target of which everything is shown, and so hide all others.
+/// A word that is not a level would be read as a target, of which everything is shown, and so hide all others.
 ///
 /// # Errors
 /// A message with a valid example.
@@ -72,7 +72,7 @@ pub(crate) fn check(filter: &str) -> Result<(), String> {
 pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>);
 
 impl LogFilter {
-    /// Shows from now on the events that `filter` chooses.
+    /// Replaces the filter.
     ///
     /// # Errors
     /// A message that names the setting; the log stays as it was.
@@ -94,7 +94,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<LogFilter, String
         LogFormat::Json => false,
     };
     let (filter, result) = if text {
-        // Fields contain what callers and functions wrote.
+        // Fields contain text of callers and functions.
         let fields = debug_fn(|writer, field, value| {
             let value = format!("{value:?}");
             match field.name() {
@@ -123,7 +123,7 @@ fn replacing<S: 'static>(handle: Handle<EnvFilter, S>) -> LogFilter {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, String> {
-    // Of two entries for a target, the last counts; of two prefixes, the longer.
+    // Of two entries for a target, the last applies; of two prefixes, the longer.
     let shown = match filter.trim() {
         "" => "error",
         filter => filter,

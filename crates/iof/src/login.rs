@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const DEFAULT: &str = "default";
 
 pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
-    // A mistyped address is said before a key is asked for.
+    // A mistyped address is reported before the prompt for a key.
     Client::new(&Remote {
         server: Some(login.server.clone()),
         ..Remote::default()
@@ -26,7 +26,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
     let cacert = login.cacert.as_ref();
     let cacert = cacert.map(std::path::absolute).transpose();
     let cacert = cacert.map_err(|error| format!("--cacert: {error}"))?;
-    // Tried before it is stored.
+    // The key is tried before it is stored.
     let remote = Remote {
         server: Some(login.server.clone()),
         key: key.clone(),
@@ -42,7 +42,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
         key,
         cacert,
     };
-    // A key in a profile that opens nothing any more may be replaced.
+    // A key in a profile that is no longer valid may be replaced.
     let before = Profiles::load()?;
     let named = name_for(&before, login.profile.as_deref(), &profile);
     let ended = match before.profiles.get(&named) {
@@ -55,7 +55,7 @@ pub(crate) async fn login(login: Login) -> Result<ExitCode, String> {
             replaceable(&named, known, &profile, ended)?;
         }
         if let Some(id) = &profile.id {
-            // With this, the user states that the server is also at this address.
+            // By this login, the user confirms that the server is also at this address.
             let known = profiles.servers.entry(id.clone()).or_default();
             known.origins.insert(client.origin().to_owned());
         }
@@ -82,7 +82,7 @@ fn check(origin: &str, about: &Json, has_key: bool) -> Result<(), String> {
             "{origin} takes no key: it was started without auth.keys. Log in with --no-key."
         )),
         (true, true) if unknown => Err(format!(
-            "The key opens nothing at {origin}: it is wrong, or has ended. A key of the server is one of its auth.keys; `iof key create` makes others."
+            "The key does not give access at {origin}: it is wrong or has expired. A key of the server is one of its auth.keys; `iof key create` makes others."
         )),
         (false, true) => Err(format!(
             "{origin} takes a key (auth.keys). Log in without --no-key."
@@ -109,7 +109,7 @@ fn name_for(profiles: &Profiles, asked: Option<&str>, new: &Profile) -> String {
     }
 }
 
-/// Returns whether two profiles are of one server.
+/// Returns whether two profiles belong to the same server.
 fn is_same(known: &Profile, new: &Profile) -> bool {
     match &known.id {
         Some(_) => known.id == new.id,
@@ -121,19 +121,19 @@ fn is_same(known: &Profile, new: &Profile) -> bool {
 fn replaceable(name: &str, known: &Profile, new: &Profile, ended: bool) -> Result<(), String> {
     if !is_same(known, new) {
         return Err(format!(
-            "profile {name} is of another server, at {}. Choose another --profile, or drop it: iof logout --profile {name}",
+            "profile {name} belongs to another server, at {}. Choose another --profile, or remove it: iof logout --profile {name}",
             known.server
         ));
     }
     if known.key.is_some() && known.key != new.key && !ended {
         return Err(format!(
-            "profile {name} has another key of this server, which may still open it. Choose another --profile, or drop it: iof logout --profile {name}"
+            "profile {name} has another key of this server, which may still be valid. Choose another --profile, or remove it: iof logout --profile {name}"
         ));
     }
     Ok(())
 }
 
-/// Returns whether the server reports that a profile's key is not valid any more.
+/// Returns whether the server reports that a profile's key is no longer valid.
 async fn has_ended(profile: &Profile) -> bool {
     let remote = Remote {
         server: Some(profile.server.clone()),
@@ -171,7 +171,7 @@ pub(crate) fn logout(logout: &Logout) -> Result<ExitCode, String> {
     Ok(match logout.json {
         true => json(&object!({ "profile": name, "done": "dropped" })),
         false => print(&format!(
-            "profile {name} is dropped, and its key with it; admin keys of functions stay\n"
+            "profile {name} is removed together with its key; admin keys of functions stay\n"
         )),
     })
 }
@@ -179,7 +179,7 @@ pub(crate) fn logout(logout: &Logout) -> Result<ExitCode, String> {
 pub(crate) fn profile(profile: &args::Profile) -> Result<ExitCode, String> {
     let args::ProfileCommand::List { json: as_json } = profile.what;
     let known = Profiles::load()?;
-    // As the other commands choose.
+    // The current profile is chosen as in other commands.
     let named = std::env::var("IOF_PROFILE").ok();
     let current = named.as_ref().or(known.current.as_ref());
     if as_json {
@@ -238,12 +238,12 @@ pub(crate) async fn whoami(whoami: Whoami) -> Result<ExitCode, String> {
                 texts(key, "scopes").join(", ")
             )
         }
-        Some(_) => "a key that opens nothing there".to_owned(),
+        Some(_) => "a key without access there".to_owned(),
     };
     let takes = match about["takes_keys"] == true {
         true => "takes keys",
         false => {
-            "takes no key: it was started without keys of its own (auth.keys), so everybody who reaches it may deploy"
+            "takes no key: it was started without keys of its own (auth.keys), so everyone who reaches it may deploy"
         }
     };
     let known = about["id"].as_str().and_then(|id| profiles.servers.get(id));
@@ -283,7 +283,7 @@ fn secret(server: &str) -> Result<String, String> {
         text
     };
     match key.trim() {
-        "" => Err("no key came; --no-key says that the server takes none".into()),
+        "" => Err("no key was given; use --no-key if the server takes none".into()),
         key => Ok(key.to_owned()),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
     let client = Client::new(&logs.remote)?.of(&logs.function);
     let path = format!("{}/logs", path(&logs.function));
     let only = RowFilter::of(&logs);
-    // The rows that are left out are known only once they are seen.
+    // A filter needs the rows, so more are requested than are shown.
     let most = if only.is_all() { logs.limit } else { MOST };
     let mut rows = of(client
         .ask(Method::GET, &format!("{path}?limit={most}"), "")
@@ -57,7 +57,7 @@ pub(crate) async fn run(logs: Logs) -> Result<ExitCode, String> {
 
 /// The filter of rows.
 struct RowFilter {
-    /// The least time, in the form that rows have.
+    /// The earliest time, in the format of the rows.
     since: Option<String>,
     fault: Option<String>,
     call: Option<String>,
@@ -81,7 +81,7 @@ impl RowFilter {
 
     fn takes(&self, row: &Json) -> bool {
         let text = |field: &str| row[field].as_str().unwrap_or_default();
-        // Times of one form sort like their texts.
+        // Times in this format sort like their texts.
         self.since
             .as_deref()
             .is_none_or(|since| text("at") >= since)
@@ -102,9 +102,9 @@ pub(crate) fn of(mut answer: Json) -> Vec<Json> {
     }
 }
 
-/// One call for people: when, what, how it went, and what it printed below.
+/// One call for people: its time, export, outcome and, on further lines, output.
 ///
-/// Command lines in it are those for the server of `remote`.
+/// Command lines in it are completed for the server of `remote`.
 pub(crate) fn line(row: &Json, remote: &Remote) -> String {
     let ms = row["guest_us"].as_f64().unwrap_or(0.0) / 1000.0;
     let (at, export, call) = (time(row, "at"), text(row, "export"), text(row, "call"));

@@ -51,15 +51,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The hot path allocates a handful of small objects per call; the system's allocator would make it a tenth slower.
+/// The hot path allocates a few small objects per call; with the system's allocator it would be a tenth slower.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// This program, by its link in /proc and not by its name: an upgrade on the disk does not change a running server.
+/// The path of this program: its link in /proc, so that an upgrade on the disk does not change a running server.
 const OURSELVES: &str = "/proc/self/exe";
 
 fn main() -> ExitCode {
-    // Before anything else: a warden process must not have read anything.
+    // This comes first, because a warden process must not have read anything.
     if let Some(code) = iof_jail::warden_main() {
         return code;
     }
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     AS_JSON.store(wants_json(), Ordering::Relaxed);
     let args = match Args::try_parse() {
         Ok(args) => args,
-        // `iof --version --json`, which its parser ends before it has seen the rest.
+        // `iof --version --json`: the parser ends at the first option.
         Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             return show_version(AS_JSON.load(Ordering::Relaxed));
         }
@@ -118,7 +118,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints why the arguments cannot be used, or the help that they ask for.
+/// Prints why the arguments are invalid, or the requested help.
 fn refused(error: clap::Error) -> ExitCode {
     match error.use_stderr() && AS_JSON.load(Ordering::Relaxed) {
         true => fail(2, error.render().to_string().trim_end()),
@@ -126,7 +126,7 @@ fn refused(error: clap::Error) -> ExitCode {
     }
 }
 
-/// The subcommands of worker processes, which only the server starts: they are in no help and no completion.
+/// The subcommands of worker processes, which only the server starts: neither help nor completions list them.
 fn worker() -> Option<ExitCode> {
     let words: Vec<String> = std::env::args_os()
         .skip(1)
@@ -157,7 +157,7 @@ fn show_version(as_json: bool) -> ExitCode {
     }
 }
 
-/// Prints text to stdout, escaped; a reader that has seen enough is no failure.
+/// Prints text to stdout, escaped; a closed pipe is not a failure.
 fn print(text: &str) -> ExitCode {
     print_bytes(escape::block(text).as_bytes())
 }
@@ -170,7 +170,7 @@ fn print_bytes(bytes: &[u8]) -> ExitCode {
     }
 }
 
-/// True if `--json` was given: errors are then printed as JSON, to stdout.
+/// True if `--json` was given: errors are then printed to stdout as JSON.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether `--json` was given, before the arguments for another program.
@@ -185,7 +185,7 @@ fn wants_json() -> bool {
 fn fail(code: u8, message: impl Display) -> ExitCode {
     if AS_JSON.load(Ordering::Relaxed) {
         let error = serde_json::json!({ "error": message.to_string() });
-        // Not by `print`, whose failure leads here.
+        // `print` is not used, because its failure leads here.
         let _ = writeln!(std::io::stdout().lock(), "{error}");
         return ExitCode::from(code);
     }

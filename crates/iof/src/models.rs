@@ -1,5 +1,5 @@
-//! `iof models`: the models that the command `infer` runs. They are files of the server's data directory, so this works
-//! whether a server runs or not, and a running one notices changes.
+//! `iof models`: the models that the command `infer` runs. They are files in the server's data directory, so this works
+//! with and without a running server, and a running server notices changes.
 
 use crate::args::{Models, ModelsCommand, ModelsLocation, Serve};
 use crate::config::Config;
@@ -21,7 +21,7 @@ pub(crate) const WORKER: &str = "infer-worker";
 /// A message for people.
 pub(crate) fn inference(config: &Config) -> Result<Inference, String> {
     let mut infer = config.infer.clone();
-    // Relative to the data, as everything else of a server.
+    // The path is relative to the data directory.
     infer.models = config.data.join(&infer.models);
     let worker = [OURSELVES, WORKER].map(PathBuf::from).to_vec();
     Inference::new(infer, worker).map_err(|error| format!("[infer]: {error}"))
@@ -33,7 +33,7 @@ pub(crate) fn register(inference: &Inference, registry: &mut Registry) {
     registry.register(iof_infer::MobilenetV2::new(inference.clone()));
 }
 
-/// The names of the models that there are.
+/// The names of all models.
 pub(crate) async fn names(inference: &Inference) -> Vec<String> {
     let listed = inference.list().await.unwrap_or_default();
     listed.into_iter().map(|model| model.name).collect()
@@ -72,7 +72,7 @@ pub(crate) async fn run(models: Models) -> Result<ExitCode, String> {
             let added = models.add(&name, parts, replace).await;
             added.map_err(|error| match error.to_string() {
                 there if there.ends_with("already") => {
-                    format!("{there}; --replace takes its place")
+                    format!("{there}; --replace replaces it")
                 }
                 other => other,
             })?;

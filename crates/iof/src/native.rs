@@ -9,10 +9,10 @@ use iof_egress::Egress;
 use iof_jail::{Demand, Jail, Settings};
 use std::path::PathBuf;
 
-/// Sets up a jail by the settings.
+/// Sets up the jail of the settings.
 ///
 /// # Errors
-/// The missing part, and what to do about it.
+/// A message that names the missing part, with the next step.
 pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, String> {
     let settings = Settings {
         demand,
@@ -22,13 +22,13 @@ pub(crate) async fn jail(demand: Demand, denied: Vec<PathBuf>) -> Result<Jail, S
     Jail::new(settings, OURSELVES).await.map_err(|error| match error {
         iof_jail::StartError::Lacks { feature, why, remedy } => format!(
             "native commands need a jail, and this machine lacks a part of it, {feature}: {why}. Either {remedy}; or set \
-             jail = \"available\" to do with what there is; `iof doctor` shows all parts"
+             jail = \"available\" to use only the available parts; `iof doctor` shows all parts"
         ),
         error => format!("native commands need a jail: {error}"),
     })
 }
 
-/// Adds the declared programs. Without any, there is no jail.
+/// Adds the declared programs. Without programs, no jail is set up.
 ///
 /// # Errors
 /// A message that names the setting.
@@ -40,7 +40,7 @@ pub(crate) async fn register(
     if config.commands.is_empty() {
         return Ok(());
     }
-    // A path that was not set is empty.
+    // An unset path is empty.
     let own = [&config.data, &config.secrets.key_file, &config.tls.key];
     let mut denied = Vec::new();
     for path in own.into_iter().filter(|path| !path.as_os_str().is_empty()) {
@@ -49,7 +49,7 @@ pub(crate) async fn register(
     }
     let jail = match (jail(config.jail, denied).await, config.jail) {
         (Ok(jail), _) => jail,
-        // What there is may be nothing: functions do not need their commands to be served.
+        // All parts may be missing: functions are served even without their commands.
         (Err(why), Demand::Available) => {
             let names: Vec<&str> = config.commands.keys().map(String::as_str).collect();
             tracing::error!(
@@ -82,7 +82,7 @@ pub(crate) async fn register(
         if registry.register(native).is_some() {
             tracing::info!(
                 command = name,
-                "a native program takes the place of the built-in command"
+                "a native program replaces the built-in command"
             );
         }
     }

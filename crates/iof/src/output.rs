@@ -6,13 +6,12 @@ use serde_json::Value as Json;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-/// A JSON object, for scripts.
+/// Prints a JSON value, for scripts.
 pub(crate) fn json(value: &Json) -> ExitCode {
     print(&format!("{value}\n"))
 }
 
-/// Prints the result of a function. A file or a pipe gets its bytes; a terminal gets text, escaped, and
-/// the end of a line.
+/// Prints the result of a function. A file or a pipe gets its bytes; a terminal gets escaped text with a line break.
 pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
     if !std::io::stdout().is_terminal() {
         return print_bytes(bytes);
@@ -26,7 +25,7 @@ pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
     print(&format!("{}{end}", block(&text)))
 }
 
-/// Columns under their names, as wide as needed. `none` is printed if there are no rows.
+/// A table with aligned columns under their names; `none` if there are no rows.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
@@ -56,7 +55,7 @@ pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String 
     table
 }
 
-/// A field as text of one line: a dash if it is absent.
+/// A field as text on one line; a dash if it is absent.
 pub(crate) fn text(row: &Json, field: &str) -> String {
     match &row[field] {
         Json::Null => "-".into(),
@@ -65,7 +64,7 @@ pub(crate) fn text(row: &Json, field: &str) -> String {
     }
 }
 
-/// A time without its fraction and its T.
+/// A time without its fraction and the `T`.
 pub(crate) fn time(row: &Json, field: &str) -> String {
     let time = text(row, field);
     match time.split_once('.') {
@@ -74,14 +73,14 @@ pub(crate) fn time(row: &Json, field: &str) -> String {
     }
 }
 
-/// The texts of an array, of one line each.
+/// The texts of an array, each on one line.
 pub(crate) fn texts(row: &Json, field: &str) -> Vec<String> {
     let array = row[field].as_array().into_iter().flatten();
     let texts = array.filter_map(Json::as_str);
     texts.map(|text| line(text).into_owned()).collect()
 }
 
-/// A text as one word of a shell, quoted if needed.
+/// A text as one shell word, quoted if needed.
 pub(crate) fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {

@@ -1,13 +1,13 @@
 //! Profiles: servers and their keys, and the admin keys of functions that were deployed from here.
 //!
-//! Profiles are one file, `iof/profiles.toml` in the user's configuration folder, that no other user can read. It is
-//! written whole and replaced by a rename, so that an interruption leaves the old one; and by one command at a time, so
-//! that commands do not undo each other's changes.
+//! Profiles are one file, `iof/profiles.toml` in the user's configuration folder, that no other user can read. A new
+//! file replaces it by a rename, so that an interruption leaves the old one. One command writes at a time, so that
+//! commands do not undo each other's changes.
 //!
-//! Keys are stored by the identity that a server answers (`/v1/server`), not by its address: two servers that took
-//! turns at one address overwrote each other's keys. An identity is public and proves nothing, so a key is sent only to
-//! addresses at which its server was met; all addresses of this machine are one. No key is overwritten: the newest few
-//! of a function are kept, and tried in turn.
+//! Keys are stored by the identity of a server (from `/v1/server`), not by its address: two servers that alternated at
+//! one address would overwrite each other's keys. An identity is public and proves nothing, so a key is sent only to
+//! addresses at which its server was seen; all loopback addresses count as one. No key is overwritten: the newest few
+//! keys of a function are kept, and tried in turn.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,10 +24,10 @@ const KEPT: usize = 16;
 
 /// The folder in a project in which `iof dev` keeps its server: data, key, and address while it runs.
 pub(crate) const DEV: &str = "target/iof-dev";
-/// The file in it with the address and, in its second line, the identity.
+/// The file in [`DEV`] with the address and, on its second line, the identity.
 pub(crate) const DEV_SERVER: &str = "server";
 
-/// The server of the `iof dev` that runs in the project of a folder: in that, or in the nearest above.
+/// The server of the `iof dev` that runs in the project of a folder: in the folder, or in the nearest one above it.
 pub(crate) fn dev_of_project(folder: &Path) -> Option<Profile> {
     folder.ancestors().find_map(|folder| {
         let own = folder.join(DEV);
@@ -36,7 +36,7 @@ pub(crate) fn dev_of_project(folder: &Path) -> Option<Profile> {
         let mut lines = server.lines();
         Some(Profile {
             server: lines.next()?.to_owned(),
-            // Without it, the key would go to whoever has the port now.
+            // Without the identity, the key would go to any server that has the port now.
             id: Some(lines.next()?.to_owned()),
             key: Some(read("key")?.trim().to_owned()),
             cacert: None,
@@ -57,7 +57,7 @@ pub(crate) struct Profiles {
     pub(crate) profiles: BTreeMap<String, Profile>,
     /// Servers by identity.
     pub(crate) servers: BTreeMap<String, KnownServer>,
-    /// Keys from before servers had identities, by address, then by function: read, and not added to.
+    /// Keys from releases without identities, by address, then by function; they are read, but none is added.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) admin_keys: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -67,7 +67,7 @@ pub(crate) struct Profiles {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     pub(crate) server: String,
-    /// The server's identity; none in a profile of an earlier release.
+    /// The server's identity; `None` in a profile of an earlier release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub(crate) struct Profile {
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct KnownServer {
-    /// The addresses at which it was met.
+    /// The addresses at which it was seen.
     pub(crate) origins: BTreeSet<String>,
     /// Keys by the function's name and number, the newest first.
     pub(crate) admin_keys: BTreeMap<String, Vec<String>>,
@@ -132,11 +132,11 @@ impl Profiles {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
-        // Without the position: the line may contain a key.
+        // The message has no position, because the line may contain a key.
         toml::from_str(&text).map_err(|error| {
             let why = error.message();
             format!(
-                "{}: {why}. Mend it, or delete it and log in again.",
+                "{}: {why}. Correct it, or delete it and log in again.",
                 path.display()
             )
         })
@@ -163,7 +163,7 @@ impl Profiles {
             .mode(0o600)
             .open(path.with_extension("lock"))
             .map_err(failed)?;
-        // Held until this returns.
+        // The lock is held until this function returns.
         lock.lock().map_err(failed)?;
         let mut profiles = Self::load()?;
         let changed = change(&mut profiles)?;
@@ -182,7 +182,7 @@ impl Profiles {
             .open(&new)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
-                // A key that was shown once must survive a loss of power.
+                // A key that is shown only once must survive a power failure.
                 file.sync_all()
             })
             .and_then(|()| fs::rename(&new, &path));
@@ -193,7 +193,7 @@ impl Profiles {
         Ok(path)
     }
 
-    /// The profile of that name, or the current one.
+    /// The profile of a name, or the current one.
     ///
     /// # Errors
     /// An error if there is none of that name, listing those that exist.

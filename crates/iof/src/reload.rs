@@ -1,8 +1,8 @@
-//! SIGHUP: the settings are read again, and those that can change while calls run are applied.
+//! SIGHUP: rereads the settings, and applies those that can change while calls run.
 //!
-//! These are `log`, and the files that `tls.certificate` and `tls.key` name. All others are named in the log as waiting
-//! for a restart: calls in progress were admitted by the old limits, grants and listeners. Settings that are refused
-//! change nothing.
+//! These are `log`, and the files that `tls.certificate` and `tls.key` name. The log names all others as waiting for a
+//! restart, because calls in progress were admitted with the old limits, grants and listeners. Refused settings change
+//! nothing.
 
 use crate::args::Serve;
 use crate::config::Config;
@@ -11,7 +11,7 @@ use iof_server::Certificate;
 use std::sync::Arc;
 use toml::{Table, Value};
 
-/// The word for no setting.
+/// The text that stands for no reloaded setting.
 const NOTHING: &str = "nothing";
 
 /// The sources of settings, and the settings in effect.
@@ -22,7 +22,7 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// For a server that was started by `args`, with the resulting `config`.
+    /// Prepares reloads of a server that was started with `args` and the resulting `config`.
     pub(crate) fn new(args: Serve, filter: LogFilter, config: &Config) -> Result<Self, String> {
         Ok(Self {
             args: Arc::new(args),
@@ -37,7 +37,9 @@ impl Reload {
         if let Some(certificate) = certificate {
             match certificate.reload().await {
                 Ok(()) => reloaded.push("the certificate".to_owned()),
-                Err(problem) => problems.push(format!("{problem}. The certificate before stays.")),
+                Err(problem) => {
+                    problems.push(format!("{problem}. The previous certificate stays in use."));
+                }
             }
         }
         let mut waiting = vec![];
@@ -58,7 +60,7 @@ impl Reload {
                     }
                 }
             }
-            Err(problem) => problems.push(format!("{problem}. The settings stay as they were.")),
+            Err(problem) => problems.push(format!("{problem}. The previous settings stay in use.")),
         }
         for problem in &problems {
             tracing::error!(problem, "not reloaded");
@@ -68,7 +70,7 @@ impl Reload {
             false => reloaded.join(", "),
         };
         match waiting.is_empty() {
-            // The errors above say it all.
+            // The errors above are enough.
             true if reloaded == NOTHING && !problems.is_empty() => {}
             true => tracing::info!("reloaded: {reloaded}"),
             false => tracing::warn!(
@@ -77,13 +79,13 @@ impl Reload {
             ),
         }
         match (problems.is_empty(), waiting.is_empty()) {
-            (false, _) => "the last reload failed, the log says why".to_owned(),
+            (false, _) => "the last reload failed; the log has the reason".to_owned(),
             (true, false) => format!("a restart is needed for: {}", waiting.join(", ")),
             (true, true) => format!("reloaded: {reloaded}"),
         }
     }
 
-    /// The settings as they would apply to a start now, and their `log`.
+    /// The settings that a start would use now, and their `log`.
     async fn settings_now(&self) -> Result<(String, Table), String> {
         let args = Arc::clone(&self.args);
         let config = tokio::task::spawn_blocking(move || Config::resolve(&args))

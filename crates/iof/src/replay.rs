@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use std::fmt::Write;
 use std::process::ExitCode;
 
-/// The characters that are shown of a long text.
+/// The most characters of a text that are shown.
 const SHOWN: usize = 2_000;
 
 pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
@@ -21,7 +21,7 @@ pub(crate) async fn run(replay: Replay) -> Result<ExitCode, String> {
         None => client.of_any(),
     };
     let call = uuid::Uuid::try_parse(&replay.call)
-        .map_err(|_| "the call is the id in the header iof-call of its answer")?;
+        .map_err(|_| "CALL must be the id in the header iof-call of the call's answer")?;
     let version = replay
         .version
         .map_or(String::new(), |version| format!("?version={version}"));

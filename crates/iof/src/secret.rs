@@ -62,10 +62,10 @@ pub(crate) async fn run(secret: Secret) -> Result<ExitCode, String> {
     }
 }
 
-/// A name that needs no escaping in a path; the server checks the rest.
+/// The path of a secret. The name must need no escaping; the server checks the rest.
 fn path(function: &str, name: &str) -> Result<String, String> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        // Not repeated: people put values in the wrong place.
+        // The message does not quote the name, because people confuse name and value.
         return Err(
             "the name of a secret has capital letters, digits and underscores, such as API_TOKEN"
                 .into(),
@@ -74,9 +74,9 @@ fn path(function: &str, name: &str) -> Result<String, String> {
     Ok(format!("{}/secrets/{name}", functions::path(function)))
 }
 
-/// The note on a secret that no version declares: no request carries it, and its name may be misspelt.
+/// The note on a secret that no version declares: it is added to no request, and its name may be misspelt.
 fn undeclared(shown: &Json, function: &str, name: &str) -> Option<String> {
-    // By its name, whatever was typed.
+    // The message uses the function's name, even if its number was given.
     let function = shown["name"].as_str().unwrap_or(function);
     let versions = shown["versions"].as_array()?;
     let secrets = versions

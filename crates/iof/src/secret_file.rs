@@ -1,4 +1,4 @@
-//! Files with a key of this program's own: made once, readable only by their user.
+//! Files with a key that this program makes once, and that only their user can read.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 /// The most bytes of such a file.
 const MOST: u64 = 64 << 10;
 
-/// The text of a file; if there is none, thirty-two random bytes in hexadecimal digits, which are then its contents.
-/// `true` means that the file was made.
+/// The text of a file. A missing file is created with thirty-two random bytes in hexadecimal digits; the result is then
+/// `true`.
 ///
 /// # Errors
-/// An error if it cannot be read or made, with its path.
+/// An error with the path if the file cannot be read or created.
 pub(crate) fn read_or_make(file: &Path) -> Result<(Zeroizing<String>, bool), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", file.display());
     match fs::File::open(file) {
@@ -27,7 +27,7 @@ pub(crate) fn read_or_make(file: &Path) -> Result<(Zeroizing<String>, bool), Str
     }
     let id = || uuid::Uuid::new_v4().simple().to_string();
     let text = Zeroizing::new(id() + &id());
-    // Complete or not there: half a key would be a different key.
+    // The file appears by a rename when it is complete, because half a key would be a different key.
     let new = file.with_extension(format!("{}.new", std::process::id()));
     let made = fs::OpenOptions::new()
         .write(true)

@@ -5,7 +5,7 @@ use crate::secret_file;
 use iof_store::{SecretKeys, Store};
 use std::path::Path;
 
-/// The keys of secrets; every secret is under the first when this returns.
+/// The keys of secrets; when this returns, every secret is encrypted under the first.
 pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<SecretKeys, String> {
     let keys = match config.secret_keys()? {
         Some(keys) => keys,
@@ -15,10 +15,10 @@ pub(crate) async fn secret_keys(config: &Config, store: &Store) -> Result<Secret
     Ok(keys)
 }
 
-/// The reason why the keys of these settings do not decrypt the secrets that are stored under `in_use`: the ids of their keys.
+/// Checks that the keys of these settings can decrypt the stored secrets; `in_use` lists the ids of the secrets' keys.
 ///
 /// # Errors
-/// The same reason, or why a file cannot be read.
+/// The reason why they cannot, or why a file cannot be read.
 pub(crate) fn check(config: &Config, in_use: &[String]) -> Result<(), String> {
     let own = config.data.join("secrets.key");
     let (keys, place) = match config.secret_keys()? {
@@ -57,14 +57,14 @@ fn missing(file: &Path, key: &str) -> String {
     )
 }
 
-/// The key of a server whose settings have none: a file in its data, made once.
+/// The key of a server whose settings have none: a file in its data directory, which is made once.
 async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String> {
     let file = data.join("secrets.key");
     let in_use = store.secret_key_in_use().await;
     if let Some(key) = in_use.map_err(|error| error.to_string())?
         && matches!(file.try_exists(), Ok(false))
     {
-        // A new key would decrypt none of the secrets, and hide that one is missing.
+        // A new key would decrypt none of the secrets, and hide that the old one is missing.
         return Err(missing(&file, &key));
     }
     let place = file.clone();
@@ -80,8 +80,7 @@ async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String
     SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Re-encrypts secrets that are under an earlier key. A secret that cannot be read makes calls of its function fail;
-/// the others are served.
+/// Re-encrypts secrets under an earlier key. A secret that cannot be read makes only calls of its function fail.
 async fn rotate(store: &Store, keys: &SecretKeys) -> Result<(), String> {
     match store.rotate_secrets(keys).await {
         Ok(0) => {}

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Serves as a service; `args` are the arguments of `config`, which is read from them again at a reload.
+/// Serves as a service; a reload reads `config` again from the arguments `args`.
 pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
     let started = log::start(&config.log, config.log_format);
     let started = started.and_then(|filter| config.check_files().map(|()| filter));
@@ -55,10 +55,10 @@ pub(crate) fn run(config: Config, args: Serve) -> ExitCode {
     }
 }
 
-/// Serves until a signal says stop; `ready` is told where, once it does.
+/// Serves until a signal to stop; `ready` gets the address once the server listens.
 ///
 /// # Errors
-/// The reason why it cannot serve, with what to do.
+/// The reason why it cannot serve, with the next step.
 pub(crate) async fn serve(config: Config, ready: impl FnOnce(SocketAddr)) -> Result<(), String> {
     serve_as(config, ready, None).await
 }
@@ -90,12 +90,12 @@ async fn serve_as(
     native::register(&config, &mut commands, &egress).await?;
     inventory::add_native(&mut inventory, &commands, &config);
     let engine = engine(&config, commands, &store, descriptors)?;
-    // After everything that may refuse to start: a new key is shown only once.
+    // This comes after everything that may prevent the start, because a new key is shown only once.
     if !config.secrets.key_file.as_os_str().is_empty() {
         warn_of_readers(&config.secrets.key_file);
     }
     let secret_keys = secret_keys::secret_keys(&config, &store).await?;
-    // They outlive the server: calls that began on them are awaited after it.
+    // The threads outlive the server, because calls that began on them are awaited after it.
     let workers =
         WorkerThreads::start().map_err(|error| format!("no threads to serve with: {error}"))?;
     let signals = Signals::install()?;
@@ -142,7 +142,7 @@ async fn serve_as(
     closed.map_err(|error| error.to_string())
 }
 
-/// Listening sockets, before there is a server.
+/// The listening sockets, made before the server.
 struct Sockets {
     http: (TcpListener, SocketAddr),
     https: Option<(TcpListener, SocketAddr, Https)>,
@@ -161,7 +161,7 @@ impl Sockets {
         let https = match config.https_address()? {
             None => None,
             Some(wanted) => {
-                // The certificate first: a mistake in it is likelier than one in the address.
+                // The certificate is read first: a mistake in it is likelier than one in the address.
                 let tls = &config.tls;
                 let https = match tls.acme.names.is_empty() {
                     true => Https::of_files(tls).await?,
@@ -205,7 +205,7 @@ impl Sockets {
         all.into_iter().flatten().collect()
     }
 
-    /// Prints where the server listens, and hands the sockets over.
+    /// Prints the addresses of the server, and returns the sockets.
     fn announce(self, ready: impl FnOnce(SocketAddr)) -> Vec<Listener> {
         let (tcp, address) = self.http;
         ready(address);
@@ -296,7 +296,7 @@ struct Parts {
 fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
     let public_url = config.public_url()?;
     let mut settings = config.server;
-    // Each connection takes one, and half of all is for files of calls, commands, models and the store.
+    // Each connection takes a descriptor, and half of them are for files of calls, commands, models and the store.
     settings.connections = settings.connections.min(parts.descriptors / 2);
     Ok(App::new(iof_server::Parts {
         engine: parts.engine,
@@ -352,7 +352,7 @@ async fn serve_until_told(
 ) -> Result<(), String> {
     let (first, first_came) = tokio::sync::oneshot::channel::<()>();
     let stop = async {
-        // An error means that no sender of signals is left: stop.
+        // An error means that no sender of signals is left, so the server stops.
         let _ = first_came.await;
     };
     let second = async {
@@ -370,7 +370,7 @@ async fn serve_until_told(
     }
 }
 
-/// Raises the soft limit of descriptors to the hard one, and returns it: the soft limit is low only for programs that
+/// Raises the soft limit of descriptors to the hard limit, and returns it. The soft limit is low only for programs that
 /// use `select`.
 fn raise_descriptors() -> u32 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -1,6 +1,6 @@
 //! A server as a service: notifications to its manager (`sd_notify(3)`), and the effect of its signals.
 //!
-//! Without a manager no notification is sent, and everything else is the same.
+//! Without a manager, no notification is sent; nothing else differs.
 
 use crate::reload::Reload;
 use iof_server::Certificate;
@@ -18,7 +18,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// From here on SIGHUP reloads, and does not end the process.
+    /// Makes SIGHUP reload instead of ending the process.
     pub(crate) fn new(reload: Reload) -> Result<Self, String> {
         let hangups =
             signal(SignalKind::hangup()).map_err(|error| format!("no signals: {error}"))?;
@@ -47,17 +47,17 @@ impl Service {
             let status = format!("{serving}; {outcome}");
             tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
         }
-        // The runtime receives no signals any more; the rest goes on.
+        // The runtime receives no more signals; everything else continues.
         std::future::pending::<()>().await;
     }
 }
 
-/// Notifies that the server stops.
+/// Notifies the manager that the server is stopping.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// Notifies of the server's status.
+/// Notifies the manager of the server's status.
 pub(crate) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
@@ -76,11 +76,11 @@ async fn watch(store: &Store) {
         match timeout(half, store.ready()).await {
             Ok(Ok(())) => tell(&[NotifyState::Watchdog]),
             Ok(Err(error)) => {
-                tracing::error!(%error, "the store does not answer; the service manager is not told that the server lives");
+                tracing::error!(%error, "the store does not answer; no keep-alive is sent to the service manager");
             }
             Err(_) => tracing::error!(
                 waited = ?half,
-                "the store does not answer; the service manager is not told that the server lives"
+                "the store does not answer; no keep-alive is sent to the service manager"
             ),
         }
     }

@@ -1,4 +1,4 @@
-//! `iof top`: the functions of a server by how much they are called, from two readings of their counts.
+//! `iof top`: the busiest functions of a server, from two readings of their counts.
 
 use crate::args::{Top, TopOrder};
 use crate::client::Client;
@@ -15,11 +15,11 @@ use std::process::ExitCode;
 const HOME: &str = "\x1b[H";
 /// Erases the rest of a line.
 const ERASE_LINE: &str = "\x1b[K";
-/// Erases all below the cursor.
+/// Erases everything below the cursor.
 const ERASE_BELOW: &str = "\x1b[J";
-/// Lines above the rows: the server, its calls, its functions, a blank line and the names of the columns.
+/// The number of lines above the rows: the server, its calls, its functions, a blank line and the names of the columns.
 const HEAD: usize = 5;
-/// Rows where the height of a terminal is not known.
+/// The number of rows if the height of the terminal is unknown.
 const ROWS: usize = 20;
 
 /// The counts of all functions at a moment.
@@ -50,13 +50,14 @@ struct Row {
     function: String,
     version: i64,
     calls_per_second: f64,
-    /// The share of failed calls among those whose request was right; `None` if there was none.
+    /// The share of failed calls among those with a valid request; `None` without such calls.
     failed: Option<f64>,
-    /// Seconds within which half of the calls, and 99 of 100, ended; and 99 of 100 had their permits. `None` without calls.
+    /// The median and the 99th percentile of the time, and the 99th percentile of the wait for permits, in seconds.
+    /// `None` without calls.
     p50: Option<f64>,
     p99: Option<f64>,
     wait_p99: Option<f64>,
-    /// Cores that it held on average.
+    /// The number of cores that it held on average.
     cores: f64,
 }
 
@@ -123,19 +124,19 @@ fn height(top: &Top, is_live: bool) -> usize {
     }
 }
 
-/// A page as it replaces the one before on a terminal.
+/// A page with the control sequences by which it replaces the previous one on a terminal.
 fn frame(page: &str) -> String {
     let columns = terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
     let mut frame = HOME.to_owned();
     for line in escape::block(page).lines() {
-        // A line that wraps would push the first ones out.
+        // A wrapped line would push the first lines out.
         frame.extend(line.chars().take(columns.unwrap_or(usize::MAX)));
         frame += &format!("{ERASE_LINE}\n");
     }
     frame + ERASE_BELOW
 }
 
-/// The difference of two readings. Where the second has less, the server started anew: then all of it is new.
+/// The difference of two readings. If the second has lower counts, the server restarted, and all of its counts are new.
 fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
     let is_new = after.uptime < before.uptime;
     let known: HashMap<_, _> = before
@@ -175,7 +176,7 @@ fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
     after.functions.iter().map(row).collect()
 }
 
-/// The seconds between two readings.
+/// The time between two readings, in seconds.
 fn elapsed(before: &Reading, after: &Reading) -> f64 {
     let seconds = match after.uptime < before.uptime {
         true => after.uptime,
@@ -184,8 +185,8 @@ fn elapsed(before: &Reading, after: &Reading) -> f64 {
     seconds.max(1e-3)
 }
 
-/// The time within which this share of the calls ended, as Prometheus reckons it from groups: evenly within each. That of calls
-/// beyond the last bound is the bound.
+/// A quantile of times from a histogram, interpolated linearly within each bucket as in Prometheus. Beyond the last
+/// bound, it is that bound.
 fn quantile(share: f64, bounds: &[f64], groups: &[u64]) -> Option<f64> {
     let total: u64 = groups.iter().sum();
     if total == 0 {
@@ -273,7 +274,7 @@ fn page(
     head + &table(&names, &cells, "No function was called.")
 }
 
-/// The same for scripts: seconds, and shares of 1.
+/// The page for scripts, with times in seconds and shares from 0 to 1.
 fn object(server: &Json, rows: &[Row]) -> Json {
     let functions: Vec<_> = rows
         .iter()
@@ -293,7 +294,7 @@ fn object(server: &Json, rows: &[Row]) -> Json {
     json!({ "server": server, "functions": functions })
 }
 
-/// A time in the unit that people say it in.
+/// A time in a readable unit.
 fn time(seconds: f64) -> String {
     match seconds {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
@@ -308,7 +309,7 @@ fn duration(seconds: f64) -> String {
     humantime_serde::re::humantime::format_duration(seconds).to_string()
 }
 
-/// A number a second: with a fraction only where it counts.
+/// A rate per second, with a fraction only if it is low.
 fn rate(number: f64) -> String {
     match number < 10.0 {
         true => format!("{number:.1}"),

@@ -1,4 +1,4 @@
-//! `iof upgrade --check`: what a server of this release would do to a data directory, before it does.
+//! `iof upgrade --check`: shows what a server of this release would do to a data directory.
 
 use crate::args::{Serve, Upgrade};
 use crate::config::Config;
@@ -27,7 +27,7 @@ pub(crate) fn run(upgrade: &Upgrade) -> ExitCode {
         Ok(None) => fail(
             1,
             format!(
-                "{}: no database of iof is there. Name a server's data with --data, or its settings with --config.",
+                "{}: there is no database of iof. Name a server's data with --data, or its settings with --config.",
                 config.data.display()
             ),
         ),
@@ -64,7 +64,7 @@ pub(crate) fn problem(found: &Inspection) -> Option<String> {
     }
     if let Some(number) = found.foreign {
         return Some(format!(
-            "migration {number} is not finished, or is of another iof: restore a backup made before it"
+            "migration {number} is not finished, or belongs to another iof: restore a backup made before it"
         ));
     }
     (found.missing > 0).then(|| {
@@ -98,7 +98,7 @@ fn text(data: &Path, found: &Inspection, problem: Option<&str>) -> String {
         match found.held {
             None => "no".to_owned(),
             Some(None) =>
-                "yes: by a process that runs; this release starts when that has ended".to_owned(),
+                "yes: by a running process; this release starts when that has ended".to_owned(),
             Some(Some(pid)) =>
                 format!("yes: by the process {pid}; this release starts when that has ended"),
         }
@@ -106,7 +106,7 @@ fn text(data: &Path, found: &Inspection, problem: Option<&str>) -> String {
     let migrations = match found.migrations.as_slice() {
         [] => "none: an older release of these tables can use the data, too".to_owned(),
         missing => format!(
-            "{}: made at the next start; back up before, as older releases refuse the data then",
+            "{}: made at the next start; make a backup first, because older releases then refuse the data",
             missing.join(", ")
         ),
     };

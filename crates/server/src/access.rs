@@ -17,10 +17,10 @@ use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, Function, Scope};
 
-/// The function that an id names, by number or by name, for a sender with this scope.
+/// Resolves a function by number or name, for a sender with this scope.
 ///
 /// # Errors
-/// `key`, `scope`; `no-such-function`, only for a sender who may know whether it exists.
+/// `key`, `scope`; `no-such-function`, only for a sender who may know whether the function exists.
 pub(crate) async fn function(
     app: &App,
     id: &str,
@@ -63,7 +63,7 @@ pub(crate) async fn server(app: &App, headers: &HeaderMap, need: &[Scope]) -> Re
     }
 }
 
-/// Admits a sender who may make and delete keys: on a server without keys nobody can prove to be its operator.
+/// Admits a sender who may make and delete keys. On a server without keys, no one can prove to be its operator.
 ///
 /// # Errors
 /// `key`, `scope`
@@ -89,12 +89,12 @@ pub(crate) async fn number(app: &App, id: &str) -> Result<Option<i64>, Fault> {
     if id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(id.parse().ok().filter(|id| *id > 0));
     }
-    // Not from the cache: the name of a deleted function may belong to another function by now.
+    // The cache is not used: the name of a deleted function may belong to another function by now.
     app.store.named(id).await.map_err(Fault::from)
 }
 
-/// The refusal, on a server without an operator, of what only an operator may do.
-const NO_OPERATOR: &str = "This server was started without keys of its own (auth.keys), so nobody can show to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
+/// The refusal of an operator's action on a server without keys.
+const NO_OPERATOR: &str = "This server was started without keys of its own (auth.keys), so no one can prove to be its operator. Start it with auth.keys (IOF_AUTH_KEYS=KEY), and send that key as `Authorization: Bearer KEY`.";
 
 /// The subject of a refusal.
 #[derive(Clone, Copy)]

@@ -25,16 +25,16 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use url::Url;
 
-/// The parts of a server. One for the process, shared by all requests.
+/// The parts of a server. A process has one, which all requests share.
 pub struct App {
     pub(crate) engine: Engine,
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     pub(crate) deploys: DeployLocks,
     pub(crate) drafts: Drafts,
-    /// The limit of calls at a time.
+    /// The limiter of concurrent calls.
     pub(crate) limiter: ConcurrencyLimiter,
-    /// Held once by each connection, so that its holders are their number.
+    /// A token that each connection clones, so that its reference count shows the number of connections.
     pub(crate) connections: Arc<()>,
     pub(crate) bodies: BodyMemory,
     pub(crate) keys: Keys,
@@ -45,7 +45,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recent_faults: RecentFaults,
     pub(crate) console: ConsoleSettings,
-    /// The settings and commands of the server, for people.
+    /// The settings and commands of the server, for display.
     pub(crate) inventory: Inventory,
     /// Notified when a job was accepted.
     pub(crate) job_accepted: Notify,
@@ -59,13 +59,13 @@ pub struct App {
     pub(crate) module_size: ByteSize,
     /// True for the server of `iof dev`.
     pub(crate) dev: bool,
-    /// The shared runtime, beside the one of each core's connections.
+    /// The shared runtime, besides the per-core runtimes of connections.
     pub(crate) shared: Handle,
-    /// Set when the process is told to stop: `/readyz` then sends callers elsewhere.
+    /// Set when the process begins to stop: `/readyz` then sends callers elsewhere.
     pub(crate) stopping: AtomicBool,
 }
 
-/// The parts that a server is put together from.
+/// The parts that a server is built from.
 pub struct Parts {
     /// Runs functions.
     pub engine: Engine,
@@ -97,9 +97,9 @@ pub struct Parts {
     pub module_size: ByteSize,
     /// `[console]`
     pub console: ConsoleSettings,
-    /// The settings and commands of the server, for people.
+    /// The settings and commands of the server, for display.
     pub inventory: Inventory,
-    /// True for the server of `iof dev`, on which each build replaces what was deployed.
+    /// True for the server of `iof dev`, on which each build replaces the deployed version.
     pub dev: bool,
 }
 
@@ -182,11 +182,11 @@ impl App {
         })
     }
 
-    /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 know
-    /// only https, and a proxy in front of a server takes requests on the ports of both schemes.
+    /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 support
+    /// only https, and a proxy in front of a server accepts requests on the ports of both schemes.
     pub(crate) fn is_own(&self, url: &Url) -> bool {
         self.public_url.as_ref().is_some_and(|own| {
-            // `port` is the port that is written in a URL; the default port of a scheme is `None`.
+            // `port` is the explicit port of a URL; the default port of a scheme is `None`.
             let same_port = own.port() == url.port()
                 || own.port_or_known_default() == url.port_or_known_default();
             own.host() == url.host() && same_port

@@ -1,8 +1,8 @@
-//! The audit log: outbound requests and commands of functions, and recorded calls, on their way to the store.
+//! The audit log: a queue to the store of outbound requests and commands of functions, and of recorded calls.
 //!
-//! A request that was sent or a command that ran puts a row into a queue, without a lock and without waiting. The rows
-//! that wait are bounded in bytes (`records.memory`). Rows that come while the queue is full are dropped, counted, and
-//! reported in the server's own log: a call must not wait for its own record, and memory must not grow when the disk is
+//! A request that was sent or a command that ran puts a row into the queue, without a lock and without waiting. The
+//! waiting rows are bounded in bytes (`records.memory`). Rows that arrive while the queue is full are dropped, counted,
+//! and reported in the server's own log: a call must not wait for its record, and memory must not grow when the disk is
 //! slow.
 
 use crate::backlog::Backlog;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// The audit log, and the task that writes it. One for the process.
+/// The audit log, and the task that writes it. A process has one.
 pub struct AuditLog {
     sender: AuditSender,
     queue: WriteBehind<Entry>,
@@ -53,7 +53,7 @@ impl AuditLog {
     /// Starts the task; must be called in a runtime.
     #[must_use]
     pub fn start(store: Store, settings: RecordSettings) -> Self {
-        let (records, setting) = ("records of what left and of calls", "records.memory");
+        let (records, setting) = ("records of outbound requests and calls", "records.memory");
         let backlog = Arc::new(Backlog::new(records, setting, settings.memory));
         let queue = WriteBehind::start(EntryWriter {
             store,
@@ -86,7 +86,7 @@ impl AuditLog {
         usize::try_from(self.settings.call_size.as_u64()).unwrap_or(usize::MAX)
     }
 
-    /// Keeps a recorded call.
+    /// Stores a recorded call.
     pub(crate) fn call(&self, recording: Recording) {
         self.sender.send(Entry::Call(Box::new(recording)));
     }
@@ -179,8 +179,8 @@ struct EntryWriter {
 impl Writer for EntryWriter {
     type Item = Entry;
     const BATCH: usize = BATCH;
-    // Entries that come while the queue is full are lost: the task writes for a fifth of its time, and for longer when
-    // it has to.
+    // Entries that arrive while the queue is full are lost. The task writes for a fifth of its time, and longer if
+    // necessary.
     const REST: u32 = 4;
     const RESTS_WHEN_FULL: bool = false;
 
@@ -216,7 +216,7 @@ impl Writer for EntryWriter {
         self.backlog.close(entries.len() as u64);
     }
 
-    /// A million rows are removed in many short transactions, so that other writers get their turn in between.
+    /// Removes old rows in many short transactions, so that other writers get their turns in between.
     async fn tidy(&mut self) {
         while self.sent(vec![]).await {}
         while self.calls(vec![]).await {}
@@ -235,7 +235,7 @@ impl EntryWriter {
         match self.store.record_audit(rows, sent_rows, from).await {
             Ok(more) => more,
             Err(error) => {
-                tracing::error!(%error, "what left could not be written to the record; these rows are missing in it");
+                tracing::error!(%error, "rows of the audit log could not be written and are lost");
                 false
             }
         }
@@ -253,7 +253,7 @@ impl EntryWriter {
             .put_recordings(calls, kept)
             .await
             .unwrap_or_else(|error| {
-                tracing::error!(%error, "recorded calls could not be kept");
+                tracing::error!(%error, "recorded calls could not be stored");
                 false
             })
     }

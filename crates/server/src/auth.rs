@@ -1,7 +1,7 @@
 //! The keys of the server, which decide who may upload, list and read.
 //!
-//! A function's own keys (`SSVM_Usage_Key`, `SSVM_Admin_Key`) are in the store. The server's keys guard what no
-//! function's key opens.
+//! A function's own keys (`SSVM_Usage_Key`, `SSVM_Admin_Key`) are in the store. The server's keys guard everything that
+//! no function's key opens.
 
 use crate::settings::Auth;
 use http::HeaderMap;
@@ -27,7 +27,7 @@ impl Keys {
         !self.0.is_empty()
     }
 
-    /// Returns whether a request may do what needs a key: it carries a configured key, or no key is configured.
+    /// Returns whether a request may do what takes a server key: it carries a configured key, or no key is configured.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         !self.are_set() || self.is_operator(headers)
     }
@@ -37,10 +37,10 @@ impl Keys {
         given(headers).is_some_and(|key| self.are(key))
     }
 
-    /// Returns whether a text is one of them.
+    /// Returns whether a text is one of the keys.
     pub(crate) fn are(&self, key: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
-        // Compares all keys, whichever matches, so that the time does not reveal which one did.
+        // Every key is compared, so that the time does not reveal which one matched.
         self.0
             .iter()
             .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
@@ -64,7 +64,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 pub(crate) fn key_fault() -> Fault {
     Fault::new(
         FaultKind::Key,
-        "This server wants one of its keys (auth.keys) for this: send it as `Authorization: Bearer KEY` or `iof-key: KEY`.",
+        "This request takes a key of the server (auth.keys): send it as `Authorization: Bearer KEY` or `iof-key: KEY`.",
     )
 }
 

@@ -1,13 +1,13 @@
-//! The memory of records that wait to be written.
+//! Accounting of the memory of records that wait to be written.
 //!
-//! Records come as fast as calls end, and are written as fast as the disk takes them. So the records that wait are
-//! bounded in bytes; a record without room is dropped, counted, and reported in the server's own log.
+//! Records arrive as fast as calls end, and are written as fast as the disk allows. So the waiting records are bounded
+//! in bytes; a record without room is dropped, counted, and reported in the server's own log.
 
 use bytesize::ByteSize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The records of one log that wait, in bytes, and the number of records that were dropped.
+/// The bytes of one log's waiting records, and the number of records that were dropped.
 pub(crate) struct Backlog {
     /// The name of these records in the server's log.
     records: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Backlog {
     /// The number of dropped records that the server's log has reported.
     said: AtomicU64,
     started: Instant,
-    /// The time from which the server's log may report more, in milliseconds since the start.
+    /// The time of the earliest next report, in milliseconds since the start.
     quiet_until: AtomicU64,
 }
 
@@ -45,7 +45,7 @@ impl Backlog {
         }
     }
 
-    /// Reserves room. Returns `false` if there is not enough.
+    /// Reserves bytes. Returns `false` if too few are left.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
         let held = self.held.fetch_add(bytes, Ordering::AcqRel);
         let has_room = held.saturating_add(bytes) as u64 <= self.limit.as_u64();
@@ -55,12 +55,12 @@ impl Backlog {
         has_room
     }
 
-    /// Gives reserved room back.
+    /// Releases reserved bytes.
     pub(crate) fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Sets the number of records that a stop still has to write. They are counted only then, and not as calls end.
+    /// Sets the number of records that a stop still has to write. They are counted only at a stop, not when calls end.
     pub(crate) fn set_left(&self, records: usize) {
         self.left.store(records, Ordering::Release);
     }
@@ -80,7 +80,7 @@ impl Backlog {
         self.dropped.load(Ordering::Acquire)
     }
 
-    /// Counts records that had no room, and reports them, at most once in ten seconds.
+    /// Counts records without room, and reports them at most once in ten seconds.
     pub(crate) fn shed(&self, records: u64) {
         self.dropped.fetch_add(records, Ordering::AcqRel);
         self.report();
@@ -111,8 +111,8 @@ impl Backlog {
         }
     }
 
-    /// Reports every drop that was not reported yet, at the end. `cut_off` more records could not be written in the
-    /// time of a stop.
+    /// Reports every unreported drop at the end; `cut_off` more records could not be written before the deadline of the
+    /// stop.
     pub(crate) fn close(&self, cut_off: u64) {
         let dropped = self.dropped.load(Ordering::Acquire);
         if dropped > self.said.load(Ordering::Acquire) {
@@ -139,7 +139,7 @@ impl Backlog {
         tracing::warn!(
             dropped = new,
             since_start = dropped,
-            "{records} were dropped: {setting} = {limit} is full of what waits to be written. Raise it, or see that the disk is faster."
+            "{records} were dropped: {setting} = {limit} is full of records that wait to be written. Raise it, or use a faster disk."
         );
     }
 }
@@ -171,9 +171,9 @@ mod tests {
         backlog.shed(3);
         assert_eq!(said(), 3);
         backlog.shed(4);
-        assert_eq!(said(), 3, "not yet again");
+        assert_eq!(said(), 3, "no second report yet");
         backlog.close(5);
-        assert_eq!(said(), 7, "at the end all");
+        assert_eq!(said(), 7, "the rest is reported at the end");
         assert_eq!(backlog.dropped.load(Ordering::Acquire), 12);
     }
 }

@@ -1,5 +1,4 @@
-//! Request bodies: limited in size, in time, and in the memory that all of them share with the answers that are being
-//! sent.
+//! Request bodies, limited in size, time and memory. All bodies share this memory with the answers that are being sent.
 
 use crate::coding::Coding;
 use crate::memory::{MemoryPool, MemoryReservation, SMALL};
@@ -15,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The memory that large bodies share, and the turns in which they are parsed.
+/// The memory that large bodies share, and the permits to parse them.
 pub(crate) struct BodyMemory {
     pool: Arc<MemoryPool>,
     turns: ParsingTurns,
@@ -50,8 +49,8 @@ impl BodyMemory {
         too_large: impl Fn() -> Fault,
     ) -> Result<BufferedBody, Fault> {
         let limit = limit.as_u64();
-        // A client that states coding and size is refused before it sends, and before it is told to. If it sends even
-        // so, its connection deals with the body.
+        // A client that states coding and size is refused before it gets `100 Continue` or sends the body. If it sends
+        // the body anyway, the connection handles it.
         let coding = Coding::of(headers)?;
         let stated = http_body::Body::size_hint(&body).lower();
         if stated > limit {
@@ -73,12 +72,12 @@ impl BodyMemory {
         };
         match coding {
             None => Ok(held),
-            // Boxed, so that bodies without a coding do not carry the future of the decoding.
+            // Boxed, so that bodies without a coding do not carry the future of the decoder.
             Some(coding) => Box::pin(self.decoded(coding, held, limit, deadline, too_large)).await,
         }
     }
 
-    /// Takes a share for data that did not arrive as a body.
+    /// Reserves memory for data that did not arrive as a body.
     ///
     /// # Errors
     /// `body-memory`
@@ -88,7 +87,7 @@ impl BodyMemory {
         Ok(share)
     }
 
-    /// Takes memory until it is given back.
+    /// Takes memory until it is released.
     ///
     /// # Errors
     /// `body-memory`
@@ -100,9 +99,9 @@ impl BodyMemory {
         self.pool.give_back(bytes);
     }
 
-    /// Runs work whose size a client decides, off the thread of its connection and in a turn, of which there are as
-    /// many as cores. The work ends when its deadline passes or its caller is gone, at the next point where it asks its
-    /// [`Budget`]. The share is the memory that the work asked the budget for.
+    /// Runs work whose size a client decides, off the thread of its connection. As many permits as cores bound such
+    /// work. The work ends when its deadline passes or its caller is gone, at its next check of the [`Budget`]. The
+    /// returned reservation is the memory that the work took from the budget.
     ///
     /// # Errors
     /// `wall-time`, `body-memory`, and the errors of the work.
@@ -153,7 +152,7 @@ impl BodyMemory {
                 return Err(too_large());
             }
             share.grow_to(&self.pool, total)?;
-            // The usual body is one piece and is not copied.
+            // A body of one piece, the common case, is not copied.
             if first.is_empty() && rest.is_empty() {
                 first = data;
             } else {
@@ -173,12 +172,12 @@ impl BodyMemory {
     }
 }
 
-/// The refusal of a body over its limit, such as `server.request_body = 100 MiB`.
+/// The fault of a body over its limit, such as `server.request_body = 100 MiB`.
 pub(crate) fn larger_than(kind: FaultKind, limit: impl std::fmt::Display) -> Fault {
     Fault::new(kind, format!("The body is larger than {limit}."))
 }
 
-/// The fault of a body that broke off before its end.
+/// The fault of a body that ended before it was complete.
 fn broken(error: axum::Error) -> Fault {
     let mut causes = std::iter::successors(
         Some(&error as &(dyn std::error::Error + 'static)),
@@ -195,7 +194,7 @@ fn broken(error: axum::Error) -> Fault {
     });
     let message = match is_malformed {
         true => "The body's chunks are malformed.",
-        false => "The body broke off.",
+        false => "The body ended before it was complete.",
     };
     Fault::new(FaultKind::Request, message).with_detail(error)
 }

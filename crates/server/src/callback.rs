@@ -1,9 +1,9 @@
-//! Requests that a caller asks a call to make, written as the options of Node's `https` module.
+//! Requests that a caller attaches to a call (fetches and callbacks), written as options of Node's `https` module.
 //!
-//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects": 20}`. A fetch may be
-//! a bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as JSON. The original knew
-//! only https; `"protocol": "http:"` is Node's own word for http. `"auth": "user:password"` is `Authorization: Basic`.
-//! An option that is not served is refused by its name.
+//! `{"hostname": "…", "path": "/…", "method": "POST", "port": 443, "headers": {…}, "maxRedirects":
+//! 20}`. A fetch may be a bare URL, and may carry a `body` (`data` in the documentation of 2020), which is sent as
+//! JSON. The original supported only https; `"protocol": "http:"` is Node's option for http. `"auth": "user:password"`
+//! is `Authorization: Basic`. An unsupported option is refused by name.
 
 use crate::wording;
 use base64::Engine as _;
@@ -27,9 +27,9 @@ const OPTIONS: [&str; 9] = [
     "port",
     "protocol",
 ];
-/// The characters that are shown of the name of a refused option.
+/// The most characters of a refused option's name that are shown.
 const LONGEST_NAME: usize = 64;
-/// The options of a fetch beside those of a callback.
+/// The options of a fetch in addition to those of a callback.
 const BODY: [&str; 2] = ["body", "data"];
 /// The most names, values and brackets in the JSON of one request.
 const TOKENS: usize = 10_000;
@@ -80,7 +80,7 @@ impl RequestTarget {
                 format!("The fetch cannot be made: {problem}."),
             )
         };
-        // The original told a URL from options in this way.
+        // The original distinguished a URL from options in this way.
         if text.starts_with("http") {
             let url =
                 iof_egress::parse_outbound_url(text).map_err(|error| fetch(error.to_string()))?;
@@ -123,24 +123,24 @@ impl RequestTarget {
         let text = |name: &str| match fields.get(name) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(format!("`{name}` is no text")),
+            Some(_) => Err(format!("`{name}` must be a text")),
         };
         let number = |name: &str| match fields.get(name) {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Number(number)) => Ok(number.as_u64()),
             Some(Json::String(text)) => Ok(text.parse().ok()),
-            Some(_) => Err(format!("`{name}` is no number")),
+            Some(_) => Err(format!("`{name}` must be a number")),
         };
         let hostname = text("hostname")?.or(text("host")?);
         let hostname = hostname.ok_or("`hostname` is missing")?;
         let scheme = match text("protocol")? {
             None | Some("https:" | "https") => "https",
             Some("http:" | "http") => "http",
-            Some(_) => return Err("`protocol` is `https:` or `http:`".into()),
+            Some(_) => return Err("`protocol` must be `https:` or `http:`".into()),
         };
         let port = match number("port")? {
             None if fields.get("port").is_some_and(|port| !port.is_null()) => {
-                return Err("`port` is no port".into());
+                return Err("`port` must be a port number".into());
             }
             None => String::new(),
             Some(port) => format!(":{port}"),
@@ -155,12 +155,12 @@ impl RequestTarget {
             Some(text) => text
                 .to_ascii_uppercase()
                 .parse()
-                .map_err(|_| "`method` is no method of HTTP".to_owned())?,
+                .map_err(|_| "`method` must be an HTTP method".to_owned())?,
         };
         let max_redirects =
             number("maxRedirects")?.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut headers = headers(fields.get("headers"))?;
-        // As in Node: a header of the name takes precedence, and an empty text is the same as none.
+        // As in Node, a header of that name takes precedence, and an empty text counts as none.
         if let Some(auth) = text("auth")?.filter(|auth| !auth.is_empty())
             && !headers.contains_key(AUTHORIZATION)
         {
@@ -191,7 +191,7 @@ fn served(fields: &Map<String, Json>, more: &[&str]) -> Result<(), String> {
             let known = [&OPTIONS, more].concat().join("`, `");
             let name: String = name.chars().take(LONGEST_NAME).collect();
             Err(format!(
-                "`{name}` is not an option that is served here; leave it out, or use one of `{known}`"
+                "`{name}` is not a supported option; leave it out, or use one of `{known}`"
             ))
         }
     }
@@ -208,18 +208,18 @@ fn object(text: &str) -> Result<Map<String, Json>, String> {
     }
     match serde_json::from_str(text) {
         Ok(Json::Object(fields)) => Ok(fields),
-        Ok(_) => Err("it is no JSON object".into()),
-        Err(error) => Err(format!("it is no JSON ({})", wording::of_json(&error))),
+        Ok(_) => Err("it is not a JSON object".into()),
+        Err(error) => Err(format!("it is not JSON ({})", wording::of_json(&error))),
     }
 }
 
-/// The headers of a request, except for those of its length and its host, which this server sets.
+/// The headers of a request, except for its length and its host, which this server sets.
 fn headers(json: Option<&Json>) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     let fields = match json {
         None | Some(Json::Null) => return Ok(headers),
         Some(Json::Object(fields)) => fields,
-        Some(_) => return Err("`headers` is no object".into()),
+        Some(_) => return Err("`headers` must be an object".into()),
     };
     for (name, value) in fields {
         let bad = || format!("`headers.{name}` must be a valid header name with a string value");
@@ -300,8 +300,8 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         for (text, named) in [
-            ("", "no JSON"),
-            ("[]", "no JSON object"),
+            ("", "not JSON"),
+            ("[]", "not a JSON object"),
             (r#"{"path":"/"}"#, "`hostname`"),
             (r#"{"hostname":7}"#, "`hostname`"),
             (r#"{"hostname":"a.test","port":"x"}"#, "`port`"),

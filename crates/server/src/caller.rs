@@ -1,4 +1,4 @@
-//! Callers of functions, for every API except that of 2020: a caller shows a key or nothing.
+//! Authorisation of callers, for every surface except that of 2020: a caller sends a key or nothing.
 
 use crate::app::App;
 use crate::auth::{bearer, given};
@@ -12,10 +12,10 @@ use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, KeyHash, Scope, looks_like_key};
 use uuid::Uuid;
 
-/// The beginning of keys that this server makes.
+/// The prefix of keys that this server makes.
 const MADE_HERE: &str = "iof_";
 
-/// The credentials of a caller: a key that calls the function. A job needs a key even where the function takes none.
+/// The credentials of a caller: a key that may call the function. A job needs a key even if the function is public.
 pub(crate) struct BearerKey<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// True if the call is a job.
@@ -33,7 +33,7 @@ impl Credentials for BearerKey<'_> {
     }
 }
 
-/// The function that a path segment names: digits are its number, all else is its name.
+/// The function that a path segment names: digits are its number, any other text its name.
 ///
 /// # Errors
 /// `no-such-function`, for a number that no function can have.
@@ -60,9 +60,9 @@ pub(crate) async fn log_refused(
     }
 }
 
-/// Returns whether `Authorization` has a key of this server, which the function that is called must not see: the token of a
-/// private function, without which there would be no call; a key of the server; and all that has the shape of a key, for
-/// it may be that of another function, or one that was sent in a scheme that no key is read from.
+/// Returns whether `Authorization` contains a key of this server, which the called function must not see: the key of a
+/// private function, a key of the server, or anything with the form of a key. Such a text may be the key of another
+/// function, or a key sent in a scheme from which none is read.
 pub(crate) fn hides_key(app: &App, function: &LoadedFunction, headers: &HeaderMap) -> bool {
     let is_key = |value: &HeaderValue| {
         let value = value.to_str().unwrap_or_default().trim();
@@ -73,8 +73,8 @@ pub(crate) fn hides_key(app: &App, function: &LoadedFunction, headers: &HeaderMa
         || headers.get_all(AUTHORIZATION).iter().any(is_key)
 }
 
-/// The fault of a function or an export that there is not, for a request that does not call it; `usage-key`, if its sender
-/// may not call the function and so learns nothing of its exports.
+/// The fault of a function or an export that does not exist, for a request that does not call it; `usage-key` if the
+/// sender may not call the function, and so must not learn its exports.
 pub(crate) async fn missing(
     app: &App,
     (function, export): (&str, &str),
@@ -100,9 +100,8 @@ pub(crate) async fn missing(
     (!known).then(|| manifest.no_such_export(export))
 }
 
-/// Adds a refused call to the log of its function, and returns the fault as its sender sees it: whether a private function
-/// exists is for those who may call it. Without a key that does, a function that does not exist gives the same answer to
-/// the byte.
+/// Adds a refused call to the log of its function, and returns the fault for its sender. Only those who may call a
+/// private function learn that it exists: to all others, the answer equals that of a missing function, byte for byte.
 pub(crate) async fn refused(
     app: &App,
     call: Uuid,
@@ -125,7 +124,7 @@ pub(crate) async fn concealed(
         FaultKind::NoSuchFunction | FaultKind::UsageKey => Ok(true),
         // The caller was authorised before.
         FaultKind::JobsUndeclared | FaultKind::Rate | FaultKind::NoSuchExport => Ok(false),
-        // What keeps a function from being loaded.
+        // Other faults keep the function from being loaded.
         _ => is_closed(app, function, headers).await,
     };
     match hides {
@@ -135,7 +134,7 @@ pub(crate) async fn concealed(
     }
 }
 
-/// Returns whether a function is private and the sender shows no key that calls it.
+/// Returns whether a function is private and the sender has no key that may call it.
 async fn is_closed(app: &App, function: &str, headers: &HeaderMap) -> Result<bool, Fault> {
     let number = match function_ref(function)? {
         FunctionRef::Number(number) => Some(number),
@@ -151,7 +150,7 @@ async fn is_closed(app: &App, function: &str, headers: &HeaderMap) -> Result<boo
     Ok(keys.0.is_some() && !shows_key(app, number, keys, headers).await?)
 }
 
-/// The fault of a function that does not exist, or that the sender may not know of.
+/// The fault of a function that does not exist or that the sender may not know about.
 async fn hidden(app: &App, function: &str, headers: &HeaderMap) -> Fault {
     let function = truncate(function);
     let sent = match sent_key(app, headers, None).await {
@@ -175,8 +174,8 @@ async fn hidden(app: &App, function: &str, headers: &HeaderMap) -> Fault {
     fault
 }
 
-/// The fault of a call as its caller sees it: what the code printed is for those who may read its log, and on the server of
-/// `iof dev` for everybody.
+/// The fault of a call for its caller: the output of the code is included for those who may read its log, and for
+/// everyone on the server of `iof dev`.
 pub(crate) async fn disclosed(
     app: &App,
     function: &str,
@@ -211,8 +210,8 @@ pub(crate) async fn reads_log(app: &App, function: &str, headers: &HeaderMap) ->
             && key.function_id.is_none_or(|own| own == function.id))
 }
 
-/// Refuses a job by a caller without a key, unless the function declares `jobs`: a job's outcome stays on the disk, and
-/// anybody could fill that.
+/// Refuses a job by a caller without a key, unless the function declares `jobs`: a job's outcome stays on the disk,
+/// which anyone could otherwise fill.
 ///
 /// # Errors
 /// `jobs-undeclared`
@@ -225,7 +224,7 @@ async fn admit_job(app: &App, function: &LoadedFunction, headers: &HeaderMap) ->
     Err(Fault::new(FaultKind::JobsUndeclared, message))
 }
 
-/// Admits a sender who may call a function, which its usage key protects if it has one.
+/// Admits a sender who may call a function. Its usage key protects it, if it has one.
 ///
 /// # Errors
 /// `usage-key`
@@ -248,7 +247,7 @@ pub(crate) async fn admit(
     Err(fault)
 }
 
-/// Returns whether the sender shows a key that calls the function, be it private or not.
+/// Returns whether the sender has a key that may call the function, private or not.
 ///
 /// # Errors
 /// `store`

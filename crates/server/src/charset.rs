@@ -18,7 +18,7 @@ pub(crate) fn of(content_type: &str) -> Option<String> {
     parts.by_ref().filter_map(named).last()
 }
 
-/// Refuses every charset but UTF-8, and US-ASCII within it.
+/// Refuses every charset except UTF-8 and its subset US-ASCII.
 ///
 /// # Errors
 /// `charset`, 415
@@ -39,8 +39,8 @@ pub(crate) fn decode(bytes: Bytes, charset: Option<&str>) -> Result<Bytes, Fault
         return Ok(of_utf8(bytes));
     };
     if matches!(charset, "iso-8859-1" | "latin1") {
-        // Each byte is the character of its number. The Web's standard, which `encoding_rs` implements, defines it
-        // otherwise.
+        // Each byte is the character of the same number. The WHATWG Encoding Standard, which `encoding_rs` implements,
+        // defines this charset differently.
         let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
         return Ok(text.into());
     }

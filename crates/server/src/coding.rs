@@ -1,9 +1,9 @@
-//! Headers that say how a body is to be read. What they name is done, or refused by name: a body is never taken for
-//! something else than it is.
+//! Headers that state the encoding of a body. A coding that they name is decoded, or refused by name: a body is never
+//! misread.
 //!
-//! `gzip` and `deflate` are decoded, as the original did, and the size limit counts what comes out. Another coding is
-//! 415 (RFC 9110, section 15.5.16), a transfer coding beside `chunked` 501 (RFC 9112, section 6.1), and a part of a
-//! body 400 (RFC 9110, section 14.5).
+//! `gzip` and `deflate` are decoded, as by the original, and the size limit applies to the decoded bytes. Another
+//! coding is 415 (RFC 9110, section 15.5.16), a transfer coding besides `chunked` 501 (RFC 9112, section 6.1), and a
+//! partial body 400 (RFC 9110, section 14.5).
 
 use crate::http::truncate;
 use crate::parsing::Budget;
@@ -14,22 +14,22 @@ use http::{HeaderMap, HeaderName};
 use iof_fault::{Fault, FaultKind};
 use std::io::Read;
 
-/// What is decoded before a look at the clock.
+/// The bytes that are decoded between two checks of the deadline.
 const CHUNK: usize = 64 << 10;
 
 /// A content coding other than `identity`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     Gzip,
-    /// In the format of zlib (RFC 1950), as RFC 9110 has it.
+    /// The zlib format (RFC 1950), as RFC 9110 defines it.
     Deflate,
 }
 
 impl Coding {
-    /// The coding of a request's body; `None` if it is as it is.
+    /// The coding of a request's body; `None` if it has none.
     ///
     /// # Errors
-    /// `content-encoding`, `transfer-encoding`, `content-range`, naming what is not understood.
+    /// `content-encoding`, `transfer-encoding`, `content-range`, naming the unsupported value.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
         let says = [CONTENT_RANGE, TRANSFER_ENCODING, CONTENT_ENCODING];
         if !headers.keys().any(|name| says.contains(name)) {
@@ -38,7 +38,7 @@ impl Coding {
         if headers.contains_key(CONTENT_RANGE) {
             return Err(Fault::new(
                 FaultKind::ContentRange,
-                "A body is taken whole, and Content-Range says that this is a part of one. Send it whole, without Content-Range.",
+                "Content-Range marks the body as a part, and only whole bodies are accepted. Send it whole, without Content-Range.",
             ));
         }
         if let Some(coding) = other_than(headers, TRANSFER_ENCODING, "chunked") {
@@ -65,14 +65,14 @@ impl Coding {
     /// Decodes a whole body; `None` if that is more than `limit` bytes.
     ///
     /// # Errors
-    /// `content-encoding` for bytes that are not in this coding, or not all of them; those of the budget.
+    /// `content-encoding` for bytes that are not in this coding, or incomplete; the errors of the budget.
     pub(crate) fn decode(
         self,
         encoded: &[u8],
         limit: u64,
         budget: &mut Budget,
     ) -> Result<Option<Bytes>, Fault> {
-        // Nothing at all is an empty body, to the original too.
+        // No bytes at all are an empty body, as for the original.
         if encoded.is_empty() {
             return Ok(Some(Bytes::new()));
         }
@@ -108,7 +108,7 @@ impl Coding {
                 return Ok(None);
             }
             budget.spend(count)?;
-            // A vector doubles.
+            // A growing vector doubles its capacity.
             budget.take(2 * count)?;
             decoded.extend_from_slice(read);
         }
@@ -121,12 +121,12 @@ impl Coding {
         };
         Fault::new(
             FaultKind::BrokenEncoding,
-            format!("The body is not {coding}, which Content-Encoding says: {problem}."),
+            format!("The body is not {coding}, as Content-Encoding states: {problem}."),
         )
     }
 }
 
-/// What the lines of a header say together, in lower case, unless that is nothing or what is usual.
+/// The values of all lines of a header in lower case; `None` if they are empty or only `usual`.
 fn other_than(headers: &HeaderMap, name: HeaderName, usual: &str) -> Option<String> {
     let mut lines = headers.get_all(name).iter().peekable();
     lines.peek()?;

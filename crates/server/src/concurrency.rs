@@ -1,4 +1,4 @@
-//! A limit of the calls that run at once, and of the calls that wait to run.
+//! A limit on the calls that run at once, and on the calls that wait to run.
 
 use crate::settings::Settings;
 use iof_admission::{Admission, AdmissionError, Permit};
@@ -16,7 +16,7 @@ pub(crate) struct ConcurrencyLimiter {
 enum Scope {
     Server,
     Function,
-    /// Those of one function, which declares no lower number.
+    /// The calls of one function that declares no lower limit.
     Share,
 }
 
@@ -26,8 +26,8 @@ impl ConcurrencyLimiter {
         Self::new(settings.concurrency, settings, Scope::Server)
     }
 
-    /// The limiter of one function: the `concurrency` that it declares, and at most its share of the server. `None`: the
-    /// server's own is as low.
+    /// The limiter of one function: the `concurrency` that it declares, but at most its share of the server. `None` if
+    /// the server's own limit is as low.
     pub(crate) fn of_function(declared: Option<u32>, settings: &Settings) -> Option<Self> {
         let share = settings.function_concurrency();
         match declared {
@@ -49,12 +49,12 @@ impl ConcurrencyLimiter {
         self.admission.limit()
     }
 
-    /// Calls that run now.
+    /// The number of calls that run now.
     pub(crate) fn running(&self) -> usize {
         self.admission.running()
     }
 
-    /// Calls that wait for a permit now.
+    /// The number of calls that wait for a permit now.
     pub(crate) fn waiting(&self) -> usize {
         self.admission.waiting()
     }
@@ -100,7 +100,7 @@ impl Scope {
             Self::Function => Fault::new(
                 kind,
                 format!(
-                    "The function runs as often as its concurrency = {limit} allows, and {why}. Try again soon."
+                    "The function already runs concurrency = {limit} calls at once, and {why}. Try again soon."
                 ),
             ),
             Self::Share => Fault::new(
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(limit(None, 500, 20), Some(20));
         assert_eq!(limit(None, 500, 500), None);
         assert_eq!(limit(None, 500, 900), None);
-        // Of few, each is needed.
+        // With few permits, one function may use them all.
         assert_eq!(limit(None, 4, 0), None);
         assert_eq!(limit(Some(1), 1, 0), Some(1));
     }

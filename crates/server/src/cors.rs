@@ -14,14 +14,14 @@ use http::header::{
 use http::{HeaderValue, Request, Response};
 use iof_fault::{Fault, FaultKind};
 
-/// Headers of an answer that a page may read, beside those that every page may read.
+/// Headers of an answer that a page may read, in addition to those that every page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "iof-status,iof-fault,iof-message,iof-exit-status,iof-call,retry-after,location,preference-applied",
 );
-/// How long a browser keeps the answer to a preflight, in seconds.
+/// The time for which a browser keeps the answer to a preflight, in seconds.
 const KEPT: HeaderValue = HeaderValue::from_static("600");
 
-/// The origin of the page of another origin that sent a request; `None` if the request has none.
+/// The origin of a request from a page of another origin; `None` for any other request.
 ///
 /// # Errors
 /// `origin`, for more than one; the errors of `Host`.
@@ -72,8 +72,8 @@ pub(crate) fn allow(response: &mut Response<Body>, origin: Option<HeaderValue>) 
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
 }
 
-/// Says of an answer to a call that it depends on the page that sent the request, or on there being none (Fetch, section
-/// 3.2.5): a cache must not hand a page the answer to another's.
+/// Marks an answer to a call as dependent on the origin of the request (Fetch, section 3.2.5): a cache must not give
+/// one page the answer for another.
 pub(crate) fn vary(response: &mut Response<Body>) {
     let origin = HeaderValue::from_static("origin");
     response.headers_mut().append(VARY, origin);
@@ -83,7 +83,7 @@ pub(crate) fn vary(response: &mut Response<Body>) {
 /// the headers that the page wants to send.
 ///
 /// # Errors
-/// `method`, if the request does not come from a page of another origin, which makes it not a preflight.
+/// `method` if the request does not come from a page of another origin, and so is not a preflight.
 pub(crate) fn preflight(
     page: Option<HeaderValue>,
     methods: &str,

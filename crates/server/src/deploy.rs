@@ -1,5 +1,4 @@
-//! The deploy of a module, from its bytes to a compiled version: the same for a new function and for a function's next
-//! version.
+//! The deploy of a module, from its bytes to a compiled version, for new functions and for next versions.
 
 use crate::app::App;
 use crate::grants::Declaration;
@@ -19,7 +18,7 @@ use tokio::task::JoinSet;
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
 
-/// Locks of functions whose next version is made from an earlier one or beside it. Functions share them.
+/// Locks of functions, for changes that depend on the current versions. Several functions share a lock.
 pub(crate) struct DeployLocks([Mutex<()>; 64]);
 
 impl DeployLocks {
@@ -27,7 +26,7 @@ impl DeployLocks {
         Self([const { Mutex::const_new(()) }; 64])
     }
 
-    /// Waits for the changes of a function that are in progress.
+    /// Waits until no change of a function is in progress.
     pub(crate) async fn lock(&self, id: i64) -> MutexGuard<'_, ()> {
         let at = usize::try_from(id).unwrap_or_default() % self.0.len();
         self.0[at].lock().await
@@ -49,7 +48,7 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         .artefact(app.engine.fingerprint(), sha256, move |artefact| {
             engine.manifest(artefact).ok()
         });
-    // A draft serves the server of `iof dev` only.
+    // Only the server of `iof dev` uses drafts.
     let known = kept.await?.flatten();
     let known = known.filter(|manifest| app.dev || !manifest.draft);
     let manifest = match known {
@@ -66,7 +65,7 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
         }
     };
     app.engine.accept(&manifest)?;
-    // Off the threads of connections: patterns are compiled.
+    // Runs off the threads of connections, because it compiles patterns.
     let (accepted, manifest) = blocking(move || (schema::accept(&manifest), manifest)).await?;
     accepted?;
     let version = NewVersion {
@@ -81,12 +80,12 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
     Ok((version, manifest))
 }
 
-/// Modules that are compiled in full after they were deployed: those of `iof dev`, which are served as drafts first.
+/// Tasks that compile modules in full after their deploy: those of `iof dev`, which are served as drafts first.
 #[derive(Default)]
 pub(crate) struct Drafts(Mutex<JoinSet<()>>);
 
 impl Drafts {
-    /// Compiles a module in full, if its code is a draft, while the draft is called. Ends with the server.
+    /// Compiles a module in full, if its code is a draft, while calls use the draft. The task ends with the server.
     pub(crate) async fn finish(app: &Arc<App>, function_id: i64, module: DeployedModule) {
         if !app.dev {
             return;
@@ -98,7 +97,7 @@ impl Drafts {
             if let Err(fault) = finish(&this, function_id, module).await
                 && !this.stopping.load(Ordering::Relaxed)
             {
-                tracing::warn!(function = function_id, %fault, "the module is not compiled in full");
+                tracing::warn!(function = function_id, %fault, "the module could not be compiled in full");
             }
         };
         tasks.spawn_on(finish, &app.shared);
@@ -139,7 +138,7 @@ async fn finish(app: &App, function_id: i64, module: DeployedModule) -> Result<(
     Ok(())
 }
 
-/// The digest of a module, and the original's digest of its decimal text.
+/// The digest of a module, and the digest of its decimal text, as the original computed it.
 async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
@@ -150,7 +149,8 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     .await
 }
 
-/// The digest of a text such as `0,97,115,109`, which is never held in memory: it is four times as long as the module.
+/// The digest of a text such as `0,97,115,109`. The text is never in memory as a whole: it is four times as long as the
+/// module.
 fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     const PIECE: usize = 64 << 10;
     // The numbers are formatted once: a module has millions of bytes.
@@ -168,7 +168,7 @@ fn decimal_digest(bytes: &[u8]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-/// The names of secrets that a version declares and that are not set.
+/// The names of declared secrets that are not set.
 ///
 /// # Errors
 /// `store`

@@ -1,22 +1,21 @@
-//! The edge of the server: it refuses requests for other hosts, hands each one to a surface, and adds to every answer the
-//! headers that every browser must see.
+//! The edge of the server: it refuses requests for other hosts, passes each request to a surface, and adds the headers
+//! to every answer that every browser must see.
 //!
 //! | surface | paths |
 //! |---|---|
-//! | [`second_state`]: the API of 2020 | every path that is not another's, while `second_state.enabled` |
-//! | [`v1`]: our own API | `/v1` |
+//! | [`second_state`]: the API of 2020 | every path of no other surface, while `second_state.enabled` |
+//! | [`v1`]: the API of iof | `/v1` |
 //! | [`web`]: functions at short addresses | `/fn`; every path of a function's own host, below `server.domain` |
-//! | [`pages`]: the functions of the server, for people | `/`, where a browser asks for a page |
-//! | [`console`]: what people see and change, signed in | `/console`, while `console.enabled` |
+//! | [`pages`]: the functions of the server, for people | `/`, if a browser asks for a page |
+//! | [`console`]: pages for people who are signed in | `/console`, while `console.enabled` |
 //! | [`probes`]: health | `/healthz`, `/readyz`; every other path while the API of 2020 is off |
 //! | [`metrics`]: figures for Prometheus | every path of a listener of its own |
 //!
 //! A surface follows the conventions of its own clients (CORS, preflights, the page of a path that does not exist) and
-//! knows no other surface. Rules that hold for all surfaces are here.
+//! knows no other surface. This file has the rules for all surfaces.
 //!
-//! Answers of `/api` contain what callers and functions chose, as `text/html`, because clients of 2020 check that type.
-//! Every answer therefore carries a policy under which a browser that opens it runs none of it, in an origin of its
-//! own.
+//! Answers of `/api` contain text of callers and functions as `text/html`, because clients of 2020 check that type. So
+//! every answer carries a policy under which a browser that opens it runs no script in it, in an opaque origin.
 
 use crate::app::App;
 use crate::caller;
@@ -37,12 +36,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-/// A policy under which a browser runs and loads nothing of the answer, its origin is opaque, and no page frames it
+/// A policy under which a browser runs and loads nothing of the answer, its origin is opaque, and no page can frame it
 /// (CSP 3; `sandbox`: HTML, section 7.5).
 const POLICY: HeaderValue =
     HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
-/// The surfaces of a server. One for the process, shared by all connections.
+/// The surfaces of a server. A process has one, which all connections share.
 pub(crate) struct Edge {
     app: Arc<App>,
     second_state: Option<second_state::Surface>,
@@ -72,8 +71,8 @@ enum Choice {
 }
 
 impl Edge {
-    /// Builds the surfaces. CPU-bound calls move to `compute`.
-    /// Answers that go on after their head run in `tasks`; those without an end are ended by `stopping`.
+    /// Builds the surfaces. CPU-bound calls move to `compute`. Answers that continue after their head run in `tasks`;
+    /// `stopping` ends those without an end.
     pub(crate) fn new(
         app: &Arc<App>,
         compute: &Handle,
@@ -105,7 +104,7 @@ impl Edge {
     ) -> Response<Body> {
         let choice = match protocol {
             Protocol::Functions => match self.app.names.function(&request) {
-                // Whatever the path is, it is the function's.
+                // All paths of this host belong to the function.
                 Some(function) => {
                     request.extensions_mut().insert(web::OwnHost(function));
                     Choice::Web
@@ -122,11 +121,11 @@ impl Edge {
             Err(fault) => {
                 reply::log(&fault, "refused");
                 let path = match choice {
-                    // No path of a function's own host names another one.
+                    // No path of a function's own host names another function.
                     Choice::Web => "",
                     _ => request.uri().path(),
                 };
-                // Boxed, as few requests are refused and each would carry the room for it.
+                // Boxed, because few requests are refused, and every request would otherwise carry the future.
                 Box::pin(self.refuse(path, &fault)).await
             }
         };
@@ -145,7 +144,7 @@ impl Edge {
         response
     }
 
-    /// Chooses a surface by the first segment of a path; for the root, by who asks.
+    /// Chooses a surface by the first segment of a path; for the root, by whether a browser asks for a page.
     fn choose<B>(&self, request: &Request<B>) -> Choice {
         if pages::is_asked_for(request) {
             return Choice::Pages;
@@ -166,7 +165,7 @@ impl Edge {
         }
     }
 
-    /// Refuses a request before any surface sees it: for its host, its path or its origin.
+    /// Refuses a request for its host, its path or its origin, before any surface sees it.
     fn admit<B>(&self, choice: Choice, request: &Request<B>) -> Result<(), Fault> {
         if choice == Choice::Metrics {
             return self.app.names.admit_address(request);
@@ -176,12 +175,12 @@ impl Edge {
         match (choice, &self.console) {
             (Choice::V1, _) => v1::admit(&self.app, request, authority),
             (Choice::Console, Some((console, _))) => console.admit(request, authority),
-            // A function decides for itself which pages call it.
+            // Each function declares which pages may call it.
             _ => Ok(()),
         }
     }
 
-    /// Answers a request that no surface sees. If it calls a function, it goes into that function's log.
+    /// Answers a request that no surface sees. A refused call goes into the log of its function.
     async fn refuse(&self, path: &str, fault: &Fault) -> Response<Body> {
         let mut response = reply::failure(fault);
         if let Some((function, export)) = path.strip_prefix("/v1").and_then(called_by) {
@@ -233,7 +232,7 @@ impl Edge {
 }
 
 impl Edge {
-    /// Gives a request of a page of the console the key of its session.
+    /// Adds the key of its session to a request from a page of the console.
     fn lend(&self, client: Client, request: &mut Request<RequestBody>) -> Result<(), Fault> {
         match &self.console {
             Some((console, _)) if request.headers().contains_key(&console::TOKEN) => {

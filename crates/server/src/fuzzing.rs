@@ -5,7 +5,7 @@
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a panic is how a target reports what it found"
+    reason = "a target reports a finding by a panic"
 )]
 
 use crate::envelope;
@@ -54,7 +54,7 @@ pub fn declaration(data: &[u8]) {
     assert!(declared.commands.is_subset(&ceiling.grants.commands));
     let json = serde_json::to_string(&declared).unwrap();
     let again = ceiling.read(&json).unwrap();
-    assert_eq!(again, declared, "JSON says something else: {json}");
+    assert_eq!(again, declared, "the JSON form differs: {json}");
 }
 
 /// A content type and the body of a call of `/api`.
@@ -72,7 +72,7 @@ pub fn api_target(data: &[u8]) {
     fuzzing::target(data);
 }
 
-/// A response that a function wrote: only this server frames what is sent of it.
+/// A response that a function wrote: only this server sets the framing of the answer.
 pub fn response(data: &[u8]) {
     match envelope::response::read(&Bytes::copy_from_slice(data)) {
         Ok(response) => {
@@ -88,10 +88,10 @@ pub fn response(data: &[u8]) {
     }
 }
 
-/// The depth of JSON, below the limit of the reference parser below.
+/// The depth of JSON, less than the limit of the reference parser.
 const DEPTH: u32 = 100;
 
-/// JSON of a client, rewritten as JavaScript would write it, or as it was written.
+/// JSON of a client, rewritten in either style.
 pub fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -120,7 +120,7 @@ pub fn json(data: &[u8]) {
                 "{style:?}: {text} became {rewritten}"
             ),
             (Some(_), None) => panic!("{style:?}: {text} became {rewritten}, which is not JSON"),
-            // Texts that only JavaScript reads: unpaired surrogates, and numbers out of range.
+            // Texts that only JavaScript accepts: unpaired surrogates, and numbers out of range.
             (None, _) => assert!(
                 text.contains("\\u") || text.contains(|c: char| c.is_ascii_digit()),
                 "{style:?}: {text} is not JSON"
@@ -129,7 +129,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// Returns whether two values are equal: to JavaScript, whose numbers are doubles, or in every digit.
+/// Returns whether two values are equal: as in JavaScript, whose numbers are doubles, or exactly.
 fn same(one: &Json, other: &Json, style: Style) -> bool {
     match (one, other) {
         (Json::Number(one), Json::Number(other)) if style == Style::JavaScript => {

@@ -1,13 +1,13 @@
-//! Host names: which host a request names, and which names are this server's.
+//! Host names: the host that a request names, and the names of this server.
 //!
-//! A page can make its own name resolve to a loopback address (DNS rebinding); its browser then takes this server for
-//! the page's origin. Only `Host` tells such a request apart, so a server without keys, which listens only on loopback,
+//! A page can make its own name resolve to a loopback address (DNS rebinding); its browser then treats this server as
+//! the page's origin. Only `Host` reveals such a request, so a server without keys, which listens only on loopback,
 //! accepts loopback names and the host of `public_url`, and refuses all others. The port is not compared: tunnels
 //! change it, and a page cannot choose a port without choosing a name.
 //!
-//! Below `server.domain` each function has a name, at which only it is served.
+//! Below `server.domain`, each function has a host name that serves only this function.
 //!
-//! More than 400 lines with its tests: who may name which host is one question, and is answered in one place.
+//! More than 400 lines with its tests: one file answers which host a request may name.
 
 use crate::http::truncate;
 use http::header::{HOST, ORIGIN};
@@ -24,7 +24,7 @@ pub(crate) struct OwnNames {
     public_origin: Option<Box<str>>,
     /// The domain below which functions have names, in lower case and without a dot at its end.
     domain: Option<Box<str>>,
-    /// True if requests for other names are refused, which is so without `auth.keys`.
+    /// True if requests for other names are refused: on a server without `auth.keys`.
     only: bool,
 }
 
@@ -41,15 +41,14 @@ impl OwnNames {
         }
     }
 
-    /// The function that a request names by its host, in lower case: `hello` of `hello.<domain>`. What is there may not be the
-    /// name of one.
+    /// The function that a request names by its host, in lower case: `hello` of `hello.<domain>`. It may not exist.
     pub(crate) fn function<B>(&self, request: &Request<B>) -> Option<String> {
         self.domain.as_ref()?;
         let host = host_of(authority(request).ok()??)?;
         self.function_of(host).map(str::to_ascii_lowercase)
     }
 
-    /// The part of a host that names a function: all before the domain.
+    /// The part of a host that names a function: everything before the domain.
     fn function_of<'a>(&self, host: &'a str) -> Option<&'a str> {
         let domain = self.domain.as_deref()?;
         let host = without_dot(host);
@@ -62,11 +61,11 @@ impl OwnNames {
         (end.eq_ignore_ascii_case(domain) && !is_public).then_some(name)
     }
 
-    /// The host and port that a request names; `None` for a request of HTTP/1.0 that names none.
+    /// The host and port that a request names; `None` for an HTTP/1.0 request that names none.
     ///
     /// # Errors
-    /// `host`, 400, for what RFC 9112 section 3.2 and RFC 9113 section 8.3.1 do not allow; `misdirected`, 421, for a name
-    /// of another server.
+    /// `host`, 400, for a request that RFC 9112 section 3.2 or RFC 9113 section 8.3.1 forbids; `misdirected`, 421, for
+    /// the name of another server.
     pub(crate) fn admit<'a, B>(&self, request: &'a Request<B>) -> Result<Option<&'a str>, Fault> {
         self.admit_if(request, |host| {
             self.is_own(host) || self.function_of(host).is_some()
@@ -98,7 +97,7 @@ impl OwnNames {
         Ok(Some(authority))
     }
 
-    /// The host and port that a request names, which was admitted before.
+    /// The host and port of a request that was already admitted.
     ///
     /// # Errors
     /// `host`
@@ -107,7 +106,7 @@ impl OwnNames {
     }
 
     /// The same check as [`OwnNames::admit`], for a separate listener that may be on any address: a page can make a
-    /// name resolve to that address, but cannot change where an address leads.
+    /// name resolve to that address, but cannot change what an address itself leads to.
     pub(crate) fn admit_address<B>(&self, request: &Request<B>) -> Result<(), Fault> {
         let host = authority(request)?.and_then(host_of);
         let address = host.is_some_and(|host| {
@@ -130,7 +129,7 @@ impl OwnNames {
             return false;
         };
         let is_own = origin.to_str().is_ok_and(|origin| {
-            // A proxy in front of this server may take either scheme; which one is not known here.
+            // A proxy in front of this server may use either scheme, so the scheme is not compared.
             let named = origin.split_once("://").map(|(_, named)| named);
             (named.is_some() && named == authority) || self.public_origin.as_deref() == Some(origin)
         });
@@ -174,7 +173,7 @@ fn is_localhost(host: &str) -> bool {
         && (start == 0 || host.as_bytes().get(start - 1) == Some(&b'.'))
 }
 
-/// The authority of a request's target: from its URL if that has one (RFC 9112, section 3.2.2), else from `Host`.
+/// The authority of a request's target: from its URL if the URL has one (RFC 9112, section 3.2.2), else from `Host`.
 fn authority<B>(request: &Request<B>) -> Result<Option<&str>, Fault> {
     authority_of(request.headers(), request.uri(), request.version())
 }
@@ -187,7 +186,7 @@ fn authority_of<'a>(
     let mut hosts = headers.get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     if more.is_some() {
-        return Err(invalid("Host is there more than once"));
+        return Err(invalid("Host is given more than once"));
     }
     let host = match host.map(http::HeaderValue::to_str) {
         None => None,
@@ -214,7 +213,7 @@ fn invalid(problem: &str) -> Fault {
 fn host_of(authority: &str) -> Option<&str> {
     let end = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
-        // A loop over a few bytes costs less than the set-up of a search.
+        // A loop over a few bytes takes less time than setting up a search.
         None => authority
             .bytes()
             .position(|byte| byte == b':')
@@ -365,7 +364,7 @@ mod tests {
         let differ = Request::get("http://a.test/").version(Version::HTTP_2);
         let differ = differ.header(HOST, "b.test").body(()).unwrap();
         assert_eq!(own.admit(&differ).unwrap_err().kind, FaultKind::HostHeader);
-        // The URL's host counts (RFC 9112, section 3.2.2).
+        // The host of the URL takes precedence (RFC 9112, section 3.2.2).
         let absolute = Request::get("http://a.test/").header(HOST, "b.test");
         let absolute = absolute.body(()).unwrap();
         assert_eq!(own.admit(&absolute).unwrap(), Some("a.test"));

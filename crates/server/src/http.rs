@@ -1,4 +1,4 @@
-//! HTTP helpers that every API shares: a content type, a parameter of a query, digits.
+//! HTTP functions that all surfaces share: content types, query parameters, hexadecimal digits, times.
 
 use http::{HeaderMap, header};
 use std::fmt::Write;

@@ -25,7 +25,7 @@ pub struct SettingLine {
 /// The source of a setting's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SettingSource {
-    /// It was not set.
+    /// It is not set.
     #[default]
     Default,
     /// The file that `--config` names.
@@ -37,7 +37,7 @@ pub enum SettingSource {
 }
 
 impl SettingSource {
-    /// One word for people.
+    /// The source as a word, for display.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -64,12 +64,12 @@ pub enum CommandKind {
     BuiltIn,
     /// A model.
     Model,
-    /// A native program of the operator's.
+    /// A native program of the operator.
     Native,
 }
 
 impl CommandKind {
-    /// A word for people.
+    /// The kind in words, for display.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::BuiltIn => "built in",

@@ -1,8 +1,8 @@
-//! Jobs: calls whose outcome is fetched later.
+//! Jobs: calls that run later, and whose outcome clients fetch.
 //!
 //! A job is on the disk before it is acknowledged. A few jobs run at a time, beside the calls whose clients wait, and
-//! under the same limit. A job that a crash interrupted is begun again, up to [`ATTEMPTS`] times: at least once, not
-//! exactly once.
+//! under the same limit. A job that a crash interrupted is started again, up to [`ATTEMPTS`] times: jobs run at least
+//! once, not exactly once.
 
 use crate::app::App;
 use crate::calls::{CallRequest, PreparedCall, StatedTypes, execute};
@@ -25,11 +25,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The most times that a job is begun.
+/// The most times that a job is started.
 const ATTEMPTS: u32 = 3;
 /// The interval between two removals of expired outcomes.
 const SWEEP: Duration = Duration::from_secs(60);
-/// The pause after the store failed.
+/// The pause after a failure of the store.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The task that runs jobs. Dropping this ends the task, and with it the jobs in progress.
@@ -38,7 +38,7 @@ pub(crate) struct JobWorker {
     task: JoinSet<()>,
 }
 
-/// The arguments of a job, as they are kept.
+/// The arguments of a job, as they are stored.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum JobRequest {
@@ -69,14 +69,14 @@ impl JobRequest {
     }
 }
 
-/// The outcome of a job, as it is kept.
+/// The outcome of a job, as it is stored.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct JobOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// The end of what it printed as errors.
+    /// The end of its stderr.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) printed: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub(crate) struct JobOutcome {
 /// Accepts a call to be run later. It waits in the store until a [`JobWorker`] takes it.
 ///
 /// # Errors
-/// `jobs` when too many wait; `jobs-size` and `jobs-function-size` when they keep too much.
+/// `jobs` when too many wait; `jobs-size` and `jobs-function-size` when jobs take too many bytes.
 pub(crate) async fn submit(
     app: &App,
     prepared: &PreparedCall,
@@ -128,7 +128,7 @@ pub(crate) async fn submit(
     }
 }
 
-/// The bytes that jobs may keep.
+/// The bytes that jobs may take in the store.
 fn room(app: &App) -> JobRoom {
     JobRoom {
         all: app.settings.jobs_size.as_u64(),
@@ -155,7 +155,7 @@ fn no_room(app: &App, of_function: bool) -> Fault {
     Fault::new(
         kind,
         format!(
-            "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes go after server.job_time = {kept}; call without Prefer: respond-async until then."
+            "Requests and outcomes of {whose} would take more than {setting} = {size}. Outcomes are removed after server.job_time = {kept}; call without Prefer: respond-async until then."
         ),
     )
 }
@@ -169,21 +169,21 @@ impl JobWorker {
         Self { stop, task }
     }
 
-    /// Ends the task. Jobs in progress begin again with the next start.
+    /// Ends the task. Jobs in progress run again after the next start.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        // An error would be the task's panic, which is already printed.
+        // An error is the task's panic, which is already printed.
         while self.task.join_next().await.is_some() {}
     }
 }
 
 async fn work(app: Arc<App>, compute: Handle, stop: CancellationToken) {
-    // Done before any job is taken: the jobs whose rows say `running` were interrupted.
+    // This runs before any job is taken, so jobs whose rows say `running` were interrupted.
     match app.store.requeue_running(ATTEMPTS, lost()).await {
         Ok(0) => {}
-        Ok(jobs) => tracing::info!(jobs, "jobs that were cut off begin again"),
+        Ok(jobs) => tracing::info!(jobs, "interrupted jobs run again"),
         Err(error) => {
-            tracing::error!(%error, "jobs that were cut off stay so until the next start");
+            tracing::error!(%error, "interrupted jobs could not be queued again; the next start tries again");
         }
     }
     let mut under_way = JoinSet::new();
@@ -228,7 +228,7 @@ async fn run_jobs(app: &Arc<App>, compute: &Handle, under_way: &mut JoinSet<()>)
             }
         }
         drop(permit);
-        // No wake-up comes when an outcome expires, or after a failure, so the worker polls now and then.
+        // Nothing wakes the worker when an outcome expires or after a failure, so it also polls at intervals.
         let _ = tokio::time::timeout(SWEEP, app.job_accepted.notified()).await;
     }
 }
@@ -239,7 +239,7 @@ async fn expire(store: &Store, kept: Duration) {
         .unwrap_or_default();
     let before = i64::try_from(now.saturating_sub(kept).as_millis()).unwrap_or(i64::MAX);
     if let Err(error) = store.expire_jobs(before).await {
-        tracing::warn!(%error, "outcomes of jobs that are too old stay for now");
+        tracing::warn!(%error, "expired outcomes of jobs could not be removed yet");
     }
 }
 
@@ -254,7 +254,7 @@ async fn run(app: &App, job: Job) {
         without_room_of_function: JobOutcome::failed(&no_room(app, true)).written(),
     };
     if let Err(error) = app.store.finish_job(job.id, finished, room(app)).await {
-        tracing::error!(%error, job = %job.id, "the outcome of a job is lost; it begins again with the next start");
+        tracing::error!(%error, job = %job.id, "the outcome of a job is lost; the job runs again after the next start");
     }
 }
 
@@ -304,7 +304,7 @@ impl JobOutcome {
 /// The outcome of a job that was interrupted too often.
 fn lost() -> Bytes {
     let message =
-        format!("The server ended {ATTEMPTS} times while the job ran. It is not begun again.");
+        format!("The server ended {ATTEMPTS} times while the job ran. It is not started again.");
     let fault = Fault::new(FaultKind::JobLost, message);
     JobOutcome::failed(&fault).written()
 }

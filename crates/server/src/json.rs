@@ -1,10 +1,11 @@
-//! JSON of clients, rewritten without a tree: it takes memory of its own size and a little for each field of an object.
+//! JSON of clients, rewritten without building a tree: it takes memory of its own size, and a little for each field of
+//! an object.
 //!
-//! To functions of 2020, JSON comes as JavaScript would write it after reading it: no white space, every number a
-//! double (`25.0` is `25`, `12345678901234567890` is `12345678901234567000`, `1e400` is infinite and written as
-//! `null`), the last of two equal keys, array indices before other keys (ECMA-262, OrdinaryOwnPropertyKeys and
-//! Number::toString). To others it comes as it was written, except for white space and all but the last of equal keys:
-//! a schema and a function that read one text must not find two meanings in it.
+//! Functions of 2020 get JSON as JavaScript would write it after reading it: no white space, every number a double
+//! (`25.0` is `25`, `12345678901234567890` is `12345678901234567000`, `1e400` is infinite and written as `null`), the
+//! last of two equal keys, array indices before other keys (ECMA-262, OrdinaryOwnPropertyKeys and Number::toString).
+//! Other functions get it as it was written, except that white space and all but the last of equal keys are removed: a
+//! schema and a function must not read one text in two ways.
 
 use crate::parsing::Budget;
 use iof_engine::json::{NotJson, Scanner, Token};
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// The bytes of one field, held until its object ends.
+/// The bytes of memory for one field, held until its object ends.
 const FIELD: usize = 64;
 
 /// The style in which JSON is written.
@@ -31,7 +32,7 @@ pub(crate) struct RewrittenJson {
     pub(crate) values: usize,
     /// The number of objects among them.
     pub(crate) objects: usize,
-    /// The values that were taken out of the outermost object.
+    /// The values that were removed from the outermost object.
     pub(crate) taken: [Option<String>; 2],
 }
 
@@ -51,13 +52,13 @@ pub(crate) struct RewriteOptions {
     pub(crate) style: Style,
     /// `server.json_depth`
     pub(crate) depth: u32,
-    /// Fields that are taken out of the outermost object: of each two names, the first that is present.
+    /// Fields to be removed from the outermost object: of each two names, the first that is present.
     pub(crate) take: [[&'static str; 2]; 2],
 }
 
 /// An open bracket in the output.
 struct Open {
-    /// The position behind the bracket.
+    /// The position after the bracket.
     start: usize,
     is_object: bool,
     is_empty: bool,
@@ -67,7 +68,7 @@ struct Open {
 /// A field in the output.
 struct Field {
     start: usize,
-    /// The position behind the quotes of its name.
+    /// The position after the quotes of its name.
     name_end: usize,
 }
 
@@ -85,7 +86,7 @@ impl RewriteOptions {
     /// # Errors
     /// A failure if the text is not JSON; `json-depth`, and the errors of the budget.
     pub(crate) fn run(self, text: &str, budget: &mut Budget) -> Result<RewrittenJson, Failure> {
-        // Most texts come out as long as they went in; a longer output is charged to the budget as it grows.
+        // Most outputs are as long as their texts; a longer output is charged to the budget as it grows.
         budget.take(text.len())?;
         let mut counted = text.len();
         let mut scanner = Scanner::new(text);
@@ -145,7 +146,7 @@ impl RewriteOptions {
             }
             done.values += usize::from(!matches!(token, Token::EndObject | Token::EndArray));
             if out.len() > counted {
-                // A text doubles.
+                // A growing text doubles its capacity.
                 budget.take(2 * (out.len() - counted))?;
                 counted = out.len();
             }
@@ -162,7 +163,7 @@ impl RewriteOptions {
         }
         let value: f64 = piece.parse().map_err(|_| Failure::NotJson)?;
         match self.style {
-            // JavaScript writes infinite numbers as `null`, and no sign before a zero.
+            // JavaScript writes infinite numbers as `null`, and zero without a sign.
             Style::JavaScript if !value.is_finite() => out.push_str("null"),
             Style::JavaScript => {
                 out.push_str(ryu_js::Buffer::new().format_finite(value + 0.0));
@@ -173,7 +174,7 @@ impl RewriteOptions {
         Ok(())
     }
 
-    /// Writes a string of JSON as JavaScript does: one spelling for each text.
+    /// Writes a string of JSON as JavaScript does, with one spelling for each text.
     fn quoted(self, piece: &str, out: &mut String) -> Result<(), Failure> {
         if !piece.contains('\\') {
             out.push_str(piece);
@@ -201,7 +202,7 @@ impl RewriteOptions {
             };
             match char::from_u32(unit) {
                 Some(c) => quote_char(c, out),
-                // An unpaired surrogate stays as it is; only JavaScript has such texts.
+                // An unpaired surrogate stays unchanged; only JavaScript has such texts.
                 None if self.style == Style::AsWritten => return Err(Failure::NotJson),
                 // Writing to a string does not fail.
                 None => {
@@ -214,7 +215,7 @@ impl RewriteOptions {
         Ok(())
     }
 
-    /// Sorts the fields of an object that ends, keeps each name once, and removes the fields that are taken out.
+    /// Sorts the fields of an object at its end, keeps each name once, and removes the fields of `take`.
     fn arrange(
         self,
         open: &Open,
@@ -273,7 +274,7 @@ impl RewriteOptions {
         Ok(())
     }
 
-    /// Returns whether fields are in order: indices first, by number, and each name once.
+    /// Returns whether fields are in order: indices first, by number, and each name only once.
     fn in_order<'a>(self, open: &Open, name: &impl Fn(&Field) -> &'a str) -> bool {
         const FEW: usize = 8;
         let fields = &open.fields;
@@ -332,11 +333,11 @@ impl Failure {
     }
 }
 
-/// The refusal of a text that is nested too deeply.
+/// The fault of a text that is nested too deeply.
 pub(crate) fn too_deep(most: u32) -> Fault {
     Fault::new(
         FaultKind::JsonDepth,
-        format!("The body is nested deeper than server.json_depth = {most}. Send it flatter."),
+        format!("The body is nested deeper than server.json_depth = {most}. Nest it less deeply."),
     )
 }
 

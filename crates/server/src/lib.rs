@@ -1,9 +1,9 @@
 //! The HTTP server of iof.
 //!
 //! [`App`] holds the parts that requests use: engine, store, loaded functions, settings. [`serve`] accepts connections
-//! for it. An edge hands each request to a surface: `v1`, our own API, described by an OpenAPI document; `web`, the
-//! short addresses of functions; or `second_state`, the API of the Second State FaaS of 2020, to the byte where its
-//! clients look; and `console` is for people. The core, which is every other module, knows none of the surfaces.
+//! for it. An edge passes each request to a surface: `v1`, the API of iof, described by an OpenAPI document; `web`, the
+//! short addresses of functions; `second_state`, the API of the Second State FaaS of 2020, byte for byte where its
+//! clients look; or `console`, pages for people. The core, which is every other module, knows none of the surfaces.
 
 mod access;
 mod app;

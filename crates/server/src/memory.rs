@@ -5,8 +5,8 @@ use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bodies up to this size are not counted, and are read on the thread of their connection: the number of calls bounds
-/// them.
+/// The size in bytes up to which bodies are not counted, and are read on the thread of their connection: the number of
+/// calls bounds them.
 pub(crate) const SMALL: usize = 64 << 10;
 
 /// Memory of a bounded size.
@@ -15,7 +15,7 @@ pub(crate) struct MemoryPool {
     limit: u64,
 }
 
-/// A reservation of a part of the memory; given back on drop.
+/// A reservation of a part of the memory; released on drop.
 #[derive(Default)]
 pub(crate) struct MemoryReservation(Option<(Arc<MemoryPool>, u64)>);
 
@@ -38,7 +38,7 @@ impl MemoryPool {
         }
     }
 
-    /// Takes memory until it is given back.
+    /// Takes memory until it is released.
     ///
     /// # Errors
     /// `body-memory`
@@ -101,6 +101,6 @@ impl Drop for MemoryReservation {
 fn full() -> Fault {
     Fault::new(
         FaultKind::BodyMemory,
-        "The bodies of all requests and answers under way take server.body_memory already. Try again soon.",
+        "The bodies of current requests and answers already take all of server.body_memory. Try again soon.",
     )
 }

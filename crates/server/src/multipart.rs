@@ -11,7 +11,7 @@ use iof_fault::{Fault, FaultKind};
 use multer::Multipart;
 use std::convert::Infallible;
 
-/// The longest head of a part: its name, its type.
+/// The longest head of a part (its name and type), in bytes.
 const HEAD: usize = 16 << 10;
 
 /// One part.
@@ -58,7 +58,7 @@ pub(crate) fn split(
     let mut reader = Multipart::new(whole, boundary);
     let mut parts = vec![];
     loop {
-        // All of the body is here, so nothing is waited for.
+        // The whole body is in memory, so the parser never waits.
         let field = reader.next_field().now_or_never();
         let field = field.ok_or_else(|| broken("it ends within a part"))?;
         let Some(mut field) = field.map_err(|error| broken(&error.to_string()))? else {
@@ -96,7 +96,7 @@ pub(crate) fn split(
                 break;
             };
             budget.spend(chunk.len())?;
-            // Most parts are one piece and are not copied again.
+            // A part of one piece, the common case, is not copied again.
             if first.is_empty() && body.is_empty() {
                 first = chunk;
                 continue;
@@ -165,7 +165,7 @@ fn decoded(body: Bytes, coding: Option<&str>, budget: &mut Budget) -> Result<Byt
     }
 }
 
-/// The refusal of a body that cannot be split.
+/// The fault of a body that cannot be split.
 pub(crate) fn broken(problem: &str) -> Fault {
     let problem = problem.trim_end_matches('.');
     Fault::new(

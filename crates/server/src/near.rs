@@ -1,10 +1,10 @@
-//! The name that was meant by a name that is not known.
+//! Suggestions for misspelled names.
 
-/// Names longer than this are not slips of the pen; the cost of a comparison grows with both lengths.
+/// The longest name that is compared: the cost of a comparison grows with both lengths, and longer names are not typos.
 const LONGEST: usize = 100;
 
-/// The known name that is nearest to `name`. Of three letters, one may be missing, too many, another one, or swapped with its
-/// neighbour.
+/// The known name that is nearest to `name`. For every three letters, one may be missing, added, replaced, or swapped
+/// with its neighbour.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
@@ -19,7 +19,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// The unknown field that a parser's message names, and the nearest of those that it lists.
+/// The unknown field in a parser's message, and the nearest of the fields that the message lists.
 pub fn nearest_field(message: &str) -> Option<(&str, &str)> {
     if !message.starts_with("unknown field") {
         return None;

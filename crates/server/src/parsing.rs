@@ -1,8 +1,8 @@
 //! Work whose size a client decides: parsing, decoding, checking.
 //!
-//! The work is done in turns, of which there are as many as cores, on threads that serve no connection. Each piece of
-//! work has a [`Budget`], which it asks as it goes on; the budget ends it when its time is over, its caller is gone, or
-//! the memory for bodies is used up. So a client that leaves, a deadline and a stop of the server all end the work.
+//! As many permits as cores bound the work, which runs on threads that serve no connection. Each piece of work has a
+//! [`Budget`], which it checks as it proceeds; the budget ends it when its time is over, its caller is gone, or the
+//! memory for bodies is used up. So a client that leaves, a deadline and a stop of the server all end the work.
 
 use crate::memory::{MemoryPool, MemoryReservation};
 use iof_fault::{Fault, FaultKind};
@@ -11,29 +11,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// The work between two checks of the clock, in bytes.
+/// The work between two checks of the deadline, in bytes.
 const STRIDE: usize = 64 << 10;
 
-/// The most steps of a schema that run on the connection's own thread, before the work is given a turn.
+/// The most steps of a schema that run on the connection's own thread, before the work takes a permit.
 const STEPS_WITHOUT_TURN: u64 = 20_000;
-/// Bytes of work that a step of a schema counts for.
+/// The bytes of work that a step of a schema counts as.
 const STEP: usize = 64;
 
-/// The turns.
+/// The permits to parse.
 pub(crate) struct ParsingTurns(Arc<Semaphore>);
 
-/// The rest of what a piece of work may use.
+/// The time, memory and steps that a piece of work may still use.
 #[derive(Default)]
 pub(crate) struct Budget {
-    /// `None` for small work, which is done on the thread of its connection, uncounted.
+    /// `None` for small work, which runs on the thread of its connection without limits.
     bounds: Option<Bounds>,
     /// The work since the last check of the clock, in bytes.
     work: usize,
-    /// Memory taken, and how much of it is in the share.
+    /// The memory taken, of which `share` holds a part.
     taken: usize,
     counted: usize,
     share: MemoryReservation,
-    /// Steps of schemas, while there are no bounds.
+    /// Steps of schemas, counted while there are no bounds.
     steps: u64,
 }
 
@@ -43,7 +43,7 @@ struct Bounds {
     gone: Arc<AtomicBool>,
 }
 
-/// Tells the work, when dropped, that its caller is gone.
+/// A guard that tells the work on drop that its caller is gone.
 struct Waiter(Arc<AtomicBool>);
 
 impl ParsingTurns {
@@ -103,7 +103,7 @@ impl Budget {
     /// Accounts for steps of a schema.
     ///
     /// # Errors
-    /// The errors of [`spend`](Self::spend); without a turn, an error when there are too many:
+    /// The errors of [`spend`](Self::spend); without a permit, an error when there are too many steps:
     /// [`needs_turn`](Self::needs_turn).
     pub(crate) fn step(&mut self, steps: u64) -> Result<(), Fault> {
         if self.bounds.is_some() {
@@ -117,7 +117,7 @@ impl Budget {
         }
     }
 
-    /// Returns whether the work was too long for the thread on which it began, and must be done again in a turn.
+    /// Returns whether the work was too long for the thread on which it began, and must run again with a permit.
     pub(crate) fn needs_turn(&self) -> bool {
         self.steps > STEPS_WITHOUT_TURN
     }
@@ -138,7 +138,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Gives memory back, so that it can be taken again.
+    /// Releases memory, so that it can be taken again.
     pub(crate) fn give_back(&mut self, bytes: usize) {
         self.taken = self.taken.saturating_sub(bytes);
     }
@@ -160,7 +160,7 @@ impl Drop for Waiter {
     }
 }
 
-/// Work of a bounded size that is too long for a thread of connections.
+/// Runs work of a bounded size that is too long for a thread of connections.
 ///
 /// # Errors
 /// A panic of the work.

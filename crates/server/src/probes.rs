@@ -1,4 +1,4 @@
-//! The probes of a server's health, and the answer to every path that belongs to no surface.
+//! The health probes of a server, and the answer to every path that belongs to no surface.
 
 use crate::app::App;
 use crate::reply;
@@ -20,7 +20,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-/// Ready while the store answers, its disk has room, and nobody has asked the server to stop.
+/// Answers ready while the store answers, its disk has room, and the server is not stopping.
 async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if app.stopping.load(Ordering::Relaxed) {
         return reply::failure(&Fault::new(FaultKind::Stopping, "The server is stopping."));

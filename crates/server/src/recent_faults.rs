@@ -1,5 +1,5 @@
-//! The newest calls that failed, of all functions, in memory: what an operator looks at first. The log of a function has
-//! them, and all others, for longer.
+//! The newest failed calls of all functions, in memory, for an operator's first look. The logs of functions keep all
+//! calls, and keep them longer.
 
 use crate::calls::EndedCall;
 use crate::http::truncate;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// The number of calls that are kept.
 const KEPT: usize = 50;
-/// The most characters that are kept of a message, which a function may have chosen.
+/// The most characters of a message that are kept, because a function may have chosen it.
 const MESSAGE: usize = 300;
 
 /// A call that failed.

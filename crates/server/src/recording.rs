@@ -1,6 +1,6 @@
 //! A recorded call.
 //!
-//! A recording is JSON: the input of the call, the host's answers to it ([`HostResponses`]) and how it ended.
+//! A recording is JSON: the input of the call, the host's answers to it ([`HostResponses`]) and its end.
 
 use crate::audit_log::{AuditLog, unix_ms};
 use crate::calls::EndedCall;
@@ -85,7 +85,7 @@ impl Recorder {
         self.tape.clone()
     }
 
-    /// Hands the call to the audit log, if its function declares that it is kept.
+    /// Passes the call to the audit log, if its function declares that such calls are recorded.
     pub(crate) fn end(mut self, audit_log: &AuditLog, ended: &EndedCall<'_>) {
         let EndedCall {
             call,
@@ -111,7 +111,7 @@ impl Recorder {
                 return;
             }
         };
-        // A caller may have passed by hand a secret that the host would have attached.
+        // A caller may have sent a secret itself that the host would have attached.
         let data = function.granted.secrets.masked(&data).unwrap_or(data);
         let outcome = match &outcome.result {
             Ok(_) => "ok".to_owned(),

@@ -1,5 +1,5 @@
 //! The replay of a recorded call: it runs the same input on the same or another version, only with the recorded answers
-//! of the host, and lists what came out differently.
+//! of the host, and lists the differences.
 
 use crate::app::App;
 use crate::calls::{CallRequest, PreparedCall, StatedTypes, execute};
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 /// Runs a recorded call on a version, and lists the differences.
 ///
 /// # Errors
-/// The fault that keeps the version from being loaded, or that of a server that is too busy.
+/// The fault that keeps the version from being loaded, or the fault of a busy server.
 pub(crate) async fn replay(
     app: &App,
     recording: &Recording,

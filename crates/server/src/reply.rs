@@ -1,4 +1,4 @@
-//! Answers: the status and the fault in headers, the body as clients of the API expect it.
+//! Answers, with the status and the fault in headers, and the body that clients of the API expect.
 
 use crate::envelope;
 use crate::status;
@@ -10,27 +10,27 @@ use iof_engine::Value;
 use iof_fault::{Fault, FaultKind, Source};
 use uuid::Uuid;
 
-/// The status that an answer would have had on any other API.
+/// The header with the status that the answer would have on any other API.
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("iof-status");
-/// The code of a fault.
+/// The header with the code of a fault.
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("iof-fault");
-/// The message of a fault, in a sentence.
+/// The header with the message of a fault.
 pub(crate) const MESSAGE: HeaderName = HeaderName::from_static("iof-message");
-/// The exit status of a function.
+/// The header with the exit status of a function.
 pub(crate) const EXIT_STATUS: HeaderName = HeaderName::from_static("iof-exit-status");
-/// The id of the call, which its log rows have.
+/// The header with the id of the call, which its log rows have, too.
 pub(crate) const CALL: HeaderName = HeaderName::from_static("iof-call");
-/// The id of a request that is not a call.
+/// The header with the id of a request that is not a call.
 pub(crate) const REQUEST: HeaderName = HeaderName::from_static("iof-request");
 
-/// The status of the response to a callback.
+/// The header with the status of the response to a callback.
 pub(crate) const CALLBACK: HeaderName = HeaderName::from_static("iof-callback-status");
 
-/// The headers of an answer to a call, including those that the edge and its surfaces add: room for them is reserved
-/// once.
+/// The number of headers of an answer to a call, including those that the edge and the surfaces add, for one
+/// reservation.
 const HEADERS: usize = 8;
 
-/// The content type of JSON as Express sent it from a string.
+/// The content type that Express sent for a string that is JSON.
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 /// The content type of JSON.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -51,7 +51,7 @@ pub(crate) fn ok(
     response
 }
 
-/// The 2020 body of a failure, with the fault in the headers.
+/// Builds the answer of 2020 to a failure: status 200, its body, and the fault in the headers.
 pub(crate) fn ok_but(
     fault: &Fault,
     content_type: HeaderValue,
@@ -62,7 +62,7 @@ pub(crate) fn ok_but(
     response
 }
 
-/// A failure whose status line has its status, with a JSON body.
+/// Builds the answer to a failure with its true status and a JSON body.
 pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     let mut body = serde_json::json!({ "error": fault.message, "fault": fault.code() });
     if let Some(ending) = &fault.ending {
@@ -79,8 +79,8 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     let mut response = ok(status_of(fault), JSON, body.to_string());
     *response.status_mut() = status_of(fault);
     explain(&mut response, fault, &fault.message);
-    // RFC 9110, 11.6.1: also where another credential might change an answer other than 401. A function's own error
-    // asks for none of ours.
+    // RFC 9110, 11.6.1: the header may be sent also if another credential might change an answer other than 401. A
+    // function's own error does not ask for credentials of this server.
     if matches!(
         fault.kind,
         FaultKind::ConsoleSession
@@ -103,7 +103,7 @@ pub(crate) fn failure(fault: &Fault) -> Response<Body> {
     response
 }
 
-/// The answer for the result of a function.
+/// Builds the answer for the result of a function.
 ///
 /// # Errors
 /// `response`, `response-head`
@@ -117,7 +117,7 @@ pub(crate) fn of_value(value: Value) -> Result<Response<Body>, Fault> {
     })
 }
 
-/// A response of a function, whose headers were checked.
+/// Converts a response of a function, whose headers were checked.
 fn of_response(response: Response<Bytes>) -> Response<Body> {
     let mut response = response.map(Body::from);
     let status = number(response.status());
@@ -157,7 +157,7 @@ pub(crate) fn typed(value: Value) -> (Option<HeaderValue>, Bytes) {
         Value::Unit => None,
         Value::Text(_) => Some(TEXT),
         Value::Bytes(_) | Value::Response(_) => Some(OCTETS),
-        // Numbers that JSON cannot write.
+        // JSON cannot express these numbers.
         Value::F32(n) if !n.is_finite() => Some(TEXT),
         Value::F64(n) if !n.is_finite() => Some(TEXT),
         Value::Bool(_) | Value::Integer(_) | Value::F32(_) | Value::F64(_) | Value::Json(_) => {
@@ -175,12 +175,12 @@ pub(crate) fn of_call(response: &mut Response<Body>, call: Uuid) {
 /// An id as a header.
 pub(crate) fn id(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
-    // Hex digits and dashes are always a valid header value.
+    // Hexadecimal digits and dashes are always a valid header value.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
         .unwrap_or(HeaderValue::from_static(""))
 }
 
-/// A new id. Its first bits are the time, so logs sort by it. Takes no lock, unlike `Uuid::now_v7`.
+/// Makes a new id. Its first bits are the time, so logs sort by it. Unlike `Uuid::now_v7`, this takes no lock.
 pub(crate) fn new_id() -> Uuid {
     Uuid::new_v7(uuid::Timestamp::now(uuid::NoContext))
 }
@@ -243,7 +243,7 @@ fn explain(response: &mut Response<Body>, fault: &Fault, message: &str) {
     if let Some(status) = ending.and_then(|ending| ending.exit_status) {
         headers.insert(EXIT_STATUS, status.into());
     }
-    // What a guest printed is in some messages: only visible ASCII leaves in a header, and not much of it.
+    // Some messages contain a guest's output: a header gets only visible ASCII, up to a limit.
     let message: String = message
         .chars()
         .take(500)

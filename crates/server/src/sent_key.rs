@@ -1,4 +1,4 @@
-//! The key that a request carries, classified for the refusal and for the server's log.
+//! Classification of the key that a request carries, for the refusal and for the server's log.
 
 use crate::app::App;
 use crate::auth::given;
@@ -7,12 +7,12 @@ use http::header::AUTHORIZATION;
 use iof_fault::Fault;
 use iof_store::{ApiKey, Scope};
 
-/// The key that a request carries, classified for its refusal.
+/// The class of the key that a request carries.
 pub(crate) enum SentKey {
     Nothing,
     /// The request has the header Authorization with a scheme other than Bearer.
     OtherScheme,
-    /// A key that this server does not know. It may be that of a function.
+    /// A key that this server does not know. It may be the key of a function.
     Unknown,
     /// A key that this server made and that has expired.
     Ended(ApiKey),
@@ -23,19 +23,19 @@ pub(crate) enum SentKey {
 }
 
 impl SentKey {
-    /// A sentence for the client, before the one on what it should send. It does not reveal whether an unknown key was
-    /// ever valid.
+    /// A sentence for the client, before the one that states what to send. It does not reveal whether an unknown key
+    /// was ever valid.
     pub(crate) fn public(&self) -> &'static str {
         match self {
             Self::Nothing => "",
-            Self::OtherScheme => " The header Authorization was sent, and not as `Bearer KEY`.",
+            Self::OtherScheme => " The header Authorization was sent, but not as `Bearer KEY`.",
             Self::Unknown | Self::Ended(_) | Self::Made(_) | Self::Operator => {
-                " The key that was sent does not open it: it is wrong, or has ended."
+                " The key that was sent does not give access: it is wrong or has expired."
             }
         }
     }
 
-    /// The same sentence, as the first of a message.
+    /// The same sentence, for the beginning of a message.
     pub(crate) fn public_first(&self) -> String {
         match self.public().trim_start() {
             "" => String::new(),
@@ -48,9 +48,9 @@ impl SentKey {
         match self {
             Self::Nothing => "no key was sent".into(),
             Self::OtherScheme => "Authorization is not `Bearer KEY`".into(),
-            Self::Unknown => "the key is not known here".into(),
+            Self::Unknown => "the key is unknown to this server".into(),
             Self::Ended(key) => format!(
-                "key {} (`{}`) has ended, at {}",
+                "key {} (`{}`) expired at {}",
                 key.id,
                 key.label,
                 key.expires_at.map(crate::http::time).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Connections: accepted up to a maximum, each driven by its supervisor, all finished when the server stops.
+//! Connections: the server accepts them up to a maximum, a supervisor drives each, and a stop finishes them all.
 
 use crate::app::App;
 use crate::connection::{
@@ -43,14 +43,14 @@ pub struct Listener {
 /// The protocol of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The API of functions, and everything beside it.
+    /// The surfaces of functions.
     Functions,
     /// The metrics of the server, for scrapers.
     Metrics,
 }
 
-/// Serves until `stop` resolves, then finishes the calls in progress, for as long as `server.stop_wait`. A stop that
-/// takes longer than a second is reported.
+/// Serves until `stop` resolves, then waits up to `server.stop_wait` for the calls in progress. A stop that takes
+/// longer than a second is reported.
 ///
 /// # Errors
 /// An error if no connection can be accepted any more.
@@ -88,7 +88,7 @@ pub async fn serve(
     drop(listeners);
     report.begin();
     app.stopping.store(true, Ordering::Relaxed);
-    tracing::info!("stopping: no new connections, finishing what is under way");
+    tracing::info!("stopping: no new connections, finishing calls in progress");
     stopping.cancel();
     tasks.close();
     let wait = app.settings.stop_wait;
@@ -105,7 +105,7 @@ pub async fn serve(
         tracing::warn!(
             running,
             waiting,
-            "some calls did not end within server.stop_wait and are broken off"
+            "some calls did not end within server.stop_wait and are aborted"
         );
     }
     report
@@ -123,11 +123,10 @@ pub async fn serve(
     Ok(())
 }
 
-/// The time for which a stop writes the rest of the logs; process managers expect an end within two seconds.
+/// The time for which a stop writes the rest of the logs: process managers expect an end within two seconds.
 const LOGS: Duration = Duration::from_millis(1500);
 
-/// The most that the parser buffers of a head and of an answer; the limits of hyper and h2 themselves are in
-/// docs/LIMITS.md.
+/// The most bytes of a head or an answer that the parser buffers. docs/LIMITS.md has the limits of hyper and h2.
 const BUFFER: usize = 128 << 10;
 
 fn builder(app: &App) -> auto::Builder<Streams> {
@@ -141,10 +140,10 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // The supervisor's deadline covers more than this one.
+        // The supervisor's deadline replaces this one.
         .header_read_timeout(None)
         .max_buf_size(BUFFER);
-    // Higher than our own limit, whose answer says more.
+    // Higher than the limit of `connection::refusal`, whose answer explains more.
     let head_size = settings.head_size.as_u64().saturating_mul(2);
     builder
         .http2()
@@ -156,7 +155,7 @@ fn builder(app: &App) -> auto::Builder<Streams> {
     builder
 }
 
-/// The parts with which every connection is made.
+/// The parts that every connection gets.
 struct Connections<'a> {
     app: Arc<App>,
     workers: &'a WorkerThreads,
@@ -170,13 +169,13 @@ struct Connections<'a> {
 }
 
 impl Connections<'_> {
-    /// Bounds the time for which the system keeps bytes that a client does not take, also after the connection is closed
-    /// (`TCP_USER_TIMEOUT`, RFC 5482). Connections inherit it from their listener.
+    /// Bounds the time for which the kernel keeps bytes that a client does not take, even after the connection is
+    /// closed (`TCP_USER_TIMEOUT`, RFC 5482). Connections inherit the bound from their listener.
     fn bound_unsent(&self, listener: &TcpListener) {
         let wait = self.app.settings.write_wait.as_millis();
         let wait = u32::try_from(wait).unwrap_or(u32::MAX);
         if let Err(error) = set_tcp_user_timeout(listener, wait) {
-            tracing::warn!(%error, "the system keeps what clients do not take for as long as it likes");
+            tracing::warn!(%error, "TCP_USER_TIMEOUT could not be set: the kernel keeps unsent bytes without a bound on time");
         }
     }
 
@@ -191,7 +190,7 @@ impl Connections<'_> {
             let (stream, client) = match listener.tcp.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Most likely out of descriptors: those in use will be closed.
+                    // Most likely no descriptor is free; those in use will be closed.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
@@ -202,11 +201,11 @@ impl Connections<'_> {
                 tracing::debug!(client = %client.ip(), "an address has server.connections_per_address connections");
                 continue;
             };
-            // Answers are written whole; waiting to merge them with others only delays them.
+            // Answers are written as a whole; waiting to merge them with others would only delay them.
             let _ = stream.set_nodelay(true);
             let (stream, guard) = match (stream.into_std(), self.workers.assign()) {
                 (Ok(stream), Some(guard)) => (stream, guard),
-                // Closed: a connection that cannot be handed over cannot be served.
+                // The connection is closed: one that cannot be handed over cannot be served.
                 _ => continue,
             };
             let runtime = guard.runtime.clone();
@@ -227,10 +226,10 @@ impl Connections<'_> {
             let counted = Arc::clone(&self.app.connections);
             let connection = async move {
                 let _counted = counted;
-                // Registered here, so that this thread is woken for what arrives.
+                // Registered here, so that arriving bytes wake this thread.
                 match (TcpStream::from_std(stream), https) {
                     (Err(error), _) => {
-                        tracing::warn!(%error, "a connection could not be taken over");
+                        tracing::warn!(%error, "a connection could not be registered");
                     }
                     (Ok(stream), None) => open.serve(stream).await,
                     (Ok(stream), Some(https)) => {
@@ -254,7 +253,7 @@ impl Connections<'_> {
     }
 }
 
-/// One connection, from when it is readable.
+/// One connection, once it is readable.
 struct Open {
     app: Arc<App>,
     builder: Arc<auto::Builder<Streams>>,

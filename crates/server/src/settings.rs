@@ -11,17 +11,17 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// A domain below which each function has a name of its own, `<name>.<domain>`, at which nothing else is served. Empty for
+    /// A domain below which each function has a host name, `<name>.<domain>`, that serves only this function. Empty for
     /// none.
     pub domain: String,
-    /// Calls under way at once. Each takes as much memory as it uses. Fault `queue` when too many wait.
+    /// The most concurrent calls. Each takes as much memory as it uses. Fault `queue` when too many wait.
     pub concurrency: u32,
-    /// Calls of one function under way at once, whatever it declares; more wait. 0 is four fifths of `server.concurrency`, so
-    /// that no function takes all. Fault `concurrency`.
+    /// The most concurrent calls of one function, whatever it declares; more wait. 0 is four fifths of
+    /// `server.concurrency`, so that no function takes all. Fault `concurrency`.
     pub concurrency_per_function: u32,
-    /// Calls that may wait for their turn; one more is answered 503 at once. Fault `queue`.
+    /// The most calls that wait for a permit; one more is answered 503 at once. Fault `queue`.
     pub queue: u32,
-    /// The time for which a call waits for its turn before it is answered 503. Fault `queue-wait`.
+    /// The time for which a call waits for a permit before it is answered 503. Fault `queue-wait`.
     #[serde(with = "humantime_serde")]
     pub queue_wait: Duration,
     /// The largest body of a call. Fault `request-body`.
@@ -37,11 +37,11 @@ pub struct Settings {
     pub json_values: u32,
     /// Steps of a check of an argument against a schema. Fault `schema-steps`.
     pub schema_steps: u64,
-    /// The time in which a client sends a body. Fault `body-wait`.
+    /// The time within which a client has to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
-    /// The time for which a connection stays open without a request under way, from when it is accepted or its last answer
-    /// was sent: a TLS handshake, the first byte and a whole head included.
+    /// The time for which a connection stays open without a request in progress, after it was accepted or its last
+    /// answer was sent. It includes a TLS handshake, the first byte and a whole head.
     #[serde(with = "humantime_serde")]
     pub head_wait: Duration,
     /// The longest path and query of a request. Fault `uri-size`.
@@ -50,22 +50,23 @@ pub struct Settings {
     /// The largest method and header fields of a request, names and values together. Fault `head-size`.
     #[serde(with = "iof_engine::size")]
     pub head_size: ByteSize,
-    /// The time within which a client takes 64 KiB of an answer, or all of it; after that its connection, or its stream of
-    /// HTTP/2, is reset.
+    /// The time within which a client has to take 64 KiB of an answer, or all of it; after that its connection, or its
+    /// HTTP/2 stream, is reset.
     #[serde(with = "humantime_serde")]
     pub write_wait: Duration,
-    /// Connections at once; further ones wait to be accepted.
+    /// The most connections at once; further ones wait to be accepted.
     pub connections: u32,
     /// Files and directories that all calls together have open below their `/`. At most a quarter of the descriptors that
     /// the system allows the server. Fault `open-files`.
     pub open_files: u32,
-    /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 is no limit.
+    /// Connections of one address, or of one /64 of IPv6; further ones are closed at once. 0 for no limit.
     pub connections_per_address: u32,
-    /// Networks of proxies, which speak for many clients: `server.connections_per_address` does not apply to them.
+    /// Networks of proxies, which connect on behalf of many clients: `server.connections_per_address` does not apply to
+    /// them.
     pub proxies: Vec<IpNet>,
-    /// Jobs (calls with `Prefer: respond-async`) that are not done; one more is answered 503. Fault `jobs`.
+    /// The most unfinished jobs (calls with `Prefer: respond-async`); one more is answered 503. Fault `jobs`.
     pub jobs: u32,
-    /// Jobs that run at a time.
+    /// The most jobs that run at a time.
     pub jobs_running: u32,
     /// Requests and outcomes of all jobs together. Fault `jobs-size`.
     #[serde(with = "iof_engine::size")]
@@ -76,17 +77,17 @@ pub struct Settings {
     /// The time for which the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
     pub job_time: Duration,
-    /// Memory of functions that are kept ready: half for code, half for what stays of their memory between calls. 0 is a
-    /// quarter of the machine's, or of the container's. A call of a function that made room for others loads it again.
+    /// Memory of loaded functions: half for code, half for the parts of their memory that stay between calls. 0 is a
+    /// quarter of the machine's memory, or of the container's. A call of an evicted function loads it again.
     #[serde(with = "iof_engine::size")]
     pub loaded_memory: ByteSize,
-    /// Rows of the log of calls that wait to be written, of all functions together. Rows without room are dropped; the counts
-    /// of calls never are.
+    /// Memory of the rows of the call log that wait to be written, for all functions together. Rows without room are
+    /// dropped; the counts of calls never are.
     #[serde(with = "iof_engine::size")]
     pub call_log_memory: ByteSize,
-    /// Rows of the log that are kept of each function for calls that were refused before it ran, the newest; 0 is none.
+    /// The number of newest rows of refused calls that the log of each function keeps; 0 for none.
     pub refused_rows: u32,
-    /// The time for which a stop waits for calls under way.
+    /// The time for which a stop waits for calls in progress.
     #[serde(with = "humantime_serde")]
     pub stop_wait: Duration,
 }
@@ -136,7 +137,7 @@ impl Default for Settings {
     }
 }
 
-/// Where a proxy on this machine connects from.
+/// The addresses of a proxy on this machine.
 fn loopback() -> Vec<IpNet> {
     [
         IpNet::new(Ipv4Addr::LOCALHOST.into(), 8),
@@ -156,9 +157,9 @@ pub struct SecondState {
     pub enabled: bool,
     /// The status line of an answer that was always 200 in 2020.
     pub status: StatusLine,
-    /// Requests a minute from one address; 0 is no limit. Fault `rate-limit`.
+    /// The most requests per minute from one address; 0 for no limit. Fault `rate-limit`.
     pub rate_limit: u32,
-    /// The most calls that lead to a call, each calling back the next. Fault `callback-depth`.
+    /// The longest chain of calls by callbacks that leads to a call. Fault `callback-depth`.
     pub callback_depth: u32,
     /// Parts of a multipart body. Fault `multipart-parts`.
     pub multipart_parts: u32,
@@ -167,7 +168,7 @@ pub struct SecondState {
     /// The largest state, or callback, of a function. Fault `state`.
     #[serde(with = "iof_engine::size")]
     pub state: ByteSize,
-    /// Rows of the log that are kept of each function, the newest; 0 is none.
+    /// The number of newest rows that the log of each function keeps; 0 for none.
     pub log_rows: u32,
     /// The time for which the ephemeral storage keeps a value that is not written again.
     #[serde(with = "humantime_serde")]
@@ -187,7 +188,7 @@ pub struct SecondState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StatusLine {
-    /// 200, as in 2020; the truth is in `iof-status`.
+    /// 200, as in 2020; the real status is in `iof-status`.
     #[default]
     Ok,
     /// The status of `iof-status`.
@@ -217,12 +218,12 @@ impl Default for SecondState {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordSettings {
-    /// Outbound requests and runs of commands, of all functions; the oldest go first.
+    /// Outbound requests and runs of commands, of all functions; the oldest are removed first.
     pub sent_rows: u64,
     /// The time for which a request or a run is kept.
     #[serde(with = "humantime_serde")]
     pub sent_age: Duration,
-    /// Recorded calls of one function; the oldest go first.
+    /// Recorded calls of one function; the oldest are removed first.
     pub calls: u32,
     /// The time for which a recorded call is kept.
     #[serde(with = "humantime_serde")]
@@ -233,7 +234,7 @@ pub struct RecordSettings {
     /// The largest call that is recorded.
     #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
-    /// Records of requests, commands and calls that wait to be written, together. Records without room are dropped.
+    /// Memory of all records of requests, commands and calls that wait to be written. Records without room are dropped.
     #[serde(with = "iof_engine::size")]
     pub memory: ByteSize,
 }
@@ -257,8 +258,8 @@ impl Default for RecordSettings {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsSettings {
-    /// The address at which `/metrics` is served, or a port of 127.0.0.1, such as `9464`; empty: none. It takes no key: a
-    /// client that reaches it reads the names of functions and how they are used.
+    /// The address at which `/metrics` is served, or a port of 127.0.0.1, such as `9464`; empty: none. It takes no key:
+    /// a client that reaches it can read the names of functions and their usage.
     pub listen: String,
     /// Versions of functions with figures of their own; the others are counted together.
     pub functions: u32,
@@ -281,16 +282,16 @@ pub struct ConsoleSettings {
     pub enabled: bool,
     /// Sessions at once; a further sign-in is answered 503. Fault `console-sessions`.
     pub sessions: u32,
-    /// The time for which a session lasts, however it is used.
+    /// The time after which a session ends, even if it is in use.
     #[serde(with = "humantime_serde")]
     pub session_time: Duration,
-    /// The time after which a session ends that nobody uses.
+    /// The time after which an unused session ends.
     #[serde(with = "humantime_serde")]
     pub session_idle: Duration,
     /// Wrong keys from one address, or from one /64 of IPv6, in a minute; after that, sign-ins from there are answered 429.
     /// Clients of one proxy share an address. Fault `console-attempts`.
     pub attempts: u32,
-    /// Event streams of one session at once: one for each page that is open. Fault `console-streams`.
+    /// The most event streams of one session at once; each open page has one. Fault `console-streams`.
     pub streams: u32,
     /// The time between two points of the charts, of which there are 240.
     #[serde(with = "humantime_serde")]
@@ -315,8 +316,8 @@ impl Default for ConsoleSettings {
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Secrets {
-    /// A file with keys, one a line, 32 random bytes in base64 or hexadecimal each. New secrets are encrypted under the
-    /// first; the others are read until everything is under the first, which a start of the server sees to.
+    /// A file with keys, one per line, each 32 random bytes in base64 or hexadecimal. New secrets are encrypted under
+    /// the first. The others are still read; a start of the server encrypts all secrets under the first.
     pub key_file: PathBuf,
     /// The same lines as in `secrets.key_file`, for a secret manager that fills the environment (`IOF_SECRETS_KEYS`).
     pub keys: Vec<String>,
@@ -337,24 +338,24 @@ impl std::fmt::Debug for Secrets {
 pub struct Tls {
     /// The address for HTTPS, such as `127.0.0.1:8443`; empty: none.
     pub listen: String,
-    /// A PEM file with the certificate, and the certificates that lead from it to a known authority.
+    /// A PEM file with the certificate and its intermediate certificates.
     pub certificate: PathBuf,
     /// A PEM file with the private key of the certificate.
     pub key: PathBuf,
-    /// A certificate that the server orders and renews, in place of one in files.
+    /// A certificate that the server orders and renews, instead of one in files.
     pub acme: Acme,
 }
 
-/// `[tls.acme]`: a certificate from an authority that speaks ACME (RFC 8555).
+/// `[tls.acme]`: a certificate from an authority that supports ACME (RFC 8555).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Acme {
-    /// Names of the certificate, such as `functions.example.com`. Port 443 of each has to lead to `tls.listen`, because the
-    /// authority asks there (challenge TLS-ALPN-01). Empty: no certificate is ordered.
+    /// Names of the certificate, such as `functions.example.com`. Port 443 of each has to lead to `tls.listen`, because
+    /// the authority connects there (challenge TLS-ALPN-01). Empty: no certificate is ordered.
     pub names: Vec<String>,
     /// A mail address that the authority may write to; empty: none.
     pub contact: String,
-    /// The authority's directory. `egress.ca_files` are believed for its own certificate.
+    /// The URL of the authority's directory. `egress.ca_files` are trusted for its own certificate.
     pub directory: String,
 }
 

@@ -1,7 +1,7 @@
 //! HTTP statuses of faults.
 //!
-//! Only the server speaks HTTP, so the status of every kind of fault is decided here. A new kind does not compile until
-//! it has one.
+//! Only the server speaks HTTP, so this file decides the status of every kind of fault. A new kind does not compile
+//! until it has one.
 
 use http::StatusCode;
 use iof_fault::{Fault, FaultKind};
@@ -42,7 +42,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Signature
         | F::TargetUrl => StatusCode::BAD_REQUEST,
         F::ConsoleSession | F::Key | F::UsageKey => StatusCode::UNAUTHORIZED,
-        // The usage key of 2020 is a header of its own, not HTTP authentication.
+        // The usage key of 2020 is in its own header, which is not HTTP authentication.
         F::AdminKey
         | F::CallerRequest
         | F::Ceiling
@@ -100,7 +100,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::UnknownImport
         | F::UnsupportedFeature
         | F::UnsupportedType => StatusCode::UNPROCESSABLE_ENTITY,
-        // A function's own limits are solved by waiting (429); the server's, by another server as well (503).
+        // Waiting helps at a function's own limit (429); at the server's, another server helps, too (503).
         F::ConsoleAttempts | F::FunctionConcurrency | F::Rate | F::RateLimit => {
             StatusCode::TOO_MANY_REQUESTS
         }
@@ -113,7 +113,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::StorageTransactions
         | F::StoreFailed => StatusCode::INTERNAL_SERVER_ERROR,
         F::TransferEncoding | F::Upgrade => StatusCode::NOT_IMPLEMENTED,
-        // The server stands between the caller and code, or servers, that it did not write.
+        // The server is a gateway between the caller and code or servers of others.
         F::BadPointer
         | F::BadResponse
         | F::BadResult
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// The documentation page is the list: a code that changes must change there, where a reviewer sees it.
+    /// The documentation page lists all codes: a changed code has to change there, where a reviewer sees it.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "no runtime runs here")]
     fn the_page_of_faults_is_the_list() {

@@ -1,4 +1,5 @@
-//! The report of a stop: what the stop waits for, each second, so that the operator sees why the server still runs.
+//! The report of a stop: each second it states what the stop waits for, so that the operator sees why the server still
+//! runs.
 
 use std::future::Future;
 use std::pin::pin;
@@ -8,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 /// The interval of reports, and the time before the first.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Reports what a stop waits for, in the log and to a callback.
+/// A reporter of what a stop waits for, to the log and to a callback.
 pub struct StopReport {
     tell: Box<dyn Fn(&str) + Send + Sync>,
     /// The time at which the stop began.
@@ -36,7 +37,7 @@ impl StopReport {
         self.ticks.reset();
     }
 
-    /// Finishes one step of the stop, and reports the result of `waited_for` each second.
+    /// Finishes one step of the stop, and reports `waited_for` each second.
     pub async fn during<T>(
         &mut self,
         step: impl Future<Output = T>,

@@ -1,22 +1,22 @@
-//! Defects of a module that do not keep it from being deployed, or from being called.
+//! Defects of a module that prevent neither its deploy nor its calls.
 
 use crate::schema;
 use iof_engine::Manifest;
 
-/// All defects of a module, a sentence each.
+/// All defects of a module, with a sentence for each.
 pub(crate) fn of(manifest: &Manifest) -> Vec<String> {
     let mut warnings = schema::flaws(manifest);
     warnings.extend(of_start(manifest));
     warnings
 }
 
-/// The warning of a module that cannot be instantiated. It is deployed all the same, as in the API of 2020: a module of which
-/// no call succeeds harms nobody else.
+/// The warning for a module that cannot be instantiated. It is still deployed, as in the API of 2020: a module whose
+/// calls all fail harms no one else.
 pub fn of_start(manifest: &Manifest) -> Vec<String> {
     let trap = manifest.failing_start.iter();
     let sentence = |trap| {
         format!(
-            "Every call of the module fails before its function runs ({trap}). Mend its start function, or its data and element segments."
+            "Every call of the module fails before its function runs ({trap}). Correct its start function, or its data and element segments."
         )
     };
     trap.map(sentence).collect()

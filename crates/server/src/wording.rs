@@ -1,6 +1,6 @@
-//! Errors of parsers, which speak of Rust's types, in the words of JSON and TOML.
+//! Errors of parsers, translated from Rust's types to the terms of JSON and TOML.
 
-/// The message of an error of serde for people who write JSON or TOML. What is worded for them already stays as it is.
+/// Rewords an error of serde for people who write JSON or TOML. Messages of this project stay unchanged.
 pub fn plain(message: &str) -> String {
     let message = without_place(message);
     for (begins, unit) in [
@@ -41,7 +41,7 @@ pub fn plain(message: &str) -> String {
     message.to_owned()
 }
 
-/// An error of JSON in these words.
+/// Words an error of a JSON parser.
 pub(crate) fn of_json(error: &serde_json::Error) -> String {
     if error.is_data() {
         return plain(&error.to_string());
@@ -53,7 +53,7 @@ pub(crate) fn of_json(error: &serde_json::Error) -> String {
     format!("it stops being JSON at line {line}, character {at}")
 }
 
-/// A message without the place that serde_json adds to it: it is where the parser was, not where the value is.
+/// A message without the position that serde_json adds: it is that of the parser, not that of the value.
 fn without_place(message: &str) -> &str {
     let is_place = |place: &str| {
         let numbers = place.split_once(" column ");

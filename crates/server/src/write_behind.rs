@@ -1,8 +1,8 @@
 //! A write-behind queue: items gather in a queue and are written in batches, off the path of calls.
 //!
-//! One task writes the gathered items in one transaction and then rests, so that under little load an item is on the
-//! disk a few milliseconds after it came, and under much load the disk is flushed at most forty times a second. The
-//! queue has no bound of its own: the sender bounds its contents (`backlog`).
+//! One task writes the gathered items in one transaction and then rests, so that under low load an item is on the disk
+//! a few milliseconds after it arrived, and under high load the disk is flushed at most forty times a second. The queue
+//! itself has no bound: the sender bounds its contents (`backlog`).
 //!
 //! A stop has a deadline: items that are not written by then are dropped, and the writer reports how many.
 
@@ -108,7 +108,7 @@ impl<T: Send + 'static> WriteBehind<T> {
         &self.sender
     }
 
-    /// Returns when all items that were sent are written.
+    /// Waits until all items that were sent are written.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.sender.0.send(Message::Flush(done)).is_ok() {
@@ -126,13 +126,13 @@ impl<T: Send + 'static> WriteBehind<T> {
 }
 
 impl<T> Sender<T> {
-    /// Sends an item without waiting. Returns whether the task is there to write it.
+    /// Sends an item without waiting. Returns whether the task still runs and will write it.
     pub(crate) fn send(&self, item: T) -> bool {
         self.0.send(Message::Item(item)).is_ok()
     }
 }
 
-/// The receiving side of a queue, and the items that were received and are not written.
+/// The receiving side of a queue, and the received items that wait to be written.
 struct Queue<T> {
     messages: UnboundedReceiver<Message<T>>,
     received: Vec<Message<T>>,
@@ -148,7 +148,7 @@ impl<T> Queue<T> {
         (count > 0).then_some(count)
     }
 
-    /// Takes all messages that are there, and lets no more in.
+    /// Takes all messages in the queue, and accepts no more.
     fn drain(&mut self) {
         self.messages.close();
         while let Ok(message) = self.messages.try_recv() {
@@ -168,7 +168,7 @@ impl<T> Queue<T> {
 
     fn answer(&mut self) {
         for done in self.flushes.drain(..) {
-            // The caller that asked may be gone.
+            // The caller may be gone.
             let _ = done.send(());
         }
     }

@@ -48,12 +48,12 @@ async fn arguments_in_their_order_negative_numbers_and_stdin() {
         (
             &["call", "hello", "say", "--", "x"],
             "",
-            "does not say the types of say",
+            "does not declare the types of say",
         ),
         (
             &["call", "hello", "say", "x", "--", "x"],
             "",
-            "given one way",
+            "given in one way only",
         ),
     ] {
         let output = user.types_with(line, stdin).await;

@@ -65,7 +65,7 @@ async fn a_check_finds_the_problems_of_a_start() {
     let within = place.join("data").display().to_string();
     for (data, expected) in [
         (&*within, "Not a directory"),
-        ("/proc/x", "/proc/x cannot be made in /proc: "),
+        ("/proc/x", "/proc/x cannot be created in /proc: "),
     ] {
         let check = user.types(&["serve", "--check", "--data", data]).await;
         assert!(error(&check).contains(expected), "{check}");

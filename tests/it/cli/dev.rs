@@ -175,7 +175,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     let refused = call(&["look_up", "tea"]);
     assert!(refused.contains("[function:http-denied, call"), "{refused}");
     dev.line("egress-denied");
-    let hint = dev.line("to let it:");
+    let hint = dev.line("to allow it:");
     assert!(hint.contains("outbound = [\"GET https://"), "{hint}");
 
     let source = project.join("src/lib.rs");
@@ -257,7 +257,7 @@ fn from_nothing_to_a_call_an_edit_a_refusal_and_the_end() {
     fs::write(&source, "fn look_up( {").unwrap();
     dev.line("error");
     dev.line("ended with exit status");
-    dev.line("version 2 runs on");
+    dev.line("version 2 still runs");
     assert_eq!(
         call(&["look_up", "still"]),
         "still!",

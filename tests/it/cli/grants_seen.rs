@@ -66,7 +66,10 @@ async fn a_deploy_lists_the_grants_of_a_version_and_their_changes() {
     declare("commands = [\"http_proxy\"]\noutbound = [\"GET http://localhost:3000/x\"]\n");
     types(
         &["deploy", "hello.wasm"],
-        &["`* http://*` does but for the port", "exit status 2"],
+        &[
+            "`* http://*` covers it except for the port",
+            "exit status 2",
+        ],
     )
     .await;
     declare(

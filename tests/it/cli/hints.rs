@@ -103,7 +103,7 @@ async fn an_error_in_json_names_the_position_and_the_alternative() {
     assert_eq!(answer.fault(), "json");
     let message = answer.text();
     assert!(
-        message.contains("The body is not JSON from byte 9 on. Mend it there, or send a text as `content-type: text/plain`."),
+        message.contains("The body is not JSON from byte 9 on. Correct it there, or send a text as `content-type: text/plain`."),
         "{message}"
     );
 }

@@ -36,14 +36,14 @@ async fn keys_are_distinguished_in_the_log_and_clients_learn_the_header() {
         (
             "nobody's",
             401,
-            "does not open it: it is wrong, or has ended",
-            "the key is not known here",
+            "does not give access: it is wrong or has expired",
+            "the key is unknown to this server",
         ),
         (
             expired_key,
             401,
-            "does not open it: it is wrong, or has ended",
-            "(`past`) has ended, at 20",
+            "does not give access: it is wrong or has expired",
+            "(`past`) expired at 20",
         ),
         (
             read_key,
@@ -66,18 +66,18 @@ async fn keys_are_distinguished_in_the_log_and_clients_learn_the_header() {
         .request("GET", "/v1/keys")
         .basic_auth("ada", Some("secret"));
     let basic = server.answer(basic).await.text();
-    assert!(basic.contains("and not as `Bearer KEY`"), "{basic}");
+    assert!(basic.contains("but not as `Bearer KEY`"), "{basic}");
     // The same for a call of a private function.
     let path = "/v1/functions/hello/call/which";
     let wrong = ask(&server, "POST", path, "nobody's", None).await;
     assert!(
-        wrong.http == 404 && wrong.text().contains("does not open it"),
+        wrong.http == 404 && wrong.text().contains("does not give access"),
         "{}",
         wrong.text()
     );
     let none = server.answer(server.request("POST", path)).await.text();
     assert!(
-        none.contains(header) && !none.contains("does not open it"),
+        none.contains(header) && !none.contains("does not give access"),
         "{none}"
     );
     for key in [read_key, expired_key] {
@@ -114,7 +114,7 @@ async fn login_reports_whether_a_server_takes_keys() {
     }
     let closed = Server::start(operated()).await;
     let wrong = user.types_with(&["login", &closed.url], "some key\n").await;
-    assert!(wrong.contains("opens nothing at"), "{wrong}");
+    assert!(wrong.contains("does not give access at"), "{wrong}");
     let output = user.types(&["login", &closed.url, "--no-key"]).await;
     assert!(output.contains("takes a key (auth.keys)"), "{output}");
 
@@ -132,7 +132,7 @@ async fn login_reports_whether_a_server_takes_keys() {
     types(
         &user,
         &taken,
-        &["of another server", "iof logout --profile default"],
+        &["belongs to another server", "iof logout --profile default"],
     )
     .await;
     let created = user.run(
@@ -173,7 +173,7 @@ async fn login_reports_whether_a_server_takes_keys() {
         &["deleted"],
     )
     .await;
-    types(&user, &["list"], &["does not open it"]).await;
+    types(&user, &["list"], &["does not give access"]).await;
     let output = user
         .types_with(&["login", &closed.url, "--profile", "ci"], &key)
         .await;
@@ -210,12 +210,7 @@ async fn another_service_is_not_taken_for_iof() {
         &["login", &url, "--no-key"],
         &["whoami"],
     ] {
-        types(
-            &user,
-            line,
-            &["not as a server of iof does", "exit status 2"],
-        )
-        .await;
+        types(&user, line, &["not like a server of iof", "exit status 2"]).await;
     }
     // Each problem of TLS has its remedy.
     let plain = Server::start("").await;

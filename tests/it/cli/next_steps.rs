@@ -25,7 +25,7 @@ async fn an_invalid_command_names_the_next_step() {
             &["call", "typed", "one", "two"][..],
             &[
                 "has no export `one`",
-                "go behind `--`: iof call typed -- one two",
+                "put them after `--`: iof call typed -- one two",
             ][..],
         ),
         (

@@ -103,7 +103,7 @@ fn settings_are_printed_with_their_meaning() {
     let output = iof(user.folder(), &["serve", "--print-config", "--commented"]);
     let commented = String::from_utf8(output.stdout).unwrap();
     for line in [
-        "# Where to listen.\nlisten = ",
+        "# The address to listen on.\nlisten = ",
         "# All memories and tables of an instance together, with its heap of objects and exceptions. Fault `memory`.\nmemory = ",
     ] {
         assert!(commented.contains(line), "{line}: {commented}");

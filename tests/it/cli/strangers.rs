@@ -86,7 +86,7 @@ async fn a_check_of_settings_tries_the_addresses() {
     for (line, words) in [
         (
             &["--listen", &*taken][..],
-            &["listen: cannot listen on", "Another program has it"][..],
+            &["listen: cannot listen on", "Another program uses it"][..],
         ),
         (
             &[
@@ -95,7 +95,10 @@ async fn a_check_of_settings_tries_the_addresses() {
                 "--set",
                 &format!("metrics.listen={taken}"),
             ],
-            &["metrics.listen: cannot listen on", "Another program has it"],
+            &[
+                "metrics.listen: cannot listen on",
+                "Another program uses it",
+            ],
         ),
         (
             &[
@@ -185,7 +188,7 @@ async fn a_check_of_settings_tries_the_addresses() {
     let output = user
         .types(&["serve", "--check", "--listen", &address])
         .await;
-    assert!(output.contains("Another program has it"), "{output}");
+    assert!(output.contains("Another program uses it"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

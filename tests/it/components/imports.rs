@@ -27,7 +27,7 @@ async fn each_import_is_named_with_what_would_serve_it() {
         ),
         (
             importing("wasi:cli/environment@0.2.0-rc-2023-11-10", function),
-            &["a version before the release", "0.2.12"],
+            &["a pre-release version", "0.2.12"],
         ),
         (
             importing("wasi:cli/environment@1.0.0", function),
@@ -35,14 +35,14 @@ async fn each_import_is_named_with_what_would_serve_it() {
         ),
         (
             importing("wasi:cli/environment@0.3.0-rc-2026-03-15", function),
-            &["a version before the release", "for 0.3.0"],
+            &["a pre-release version", "for 0.3.0"],
         ),
         (
             importing(
                 "wasi:http/outgoing-handler@0.2.0",
                 "(export \"handle\" (func))",
             ),
-            &["other types"],
+            &["types that it does not have"],
         ),
         (
             importing("wasi:cli/environment@0.2.0", "(export \"leave\" (func))"),
@@ -66,7 +66,7 @@ async fn each_import_is_named_with_what_would_serve_it() {
                 "wasi:cli/environment@0.2.0",
                 "(export \"get-environment\" (func (result u8)))",
             ),
-            &["other types", "get-environment"],
+            &["types that it does not have", "get-environment"],
         ),
     ] {
         let answer = server.try_upload(source).await;

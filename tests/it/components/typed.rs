@@ -192,7 +192,7 @@ async fn what_does_not_fit_is_named() {
             "there is no `second`",
         ),
         ("add", json!([1]), "`second-one` is missing"),
-        ("add", json!([1, 2, 3]), "3 arguments came"),
+        ("add", json!([1, 2, 3]), "got 3 arguments"),
         ("points", json!({"points": [{"north": "north"}]}), "points"),
         ("points", json!({"points": [{"label": "a"}]}), "points"),
         (

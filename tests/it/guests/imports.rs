@@ -67,7 +67,7 @@ async fn other_imports_are_refused_with_a_remedy() {
         ("\"gojs\" \"x\" (func)", "GOOS"),
         ("\"wasi:http/types\" \"x\" (func)", "component"),
         ("\"else\" \"where\" (func)", "else where"),
-        ("\"env\" \"memory\" (memory 1)", "no function"),
+        ("\"env\" \"memory\" (memory 1)", "not a function"),
     ] {
         let refused = server.try_upload(module_of(import)).await;
         assert_eq!(

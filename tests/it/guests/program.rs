@@ -127,7 +127,7 @@ async fn arguments(program: Vec<u8>) {
         (json!({ "stdin": "", "args": "-n" }), "args"),
         (json!({ "stdin": "", "args": [1] }), "args"),
         (json!({ "stdin": 1 }), "`stdin` must be a string"),
-        (json!(["", [], 1]), "3 arguments came"),
+        (json!(["", [], 1]), "got 3 arguments"),
     ] {
         let answer = call(&server, &program, &arguments).await;
         assert_eq!(answer.http, 400, "{arguments}");

@@ -214,7 +214,7 @@ async fn names_that_cannot_be_certified_are_refused() {
     let nowhere = "[tls.acme]\nnames = [\"iof.test\"]\n";
     let refused = Server::builder().config(nowhere).refused().await;
     assert!(
-        refused.log.contains("and tls.listen is not"),
+        refused.log.contains("but tls.listen is not"),
         "{}",
         refused.log
     );

@@ -171,7 +171,7 @@ async fn sighup_reloads_the_log_names_settings_for_a_restart_and_loses_no_call()
         fs::write(&file, "log = \"warn\"\n[limits]\ncomands = 4\n").unwrap();
         server.signal(Signal::HUP);
         logs(&server, "comands").await;
-        logs(&server, "The settings stay as they were.").await;
+        logs(&server, "The previous settings stay in use.").await;
         fs::remove_file(&file).unwrap();
         server.signal(Signal::HUP);
         logs(&server, "No such file").await;
@@ -208,7 +208,7 @@ async fn sighup_loads_a_new_certificate_and_keeps_the_old_one_if_that_is_broken(
     let next = Identity::new(&["localhost", "127.0.0.1"]);
     fs::write(folder.join("chain.pem"), "half of a renewal").unwrap();
     server.signal(Signal::HUP);
-    logs(&server, "The certificate before stays.").await;
+    logs(&server, "The previous certificate stays in use.").await;
     assert!(connects(&server, server.ca_pem().unwrap()).await);
 
     fs::write(folder.join("chain.pem"), &next.certificate_pem).unwrap();

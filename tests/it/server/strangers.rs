@@ -339,7 +339,7 @@ async fn an_expiring_certificate_causes_a_warning() {
     let settings = certificate(&user, now - DAY);
     let server = Server::start(settings.clone()).await;
     assert_eq!(
-        lines(&server, "The certificate has ended"),
+        lines(&server, "The certificate expired at"),
         1,
         "{}",
         server.log()
@@ -348,7 +348,7 @@ async fn an_expiring_certificate_causes_a_warning() {
     certificate(&user, now + 5 * DAY + DAY / 2);
     server.signal(rustix::process::Signal::HUP);
     let until = Instant::now() + Duration::from_secs(10);
-    while lines(&server, "The certificate ends in 5 days") == 0 {
+    while lines(&server, "The certificate expires in 5 days") == 0 {
         assert!(Instant::now() < until, "{}", server.log());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -356,7 +356,7 @@ async fn an_expiring_certificate_causes_a_warning() {
     fs::write(user.folder().join("iof.toml"), &settings).unwrap();
     let output = user.types(&["doctor", "--config", "iof.toml"]).await;
     assert!(
-        output.contains("certificate") && output.contains("The certificate ends in 5 days"),
+        output.contains("certificate") && output.contains("The certificate expires in 5 days"),
         "{output}"
     );
     // A valid certificate is not mentioned.

@@ -308,7 +308,7 @@ async fn iof_replay_prints_the_difference_and_exits_like_diff() {
         (vec![call, "--version", "9"], "no version 9"),
         (
             vec!["00000000-0000-7000-8000-000000000000"],
-            "Nothing is recorded",
+            "There is no recording",
         ),
         (vec!["x"], "iof-call"),
     ] {

@@ -112,7 +112,7 @@ async fn wrong_arguments_are_named() {
         ("echo_u8", json!({"value": "7"}), "`value` must be a number"),
         ("echo_u8", json!({}), "`value` is missing"),
         ("echo_u8", json!({"valu": 7}), "there is no `valu`"),
-        ("echo_u8", json!([1, 2]), "2 arguments came"),
+        ("echo_u8", json!([1, 2]), "got 2 arguments"),
         ("echo_u8", json!(7), "by name"),
         ("echo_bool", json!({"value": 1}), "true or false"),
         ("echo_string", json!({"value": 1}), "a string"),

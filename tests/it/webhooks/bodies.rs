@@ -111,7 +111,10 @@ async fn fields_of_a_form_or_a_query_are_arguments() {
         for (body, words) in [
             ("name=Ada", "`count` is missing"),
             ("name=Ada&count=1&more=2", "there is no `more`"),
-            ("name=Ada&count=1&count=2", "`count` came more than once"),
+            (
+                "name=Ada&count=1&count=2",
+                "`count` was sent more than once",
+            ),
             ("name=Ada&count=x", "32 bits"),
             ("name=Ada&count=1&tags=a", "`tags` is not JSON"),
         ] {

@@ -2,11 +2,11 @@
 //!
 //! A string or byte array goes in as pointer and length: the host allocates it with `__wbindgen_malloc`, and it then
 //! belongs to the callee. The core values of a type are in [`super::layout`]. A result of one core value is returned as
-//! it is; one of several comes out in two shapes, both in use:
+//! it is. A result of several core values takes one of two forms, both in use:
 //!
 //! | shape | from | result |
 //! |---|---|---|
-//! | return area | rustc only, and the tool on modules of before 2024 | first parameter points to where the values go |
+//! | return area | rustc only, and the tool for modules before 2024 | first parameter points to where the values go |
 //! | values | the tool today (multi-value) | as many results |
 //!
 //! Hosts of 2020 passed the constant 8 as return area, which is right only for modules of their compiler. This host
@@ -15,8 +15,8 @@
 //!
 //! The types come from the module, if it describes its functions, or from the caller ([`StatedSignature`]). Otherwise
 //! the core type and the arguments decide: a text takes two `i32`, a number one parameter, and arguments that do not
-//! fit are a fault that states what would. For such a function, the words in a return area show whether the result was
-//! a text ([`results`]). The result is never freed: its instance ends with the call.
+//! fit cause a fault that states what would fit. For such a function, the words in a return area show whether the
+//! result was a text ([`results`]). The result is never freed: its instance ends with the call.
 
 use super::guest::Guest;
 use super::layout::{CallPlan, CoreArg, halves, quarters};
@@ -53,7 +53,7 @@ pub(crate) fn plan(
 /// The signature that a module declares, if its core type agrees with it.
 ///
 /// # Errors
-/// A clause that states why it does not.
+/// A clause that states why it does not agree.
 pub(crate) fn agrees(export: &Export, signature: Signature) -> Result<Signature, String> {
     typed::agrees(export, signature)
 }
@@ -66,7 +66,7 @@ pub(crate) fn fits(export: &Export, signature: &Signature) -> bool {
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Any trap: the guest's fault, a limit, or a host's.
+/// Any trap: a fault of the guest, of a limit or of the host.
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,

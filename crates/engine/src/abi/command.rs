@@ -1,8 +1,8 @@
-//! The kind `wasi-command`: a program, run from `main` to its end for each call.
+//! The kind `wasi-command`: a program that every call runs from `main` to its end.
 //!
-//! Its first argument is its stdin, its second one a JSON array of strings: the arguments behind its name. Its stdout
-//! is the result, its stderr is the call's log, and a status other than zero is a fault. Text that looks like an array
-//! of arguments is still stdin, because many programs read JSON.
+//! The first argument of the call is the program's stdin, the second a JSON array of strings: its command-line
+//! arguments. Its stdout is the result, its stderr is the call's log, and a status other than zero is a fault. Text
+//! that looks like an array of arguments is still stdin, because many programs read JSON.
 
 use super::guest::Guest;
 use crate::manifest::{BodyUse, Described, Export, Param, Signature, Type};
@@ -82,14 +82,14 @@ pub(crate) fn plan(
     };
     let words: Option<Vec<String>> = match words {
         Some(words) if !words.is_empty() => serde_json::from_slice(&words)
-            .map_err(|_| refused("the second is no array of strings"))?,
+            .map_err(|_| refused("the second is not an array of strings"))?,
         _ => None,
     };
     let words = words.unwrap_or_default();
     if words.len() > WORDS {
         return Err(refused(&format!("it can have {WORDS} of them")));
     }
-    // An argument of a program ends at its first zero byte; a text that would be cut off is refused.
+    // A program's argument ends at its first zero byte; a text that contains one is refused instead of cut.
     if words.iter().any(|word| word.contains('\0')) {
         return Err(refused("one of them holds a zero byte"));
     }
@@ -99,7 +99,7 @@ pub(crate) fn plan(
 /// Runs the program to its end; its stdout is collected elsewhere.
 ///
 /// # Errors
-/// Any trap, a status other than zero among them.
+/// Any trap; a status other than zero is one, too.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,
@@ -142,7 +142,7 @@ mod tests {
         let good: [(&[&str], &str, Vec<String>); 6] = [
             (&[], "", vec![]),
             (&["text"], "text", vec![]),
-            // Never an array of arguments, whatever it looks like.
+            // The first argument is never an array of arguments, whatever it looks like.
             (&[r#"["a", ["-b"]]"#], r#"["a", ["-b"]]"#, vec![]),
             (
                 &["text", r#"["-n", "two words"]"#],
@@ -161,8 +161,8 @@ mod tests {
         }
         let many = serde_json::to_string(&vec!["a"; WORDS + 1]).unwrap();
         for (args, why) in [
-            (&["text", "-n"][..], "the second is no array of strings"),
-            (&["text", "[1]"], "the second is no array of strings"),
+            (&["text", "-n"][..], "the second is not an array of strings"),
+            (&["text", "[1]"], "the second is not an array of strings"),
             (&["text", "[\"a\\u0000b\"]"], "zero byte"),
             (&["text", &many], "it can have 1000"),
             (&["a", "[]", "c"], "3 came"),

@@ -10,10 +10,10 @@
 //!
 //! Besides these, `"raw":true` means that the one argument is the body unchanged, whatever its type, and
 //! `"methods":["GET","POST"]` lists the HTTP methods that call the function. The types `request` and `response` are
-//! whole ones: a request is the only argument, and a response is the result.
+//! whole HTTP messages: a request is the only argument, and a response is the result.
 //!
-//! The description is read once, at upload. A module that exports one promises it: if it cannot be read, the export says
-//! so in the manifest, and the upload is refused (docs/decisions/0058-what-a-function-promises-is-checked.md).
+//! The description is read once, at upload. If a module exports a description that cannot be read, the manifest states
+//! why, and the upload is refused (docs/decisions/0058-what-a-function-promises-is-checked.md).
 
 use crate::manifest::{BodyUse, Described, Param, Signature, Type};
 use serde_json::Value as Json;
@@ -40,7 +40,7 @@ pub(crate) fn export_of(name: &str) -> String {
 /// Reads the description of the export `name`.
 ///
 /// # Errors
-/// A clause that states what of it cannot be read.
+/// A clause that states which part cannot be read.
 pub(crate) fn read(name: &str, text: &[u8]) -> Result<(Signature, Described), String> {
     let said: Json = serde_json::from_slice(text).map_err(|error| not_json(&error))?;
     if said["iof"] != 1 {
@@ -74,7 +74,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<(Signature, Described), St
         body,
         methods: methods(&said)?,
     };
-    // The types that a call really passes; the flag of a `Result` exists only in wasm-bindgen's own functions.
+    // The types that a call passes; the flag of a `Result` exists only in functions that wasm-bindgen generates.
     let signature = Signature {
         params: types,
         result,
@@ -84,7 +84,7 @@ pub(crate) fn read(name: &str, text: &[u8]) -> Result<(Signature, Described), St
     Ok((signature, described))
 }
 
-/// The words for a text that is not JSON, which are not the parser's.
+/// The message for a text that is not JSON, in words other than the parser's.
 fn not_json(error: &serde_json::Error) -> String {
     if error.to_string().starts_with("recursion limit") {
         return "it is nested more than 127 levels deep".into();
@@ -129,7 +129,7 @@ fn type_of(said: &Json, subject: &str) -> Result<Type, String> {
     let name = name.ok_or_else(|| format!("{subject} has no `type`"))?;
     let ty = match name {
         "unit" => Some(Type::Unit),
-        // Types that the guest crate cannot describe cannot be in its description.
+        // The guest crate cannot describe the types that the filter removes.
         name => {
             Type::of_name(name).filter(|ty| !matches!(ty, Type::I128 | Type::U128 | Type::Char))
         }

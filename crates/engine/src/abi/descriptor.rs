@@ -2,9 +2,9 @@
 //!
 //! A module that never went through the wasm-bindgen tool exports, for each function, `__wbindgen_describe_<function>`,
 //! which calls the import `__wbindgen_describe(code)` once for each code of its type. The codes shifted over the years
-//! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers were added before `FUNCTION`, and others behind it. A
-//! description starts with `FUNCTION`, so the beginning of the list calibrates itself; the rest is placed by version. A
-//! description is trusted only if it is read to its last code. A type that is not understood is refused by its name.
+//! (read in the sources of 0.2.61 to 0.2.130): 128-bit integers were added before `FUNCTION`, and other types after it.
+//! A description starts with `FUNCTION`, which calibrates the codes before it; the version determines those after it. A
+//! description is trusted only if it is read to its last code. An unsupported type is refused by name.
 
 mod codes;
 #[cfg(test)]
@@ -28,7 +28,7 @@ pub(crate) fn version(section: &[u8]) -> Option<Patch> {
 /// Reads one function's description, which is `None` if it could not be run.
 ///
 /// # Errors
-/// The type that no call could pass, as a clause: `it takes a JavaScript value`.
+/// A clause that names the type that no call can pass: `it takes a JavaScript value`.
 pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Signature, String> {
     let known = version;
     let codes = codes.ok_or("its description by wasm-bindgen cannot be run")?;
@@ -64,8 +64,8 @@ pub(crate) fn read(codes: Option<&[u32]>, version: Option<Patch>) -> Result<Sign
     }))
 }
 
-/// Returns whether the codes of a conversion, which describes itself as it runs, mean a text that becomes a JavaScript
-/// value: an empty name since some version, then a function of one text.
+/// Returns whether a conversion's codes, which it emits as it runs, describe a text that becomes a JavaScript value: an
+/// empty name (in later versions only), then a function of one text.
 pub(crate) fn makes_text(codes: &[u32]) -> bool {
     let codes = match codes {
         [0, rest @ ..] => rest,
@@ -87,7 +87,7 @@ pub(crate) fn makes_text(codes: &[u32]) -> bool {
 
 /// The reason why a description was not read.
 enum Refusal {
-    /// A type that cannot cross, as a clause.
+    /// A clause that names a type that cannot be passed.
     Type(String),
     /// An unexpected code, or an unexpected number of codes.
     Unknown,
@@ -130,13 +130,13 @@ impl Reader<'_> {
     /// Reads the codes behind `FUNCTION`.
     fn function(&mut self) -> Result<Signature, Refusal> {
         let (_shim, arity) = (self.word()?, self.word()?);
-        // Bounded by what the module really emitted: every argument takes at least one code.
+        // The number of codes bounds the number of arguments: each takes at least one code.
         let params = (0..arity)
             .map(|_| self.value("takes"))
             .collect::<Result<_, _>>()?;
         let before = self.codes;
         let (result, fallible) = self.result()?;
-        // Since 2020 the result appears twice: as it is, and as a promise would have it.
+        // Since 2020 the result appears twice: as it is, and as the value of a promise.
         let said = before.len() - self.codes.len();
         match self.codes.is_empty() || before.get(..said) == Some(self.codes) {
             true => Ok(Signature {

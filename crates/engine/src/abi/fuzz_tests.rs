@@ -1,5 +1,5 @@
-//! Guests that answer with arbitrary words, run for real: a call ends in a value or a fault, and nothing outside of the
-//! guest's memory is read or written.
+//! Real runs of guests that return arbitrary words: a call ends in a value or a fault, and nothing outside the guest's
+//! memory is read or written.
 
 use super::guest::{Guest, Handles};
 use crate::abi::objects::{Holder, Objects};
@@ -31,7 +31,7 @@ const TEXT: &str = r#"(module
     (func (export "fallible") (param i32 i32) (result i32 i32 i32 i32)
       (global.get $a) (global.get $b) (global.get $c) (global.get $c))
     (func (export "answer") (param i32 i32) (result i32) (global.get $a)))"#;
-/// Bytes of the guest's memory.
+/// The size of the guest's memory, in bytes.
 const MEMORY: usize = 2 << 16;
 const OUTPUT: u64 = 1 << 10;
 
@@ -41,7 +41,7 @@ struct World {
 }
 
 impl World {
-    /// Compiled once, for all cases.
+    /// The guest, compiled once for all cases.
     fn get() -> &'static Self {
         static WORLD: OnceLock<World> = OnceLock::new();
         WORLD.get_or_init(Self::new)
@@ -94,7 +94,7 @@ impl World {
     }
 }
 
-/// The texts of a guest that makes none.
+/// The object table of a guest that makes no texts.
 struct Texts(Objects, MemoryAccounting);
 
 impl Default for Texts {
@@ -199,7 +199,7 @@ fn any_call() -> impl Strategy<Value = Call> {
         Some("([i16]) -> [i16]"),
     ]);
     let pointer = prop_oneof![Just(64u32), word()];
-    // The address at which the tests below put an answer and its table, or any address.
+    // Any address, or the one at which the tests below put an answer and its table.
     let lain = prop_oneof![Just(128u32), word()];
     let memory = (answer(), table()).prop_map(|(answer, table)| vec![(128, answer), (256, table)]);
     (
@@ -253,7 +253,7 @@ proptest! {
     }
 }
 
-/// The same guest with valid words: so the test above reaches values, too, and not only faults.
+/// The same guest with valid words, which shows that the test above reaches values and not only faults.
 #[test]
 fn meant_words_are_values() {
     let world = World::get();

@@ -1,14 +1,14 @@
 //! The instance of one call, seen by an ABI: its allocator and its memory.
 //!
-//! Every address and length from a guest is hostile until the slice was found inside the memory, and nothing is copied
-//! out that is larger than a result may be.
+//! Every address and length from a guest is hostile until the slice is known to lie inside the memory, and no copy is
+//! larger than the limit of a result.
 
 use crate::limits::LimitExceeded;
 use crate::memory::{self, BadPointer};
 use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContextMut, Instance, Memory, ModuleExport, Store};
 
-/// The exports that every call of a module uses, found once.
+/// The exports that every call of a module uses, looked up once.
 #[derive(Clone, Copy)]
 pub(crate) struct Handles {
     pub(crate) memory: Option<ModuleExport>,
@@ -75,18 +75,17 @@ impl<T: Send + 'static> Guest<'_, T> {
         Ok(memory::read(&memory, &*self.store, pointer, length)?)
     }
 
-    /// All of the memory, for reading.
+    /// The whole memory, for reading.
     pub(crate) fn data(&mut self) -> wasmtime::Result<&[u8]> {
         let memory = self.memory()?;
         Ok(memory.data(&*self.store))
     }
 }
 
-/// The bytes of a result: at most `limit`, and inside of `memory`.
+/// The bytes of a result: at most `limit`, and inside `memory`.
 ///
 /// # Errors
-/// [`BadPointer`] for a length that could not lie in memory, however large; [`LimitExceeded::Output`] for one that
-/// could.
+/// [`BadPointer`] for a length that no memory could hold; [`LimitExceeded::Output`] for a shorter one above `limit`.
 pub(crate) fn result(
     memory: &[u8],
     pointer: u32,

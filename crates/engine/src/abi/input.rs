@@ -54,8 +54,8 @@ impl InputArg {
     }
 }
 
-/// The elements of a JSON array that was sent as one text; of an array that is longer than any function takes, one too
-/// many.
+/// The elements of a JSON array that was sent as one text. Of an array longer than any function takes, one element too
+/// many is returned.
 pub(super) fn expand_array(given: &[InputArg]) -> Option<Vec<InputArg>> {
     let [
         InputArg {
@@ -92,8 +92,8 @@ fn unquoted(text: &str) -> Option<Bytes> {
     Some(text.into())
 }
 
-/// Converts arguments to known types: as they were sent, or as elements of an array, or with empty texts for missing
-/// ones.
+/// Converts arguments to known types: as they were sent, as elements of an array, or with empty texts for missing
+/// arguments.
 ///
 /// # Errors
 /// `arguments`, stating what the function takes.
@@ -114,7 +114,7 @@ pub(super) fn coerce<T, S>(
         }
     };
     let arranged = match expand_array {
-        // A single text that cannot be the argument may be an array with it.
+        // A single text that cannot be the argument may be an array that contains it.
         Some(only) if arity == 1 && only.len() == 1 => {
             if types
                 .iter()
@@ -197,7 +197,7 @@ pub(super) fn convert(ty: &Type, given: &InputArg) -> Option<CoreArg> {
     let unsigned = |bits: u32| text()?.parse::<u64>().ok().filter(|n| *n >> bits == 0);
     let word = |n: i64| i32::try_from(n).ok().map(CoreArg::I32);
     match ty {
-        // Only the surface that received a request makes this argument.
+        // Only the surface that received the request can make this argument.
         Type::Request => {
             (given.hint == ArgHint::Request).then(|| CoreArg::Bytes(given.bytes.clone()))
         }
@@ -268,7 +268,7 @@ fn list(element: &Type, json: &[u8]) -> Option<CoreArg> {
     Some(CoreArg::List { bytes, width })
 }
 
-/// Elements of one type, one after another.
+/// The elements of one type, packed in memory order.
 fn packed<N: DeserializeOwned, const W: usize>(
     json: &[u8],
     bytes: impl Fn(N) -> [u8; W],
@@ -281,7 +281,7 @@ fn packed<N: DeserializeOwned, const W: usize>(
     Some(all.into())
 }
 
-/// A JSON array of bytes inside of an array of arguments, as in `["a", [1, 2, 255]]`.
+/// A JSON array of bytes inside an array of arguments, as in `["a", [1, 2, 255]]`.
 fn numbers(given: &InputArg) -> Option<Bytes> {
     if given.hint != ArgHint::Number || !given.bytes.starts_with(b"[") {
         return None;
@@ -334,7 +334,7 @@ pub(super) fn name(ty: &Type) -> String {
 }
 
 impl InputArg {
-    /// Returns whether the argument means the absence of a value of this type: it is missing, or `null`.
+    /// Returns whether the argument stands for an absent value of this type: it is missing, or `null`.
     pub(super) fn is_absent(&self, ty: &Type) -> bool {
         let textual = matches!(ty, Type::String | Type::Bytes | Type::Char);
         match self.hint {
@@ -345,8 +345,7 @@ impl InputArg {
         }
     }
 
-    /// Returns whether the argument is a number of JSON.
-    /// Returns whether its text is a number, whatever it was sent as.
+    /// Returns whether the argument's text is a number, whatever type it was sent as.
     pub(super) fn reads_as_number(&self) -> bool {
         let text = std::str::from_utf8(&self.bytes).map(str::trim);
         text.is_ok_and(|text| text.parse::<f64>().is_ok_and(f64::is_finite))

@@ -12,8 +12,8 @@
 //! | an enum, and an `Option` of it | `i32`, one number of which is `None` | 0.2.130 | `f64` |
 //! | `Result` | threw | 0.2.79 | the value, then a handle of the error, then a flag |
 //!
-//! If the version is known, so is the layout. Otherwise a type is laid out in each way until one agrees with the core
-//! type, which distinguishes them, except for values in a return area ([`is_unsure`]).
+//! If the version is known, so is the layout. Otherwise each layout is tried until one agrees with the core type. The
+//! core type distinguishes them all, except for values in a return area ([`is_unsure`]).
 
 use crate::types::{Core, Type};
 use bytes::Bytes;
@@ -46,7 +46,7 @@ impl Era {
     }
 }
 
-/// Returns whether only the version tells apart the layouts of a type in a return area.
+/// Returns whether only the version distinguishes the layouts of a type in a return area.
 pub(crate) fn is_unsure(ty: &Type) -> bool {
     match ty {
         Type::Enum { .. } => true,
@@ -60,7 +60,8 @@ pub(crate) fn is_unsure(ty: &Type) -> bool {
 
 /// The value for `None` of an optional type narrower than 32 bits.
 pub(crate) const NARROW_NONE: i32 = 0x00ff_ffff;
-/// The values for `None` of an optional number in an `f64`: until 0.2.118, and since. Neither is a value of 32 bits.
+/// The values for `None` of an optional number in an `f64`: until 0.2.118, and since then. Neither is a value of 32
+/// bits.
 pub(crate) const FLOAT_NONE: [f64; 2] = [4_294_967_297.0, 9_007_199_254_740_991.0];
 
 /// The number for `None` of the version that compiled a module.
@@ -140,7 +141,7 @@ pub(crate) fn flatten(ty: &Type, era: Era, flat: &mut Vec<Core>) {
     }
 }
 
-/// Returns whether an optional value of this type has a word before it for its presence (if it is not an `f64`).
+/// Returns whether a word before an optional value of this type marks its presence (if it is not an `f64`).
 pub(crate) fn is_tagged(inner: &Type) -> bool {
     matches!(
         inner,
@@ -174,7 +175,7 @@ pub(crate) fn offsets(cores: &[Core]) -> (Vec<u32>, u32) {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CoreArg {
     Bytes(Bytes),
-    /// Elements of a list in memory order, each of this width.
+    /// Elements of a list in memory order, each `width` bytes wide.
     List {
         bytes: Bytes,
         width: u32,
@@ -201,22 +202,22 @@ pub(crate) enum ResultLayout {
     Known {
         ty: Type,
         era: Era,
-        /// In a return area, whose address is the first parameter.
+        /// True for a return area, whose address is the first parameter.
         area: bool,
         fallible: ErrorLayout,
     },
-    /// A text or bytes in a return area, if the types are unknown.
+    /// A text or bytes in a return area, for a function of unknown types.
     Area,
-    /// Pointer and length as results; behind them, if fallible, error and flag.
+    /// Pointer and length as results, followed by error and flag if the function is fallible.
     Pair(bool),
 }
 
-/// The presence of an error and a flag behind a value.
+/// The presence of an error and a flag after a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ErrorLayout {
     No,
     Yes,
-    /// In an area, they are present if the function wrote them.
+    /// They are present if the function wrote them into its return area.
     Perhaps,
 }
 

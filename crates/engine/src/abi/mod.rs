@@ -1,4 +1,4 @@
-//! Calling conventions of core modules, by which values cross into a guest and back: one file for each.
+//! Calling conventions of core modules, by which values pass into a guest and back: one file for each.
 
 pub(crate) mod bindgen;
 pub(crate) mod command;
@@ -52,7 +52,7 @@ pub(crate) fn plan(
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Any trap: the guest's fault, a limit, or a host's.
+/// Any trap: a fault of the guest, of a limit or of the host.
 pub(crate) async fn call<T: Holder>(
     guest: &mut Guest<'_, T>,
     function: Func,

@@ -1,7 +1,7 @@
 //! Texts that a guest made for JavaScript: the messages of its errors, the elements of its lists of texts.
 //!
 //! wasm-bindgen refers to a JavaScript value by a number, its handle. There is no JavaScript here, and only texts have
-//! a meaning without it, so only texts are kept: with their handles, until the guest drops them. They count toward
+//! a meaning without it. So only texts are kept, with their handles, until the guest drops them. They count toward
 //! `limits.memory`.
 
 use crate::accounting::MemoryAccounting;
@@ -9,9 +9,9 @@ use crate::limits::LimitExceeded;
 
 /// The first handle: above those that wasm-bindgen reserves, and above the address of any short text.
 const FIRST: u32 = 0x4000_0000;
-/// Bytes that one text costs beside its contents.
+/// The bytes that one text takes besides its contents.
 const OVERHEAD: usize = 64;
-/// The most bytes that are kept of the text that was made last.
+/// The most bytes that are kept of the latest text.
 const LAST: usize = 4096;
 
 /// The texts of one instance.
@@ -19,7 +19,7 @@ const LAST: usize = 4096;
 pub(crate) struct Objects {
     texts: Vec<Option<String>>,
     free: Vec<usize>,
-    /// The beginning of the text that was made last: all that is known of an error that is returned as a reference.
+    /// The beginning of the latest text: all that is known about an error that is returned as a reference.
     last: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Objects {
         Ok(handle)
     }
 
-    /// Remembers a text without a handle.
+    /// Records a text that has no handle.
     pub(crate) fn note(&mut self, text: &str) {
         let end = text.floor_char_boundary(LAST);
         self.last = text.get(..end).map(str::to_owned);
@@ -72,13 +72,13 @@ impl Objects {
         Some(text)
     }
 
-    /// The text that was made last.
+    /// The latest text.
     pub(crate) fn last(&self) -> Option<&str> {
         self.last.as_deref()
     }
 }
 
-/// Data of a store whose guest may make texts.
+/// The data of a store whose guest may make texts.
 pub(crate) trait Holder: Send + 'static {
     /// The texts, and the memory account that they count toward.
     fn objects(&mut self) -> (&mut Objects, &mut MemoryAccounting);

@@ -9,11 +9,11 @@
 //!            other:  pointer and length are the text of an error
 //! ```
 //!
-//! A number is a table entry of one element. Length counts elements on the way in and bytes on the way out (read in the
-//! macro's source, 0.4.1). The guest owns and drops its arguments; results are never freed: their instance ends with
-//! the call. Results carry their types; arguments do not, and a number of the wrong width is read all the same. So
-//! without stated types only values that cannot be misread are passed: text, bytes, booleans, and numbers in the widest
-//! form, whose low bytes a narrower integer type reads.
+//! A number is a table entry of one element. Lengths count elements in arguments and bytes in results (from the macro's
+//! source, 0.4.1). The guest owns and drops its arguments; results are never freed: their instance ends with the call.
+//! Results carry their types; arguments do not, and a number of the wrong width is read without an error. So without
+//! stated types, only values that cannot be misread are passed: text, bytes, booleans, and numbers in the widest form,
+//! whose low bytes a narrower integer type reads.
 
 use super::guest::{Guest, result};
 use super::input::{
@@ -32,7 +32,7 @@ mod results;
 #[cfg(test)]
 mod tests;
 
-/// One argument in its memory layout.
+/// One argument, as it lies in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Argument {
     bytes: Bytes,
@@ -49,10 +49,10 @@ pub(crate) struct CallPlan {
 const ENTRY: u32 = 8;
 /// Bytes of an answer.
 const ANSWER: u32 = 9;
-/// The most bytes that are shown of an error's text.
+/// The most bytes of an error's text that are shown.
 const ERROR: u32 = 4096;
 
-/// Plans the call of `export` with `args`. No stated result is needed: results carry their types.
+/// Plans the call of `export` with `args`. Callers need not state the result: results carry their types.
 ///
 /// # Errors
 /// `arguments` when they do not fit, or when their width has to be stated.
@@ -91,7 +91,7 @@ pub(crate) fn plan(
     Ok(CallPlan { arguments })
 }
 
-/// One argument whose type is stated.
+/// Lays out an argument of a stated type.
 fn typed(ty: &Type, given: &InputArg) -> Option<Argument> {
     let (bytes, elements) = match convert(ty, given)? {
         CoreArg::Bytes(bytes) => return Some(Argument::of_bytes(bytes)),
@@ -113,7 +113,7 @@ fn typed(ty: &Type, given: &InputArg) -> Option<Argument> {
     })
 }
 
-/// Returns whether this ABI has arguments of a type.
+/// Returns whether this ABI can pass arguments of a type.
 fn carries(ty: &Type) -> bool {
     match ty {
         Type::I128
@@ -130,7 +130,7 @@ fn carries(ty: &Type) -> bool {
     }
 }
 
-/// One argument whose form shows its type.
+/// Lays out an argument whose form shows its type.
 fn untyped(given: &InputArg) -> Option<Argument> {
     let one = |bytes: &[u8]| {
         Some(Argument {
@@ -147,7 +147,7 @@ fn untyped(given: &InputArg) -> Option<Argument> {
             Json::Number(n) => match (n.as_i64(), n.as_u64()) {
                 (Some(n), _) => one(&n.to_le_bytes()),
                 (_, Some(n)) => one(&n.to_le_bytes()),
-                // Without a fraction, it is an integer too large for any type.
+                // A number without a fraction is an integer too large for any type.
                 _ => one(&n.as_f64().filter(|f| f.fract() != 0.0)?.to_le_bytes()),
             },
             Json::Array(_) => serde_json::from_slice::<Vec<u8>>(&given.bytes)
@@ -166,7 +166,7 @@ impl Argument {
     }
 }
 
-/// Bytes of one number.
+/// The width of one number, in bytes.
 fn width(ty: &Type) -> usize {
     match ty {
         Type::Bool | Type::I8 | Type::U8 => 1,
@@ -193,7 +193,7 @@ fn undecided(function: &str, at: usize, given: &InputArg) -> Fault {
 /// Makes the call in a fresh instance.
 ///
 /// # Errors
-/// Any trap or malformed answer: the guest's fault, a limit, or a host's.
+/// Any trap or malformed answer: a fault of the guest, of a limit or of the host.
 pub(crate) async fn call<T: Send + 'static>(
     guest: &mut Guest<'_, T>,
     function: Func,
@@ -204,7 +204,7 @@ pub(crate) async fn call<T: Send + 'static>(
     for argument in &plan.arguments {
         let [size, elements] = [argument.bytes.len(), argument.elements]
             .map(|n| u32::try_from(n).map_err(|_| LimitExceeded::Memory));
-        // Never zero bytes: a guest's pointer for an empty allocation is aligned only for bytes.
+        // At least eight bytes: a guest's pointer for an empty allocation is aligned only for bytes.
         let pointer = guest.allocate(size?.max(8), 8).await?;
         guest.write(pointer, &argument.bytes)?;
         table.extend_from_slice(&pointer.to_le_bytes());

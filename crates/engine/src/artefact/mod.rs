@@ -1,13 +1,13 @@
 //! Compiled code as bytes, and the only code that trusts them.
 //!
 //! An artefact is a four-byte length, the module's [`Manifest`] as JSON, and wasmtime's own serialised module without
-//! its zeros ([`sparse`]). It is stored outside this crate, by a keeper that has checked that this very host made it
-//! (the store authenticates it with a key that never leaves the host).
+//! its zeros ([`sparse`]). It is stored outside this crate, by a store that checks that this host made it (with a key
+//! that never leaves the host).
 //!
 //! A loaded artefact is a sealed file in memory, which is mapped: its text as code, its data as the image from which
-//! every call starts. One copy serves both. The artefact's own file is not mapped, though that would save the copy:
-//! restoring a backup into the directory of a running server would change the code of running functions, or crash the
-//! server by a file that became shorter.
+//! every call starts. One copy serves both. Rejected: mapping the artefact's own file, which would save the copy.
+//! Restoring a backup into the directory of a running server would then change the code of running functions, or crash
+//! the server by shortening the file.
 
 #![allow(unsafe_code)]
 
@@ -44,7 +44,7 @@ pub(crate) fn encode(manifest: &Manifest, mut code: Vec<u8>) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// Zeroes the symbol tables: they are for debuggers of the host, and the engine does not read them.
+/// Zeroes the symbol tables: they serve debuggers of the host, and the engine does not read them.
 fn blank_symbols(code: &mut [u8]) {
     let tables = || {
         let header = FileHeader64::<object::LittleEndian>::parse(&*code).ok()?;
@@ -114,7 +114,7 @@ pub(crate) fn module(engine: &Engine, code: PackedCode<'_>) -> Result<Module, Fa
 pub(crate) fn component(engine: &Engine, code: PackedCode<'_>) -> Result<Component, Fault> {
     let unloadable = |why: String| Fault::host("The compiled component could not be loaded.", why);
     let file = sealed(code).map_err(|error| unloadable(error.to_string()))?;
-    // The file has no name but this one. It is mapped while it is opened, and stays mapped.
+    // The file has no other name. It is mapped when it is opened, and stays mapped.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: as for `Module::deserialize_open_file` in `module`, whose contract is the same: the same sealed file, made of
     // the same bytes, from the same two origins, and the same check of compatibility by wasmtime.
@@ -122,7 +122,7 @@ pub(crate) fn component(engine: &Engine, code: PackedCode<'_>) -> Result<Compone
         .map_err(|error| unloadable(format!("{error:#}")))
 }
 
-/// The code in a sealed file in memory, which cannot change any more.
+/// The code in a sealed file in memory, which can no longer change.
 fn sealed(code: PackedCode<'_>) -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Kernels before 6.3 do not know the flag, and allow execution without it.

@@ -1,8 +1,8 @@
 //! Compiled code without its zeros.
 //!
 //! Most of a small module's compiled code is padding to pages and the empty heap of its start-up. It is stored as runs
-//! of bytes with only zeros between them, and read back into a file that is all zeros to begin with. Unlike
-//! decompression, this takes almost no time, for which a call of an unloaded function would wait.
+//! of bytes with only zeros between them, and read back into a file that consists of zeros at first. Unlike
+//! decompression, this takes almost no time, and a call of an unloaded function waits for it.
 //!
 //! Layout: the length of the code (eight bytes), then for each run the number of zeros before it (four bytes), its length
 //! (four bytes) and its bytes. All numbers are little-endian.
@@ -64,7 +64,7 @@ impl<'a> PackedCode<'a> {
     pub(super) fn read(packed: &'a [u8]) -> Option<Self> {
         let (length, runs) = packed.split_first_chunk()?;
         let length = u64::from_le_bytes(*length);
-        // Longer code was never packed; a corrupt length must not make a file of that size.
+        // Longer code is never packed; a corrupt length must not make a file of that size.
         u32::try_from(length).ok()?;
         Some(Self { length, runs })
     }
@@ -184,8 +184,8 @@ mod tests {
     fn torn_code_is_refused() {
         let whole = packed(&[1; 50]);
         for length in 0..whole.len() {
-            // A file cut right after the length is code of zeros: the seal of the file distinguishes it from a whole
-            // one.
+            // A file cut right after the length reads as code of zeros; only the store's MAC distinguishes it from a
+            // whole one.
             if length != 8 {
                 assert_eq!(unpacked(&whole[..length]), None, "{length}");
             }

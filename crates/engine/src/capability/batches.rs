@@ -1,7 +1,7 @@
 //! Changes of stored values that depend on the current values: batches that are all made or none, and additions to
 //! numbers.
 //!
-//! A guest writes a batch in one piece, entry after entry, each with its lengths little-endian:
+//! A guest writes a batch in one piece, entry by entry, with lengths in little-endian order:
 //!
 //! | byte | entry | what follows |
 //! |---|---|---|
@@ -11,9 +11,8 @@
 //! | 3 | set, to end | the same, milliseconds (8) |
 //! | 4 | remove | key length (4), key |
 //!
-//! Either all its conditions on values hold and all its changes are made, or none is. Each change counts as an access.
-//! A number is a value whose text is a decimal integer, as the guest crate writes one in JSON, so that both can read
-//! it.
+//! Either all conditions on values hold and all changes are made, or no change is. Each change counts as an access. A
+//! number is a value whose text is a decimal integer, as the guest crate writes one in JSON, so that both can read it.
 
 use super::storage::{Committed, FunctionValues, StorageBatch, StorageWrite, Updated};
 use super::values::{NamedKey, THERE, check_key, check_value, with_mark};
@@ -27,7 +26,7 @@ use std::time::Duration;
 pub(crate) const BATCH: u32 = 8 << 20;
 const ENTRIES: usize = 100;
 
-/// A batch: the guest's bytes, and their meaning.
+/// A batch: the guest's bytes, and the changes that they encode.
 pub(crate) struct EncodedBatch {
     text: Bytes,
     batch: StorageBatch,
@@ -82,14 +81,14 @@ impl EncodedBatch {
         Ok(Self { text, batch })
     }
 
-    /// The accesses that the batch counts for: its changes, or one if it makes none.
+    /// The number of accesses that the batch counts as: its changes, or one if it makes none.
     pub(crate) fn accesses(&self) -> u32 {
         u32::try_from(self.batch.writes.len())
             .unwrap_or(u32::MAX)
             .max(1)
     }
 
-    /// Makes the batch. Returns `false` if a value is not as a condition states.
+    /// Commits the batch. Returns `false` if a value does not meet its condition.
     ///
     /// # Errors
     /// `storage`, and the errors of the store.
@@ -103,7 +102,7 @@ impl EncodedBatch {
 }
 
 /// Adds to the number under a key, which is 0 if there is none, and returns the text of the sum; `None` if the value is
-/// not a number, or the sum does not fit 64 bits.
+/// not a number, or the sum does not fit into 64 bits.
 ///
 /// # Errors
 /// `storage`, and the errors of the store.
@@ -188,7 +187,7 @@ fn refused(problem: impl std::fmt::Display) -> Fault {
     )
 }
 
-/// The refusal of a batch that is too large to read.
+/// The fault of a batch that is too large to read.
 pub(crate) fn too_large(length: u32) -> Fault {
     refused(format_args!("has more than {BATCH} bytes: got {length}"))
 }

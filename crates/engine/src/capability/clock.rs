@@ -1,4 +1,4 @@
-//! Clocks of a call with a tape. Without one, a guest reads the system's clocks directly.
+//! Clocks of a call with a tape. Without a tape, a guest reads the system's clocks directly.
 
 use crate::tape::{ClockKind, HostCallTape};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -1,8 +1,8 @@
 //! Errors that a function returns: a code of its author's choice, and a message.
 //!
-//! The author's code becomes a [`FunctionCode`], so that callers can distinguish errors and a function's code is never
-//! a code of the server; the fault's source is `guest` whatever the code is. The word `arguments` is not a code but a
-//! part of this interface: it means that the client's arguments are not what the function takes.
+//! The author's code becomes a [`FunctionCode`]. Callers can distinguish errors by it, and it never equals a code of
+//! the server; the fault's source is always `guest`. The word `arguments` is part of this interface and not a code of
+//! the author: it means that the client's arguments do not fit the function.
 
 use iof_fault::{Fault, FaultKind, FunctionCode, FunctionStatus};
 
@@ -22,7 +22,7 @@ pub(crate) fn fault(code: &str, message: &str) -> Fault {
 
 /// The fault of an error with this code and message, and the status that its caller gets.
 ///
-/// The fault of the client's arguments has a fixed status, whatever the function chose.
+/// A fault of the client's arguments has a fixed status, whatever status the function chose.
 pub(crate) fn fault_with_status(code: &str, message: &str, status: u32) -> Fault {
     let fault = fault(code, message);
     match FunctionStatus::new(status) {
@@ -30,7 +30,7 @@ pub(crate) fn fault_with_status(code: &str, message: &str, status: u32) -> Fault
         Some(status) => fault.with_status(status),
         None => Fault::new(
             FaultKind::BadResponse,
-            format!("The status of an error is not one: got {status}. Use one from 400 to 599."),
+            format!("The status of the error is invalid: got {status}. Use one from 400 to 599."),
         ),
     }
 }

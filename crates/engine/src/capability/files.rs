@@ -1,7 +1,7 @@
 //! The files of one call: its scratch directory, and the bytes, directories and open files that it still may use.
 //!
-//! A file counts as open from before it is opened until it is closed, toward the limit of the call and that of all
-//! calls together: each takes a descriptor of the server.
+//! A file counts as open from just before it is opened until it is closed, toward the limit of the call and toward that
+//! of all calls together: each open file takes a descriptor of the server.
 
 use super::scratch::{Directory, Scratch};
 use super::shared_files::SharedFiles;
@@ -40,7 +40,7 @@ impl Files {
         }
     }
 
-    /// The account of a component's files, which takes the place of this one; `all` is where the call's directory is.
+    /// The account of a component's files, which replaces this one; `all` contains the call's directory.
     pub(crate) fn shared(&mut self, all: &Arc<Scratch>, limits: &Limits) -> &Arc<SharedFiles> {
         let left = &mut self.left;
         self.shared
@@ -65,7 +65,7 @@ impl Files {
         Ok(())
     }
 
-    /// Ends a host function: what it spent and did not write is given back.
+    /// Ends a host function, and gives back the bytes that it spent but did not write.
     pub(crate) fn settle(&mut self, written: bool) {
         let bytes = std::mem::take(&mut self.pending);
         if written {
@@ -87,7 +87,7 @@ impl Files {
         Ok(())
     }
 
-    /// Counts a file before it is opened; `all` is where the call's directory would be made.
+    /// Counts a file before it is opened; `all` is the parent of the call's directory.
     ///
     /// # Errors
     /// `files`, and the `open-files` of [`Scratch::open_file`].
@@ -108,7 +108,7 @@ impl Files {
         Ok(())
     }
 
-    /// Notes that a file was closed, or not opened. The streams with which a call begins were never counted.
+    /// Records that a file was closed, or not opened. The streams with which a call begins are never counted.
     pub(crate) fn close(&mut self) {
         if let (Some(all), 1..) = (&self.of_all, self.open) {
             self.open -= 1;

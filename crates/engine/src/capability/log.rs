@@ -1,5 +1,5 @@
-//! The log of a call: the stdout and stderr of its code, up to a limit. A program's stdout is its result, up to another
-//! limit.
+//! The log of a call: the stdout and stderr of its code, up to a limit. The stdout of a program is its result, which
+//! has a limit of its own.
 
 use crate::limits::LimitExceeded;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// The end of stderr, where a panic leaves its message: at most 300 characters, one line.
+    /// The end of stderr, where a panic writes its message: at most 300 characters, on one line.
     pub(crate) fn last_words(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.stderr);
         let text = text
@@ -41,12 +41,13 @@ pub(crate) struct LogRecorder(Arc<Mutex<Inner>>);
 struct Inner {
     log: Log,
     left: usize,
-    /// A program's result so far, and the bytes that remain for it.
+    /// A program's result so far, and the bytes that it may still write.
     printed: Option<(Vec<u8>, usize)>,
 }
 
 impl LogRecorder {
-    /// A log of at most `limit` bytes, and a program's result of at most `printed`; `None` if stdout is logged.
+    /// A log of at most `limit` bytes, and a program's result of at most `printed` bytes; `None` if stdout is part of
+    /// the log.
     pub(crate) fn new(limit: usize, printed: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             log: Log::default(),

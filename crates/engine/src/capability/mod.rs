@@ -1,7 +1,7 @@
 //! Capabilities: what a guest may ask of the host, one file for each.
 //!
-//! A capability works on its own state and on the call's context, and opens nothing beyond that. No capability knows
-//! wasmtime, a guest's memory or how a guest imports it; `host` serves capabilities to core modules.
+//! A capability works on its own state and on the call's context only. No capability knows wasmtime, a guest's memory,
+//! or how a guest imports it; `host` serves capabilities to core modules.
 
 pub(crate) mod batches;
 pub(crate) mod clock;

@@ -1,8 +1,8 @@
 //! Commands that a guest assembles, runs and reads the output of.
 //!
-//! Semantics are SSVM's of 2020, without its faults: input has a limit, and nothing is started by a shell or looked up
-//! in a path. Statuses: 0 to 127 as the command returned them, 128 to 255 as the negative number of the same byte, -1
-//! for a command that is not granted or does not exist, 110 for a timeout.
+//! The semantics are those of SSVM in 2020, except for its defects: input has a limit, no shell starts a command, and
+//! none is looked up in a path. Statuses: 0 to 127 as the command returned them, 128 to 255 as the negative number of
+//! the same byte, -1 for a command that is not granted or does not exist, 110 for a timeout.
 
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
@@ -11,11 +11,11 @@ use iof_command::{CallContext, Refusal, Registry, Request, TIMED_OUT};
 use iof_fault::Fault;
 use std::time::Duration;
 
-/// The timeout that SSVM gave a command without one.
+/// The timeout of a command that sets none, as in SSVM.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The status of a command that is not granted, or does not exist.
 const NOT_RUN: i32 = -1;
-/// Bytes that count for each argument beside its contents: an empty one takes room too.
+/// The bytes that each argument counts besides its contents: an empty argument takes memory, too.
 const OVERHEAD: u64 = 32;
 
 /// The command that a guest is assembling, and the outcome of its last one.
@@ -161,7 +161,7 @@ async fn answer(
         Err(Refusal::NotGranted) => {
             let stderr = match commands.how_to_grant(name) {
                 Some(how) => Bytes::from_static(how.as_bytes()),
-                // To the letter what SSVM printed: guests show it to their users.
+                // Exactly the text that SSVM printed: guests show it to their users.
                 None => Bytes::from(format!(
                     "Permission denied: Command \"{name}\" is not in the white list. Please use --allow-command={name} or \
                      --allow-command-all to add \"{name}\" command into the white list.\n"
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(command.env, [("K".to_owned(), "1".to_owned())]);
         assert_eq!(process.stderr(), &command.stderr.0);
 
-        // The assembled command is gone, and a third run is one too many.
+        // The assembled command is reset, and a third run is one too many.
         run(&mut process, Some(&tape)).await.unwrap();
         assert_eq!(tape.responses().unwrap().commands[1].name, "");
         let refused = run(&mut process, None).await.unwrap_err();

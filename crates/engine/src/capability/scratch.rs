@@ -1,9 +1,8 @@
 //! The directory that a call sees as `/`: its own, empty at the start, removed when the call ends.
 //!
-//! In 2020 it was the host's `/tmp`, shared by all functions. Removing a tree blocks, so a separate thread does it; the
-//! common case, a call that left nothing, is one system call on the spot. Directories of an earlier process are removed
-//! by the same thread: every process makes its directories in a new one, so leftovers never keep a server from
-//! starting.
+//! In 2020 it was the host's `/tmp`, shared by all functions. Removing a tree blocks, so a separate thread does it; an
+//! empty directory, the common case, is removed at once by one system call. The same thread removes directories of
+//! earlier processes: every process makes its directories in a new one, so leftovers never keep a server from starting.
 
 use iof_fault::{Fault, FaultKind};
 use std::path::{Path, PathBuf};
@@ -15,21 +14,21 @@ use std::time::Duration;
 use std::{fs, io};
 use uuid::Uuid;
 
-/// Bytes of trees that wait to be removed, entries included; above this, no call that may write begins.
+/// The most bytes of trees that wait to be removed, entries included; above this, no call that may write begins.
 const BACKLOG: u64 = 1 << 30;
-/// Tries of one removal: one that failed for lack of a descriptor succeeds later.
+/// Attempts at one removal: one that failed for lack of a descriptor may succeed later.
 const TRIES: u32 = 5;
 
 /// The parent of calls' directories, and the thread that removes them.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    /// This process's own root, in the directory that is kept between processes.
+    /// The root of this process, in the directory that outlives processes.
     root: PathBuf,
     /// `None` once dropped, which ends the thread.
     remove: Option<Sender<Tree>>,
     remover: Option<JoinHandle<()>>,
     backlog: Arc<AtomicU64>,
-    /// Files and directories that calls have open; each takes a descriptor of the server.
+    /// The number of files and directories that calls have open; each takes a descriptor of the server.
     open: AtomicU32,
     most_open: u32,
 }
@@ -109,8 +108,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         self.remove = None;
         if let Some(remover) = self.remover.take() {
-            // The thread ends when the last call's directory is gone; an error would be its panic, which is already
-            // printed.
+            // The thread ends when the last call's directory is gone; an error is its panic, which is already printed.
             let _ = remover.join();
         }
     }
@@ -147,7 +145,7 @@ impl Drop for Directory {
     }
 }
 
-/// The loop of the removing thread: trees of calls come first, those of earlier processes between them.
+/// The loop of the removing thread: before each tree of an earlier process, it removes the trees of calls that wait.
 fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
     let left = fs::read_dir(all).into_iter().flatten().flatten();
     for entry in left.filter(|entry| entry.path() != root) {
@@ -171,7 +169,7 @@ fn work(all: &Path, root: &Path, trees: &Receiver<Tree>, backlog: &AtomicU64) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a thread of its own, which nobody waits for but a stop"
+    reason = "a separate thread, for which only a stop waits"
 )]
 fn remove(tree: &Tree, backlog: &AtomicU64) {
     let mut tries = 0;

@@ -6,7 +6,7 @@ use iof_fault::Fault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Files of a call that are written and closed by streams of their own.
+/// Files of a call whose streams write and close them.
 #[derive(Debug)]
 pub(crate) struct SharedFiles {
     /// Bytes that may still be written.
@@ -66,7 +66,7 @@ impl SharedFiles {
         Ok(())
     }
 
-    /// Counts a file that is open for as long as what is returned.
+    /// Counts a file that stays open until the returned value is dropped.
     ///
     /// # Errors
     /// The errors of [`SharedFiles::open`].
@@ -75,7 +75,7 @@ impl SharedFiles {
         Ok(OpenFile(Arc::clone(self)))
     }
 
-    /// Notes that a file was closed, or not opened.
+    /// Records that a file was closed, or not opened.
     pub(crate) fn close(&self) {
         let less = |open: u32| open.checked_sub(1);
         let closed = self

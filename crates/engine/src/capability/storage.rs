@@ -1,7 +1,7 @@
 //! Values that outlive a call: a store of values, and one function's part of it.
 //!
-//! A key is looked up in the function's own name space: another function's key leads nowhere, while in 2020 it led to
-//! that function's values.
+//! A key is looked up in the function's own name space: the key of another function finds nothing, while in 2020 it
+//! found that function's values.
 
 use crate::limits::{LimitExceeded, Limits};
 use crate::tape::HostCallTape;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use iof_fault::Fault;
 use std::time::Duration;
 
-/// A store of functions' values. The engine knows no database: the embedding program brings one.
+/// A store of functions' values. The engine knows no database: the embedding program provides one.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// The value that a function keeps under a key.
@@ -19,8 +19,8 @@ pub trait Storage: Send + Sync {
     /// A fault of source `host` when the store fails.
     async fn load(&self, function: i64, key: &[u8; KEY]) -> Result<Option<Bytes>, Fault>;
 
-    /// Stores a value under a key, which may be the digest of a name; when this returns, it is on the disk. Returns
-    /// `false` if all values of the function would take more than `total` bytes; nothing was changed.
+    /// Stores a value under a key, which may be the digest of a name; when this returns, the value is on the disk.
+    /// Returns `false`, and changes nothing, if all values of the function would take more than `total` bytes.
     ///
     /// # Errors
     /// The errors of [`Storage::load`].
@@ -32,13 +32,13 @@ pub trait Storage: Send + Sync {
         total: u64,
     ) -> Result<bool, Fault>;
 
-    /// Removes the value under a key, and the room that it takes. Returns `false` if there was none.
+    /// Removes the value under a key, and frees its bytes. Returns `false` if there was none.
     ///
     /// # Errors
     /// The errors of [`Storage::load`].
     async fn remove(&self, function: i64, key: [u8; KEY]) -> Result<bool, Fault>;
 
-    /// Makes all changes of a batch, or none. After them, all values of the function take at most `total` bytes.
+    /// Makes all changes of a batch, or none. After the changes, all values of the function take at most `total` bytes.
     ///
     /// # Errors
     /// The errors of [`Storage::load`].
@@ -49,7 +49,7 @@ pub trait Storage: Send + Sync {
         total: u64,
     ) -> Result<Committed, Fault>;
 
-    /// Replaces a value by the result of `change`, without another change in between.
+    /// Replaces a value by the result of `change` atomically.
     ///
     /// # Errors
     /// The errors of [`Storage::load`].
@@ -77,7 +77,7 @@ pub trait Storage: Send + Sync {
 /// Changes of values that are made together, or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct StorageBatch {
-    /// The required current values; `None` requires that there is none.
+    /// The required current values; `None` requires that the key has no value.
     pub expected: Vec<([u8; KEY], Option<Bytes>)>,
     /// The changes, each of another key.
     pub writes: Vec<StorageWrite>,
@@ -86,7 +86,7 @@ pub struct StorageBatch {
 /// One change of a batch.
 #[derive(Clone, Debug)]
 pub struct StorageWrite {
-    /// Its key.
+    /// The key of the value.
     pub key: [u8; KEY],
     /// The name whose digest the key is.
     pub name: Bytes,
@@ -180,7 +180,7 @@ impl FunctionValues<'_> {
         }
     }
 
-    /// Removes a value; a tape notes it as a value without bytes.
+    /// Removes a value; a tape records the removal as a value without bytes.
     ///
     /// # Errors
     /// The errors of [`Storage::remove`].
@@ -196,7 +196,7 @@ impl FunctionValues<'_> {
         Ok(())
     }
 
-    /// Makes a batch; `text` is the batch as the guest wrote it, by which a tape identifies it.
+    /// Commits a batch; `text` is the batch as the guest wrote it, by which a tape identifies it.
     ///
     /// # Errors
     /// The errors of [`Storage::commit`].

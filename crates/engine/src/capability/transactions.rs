@@ -1,9 +1,9 @@
 //! The transactions of one call: stores and loads of values in the form of 2020.
 //!
 //! A value is a stream of integers under a key of 32 bytes. A guest begins a store, passes integers one by one, and
-//! ends it; a store that was not ended, because the guest trapped or ran out of time, never happened. A load reads the
-//! whole value at its beginning, so that its integers are of one moment. A key is looked up in the function's own name
-//! space: another function's key leads nowhere, while in 2020 it led to that function's values.
+//! ends it; a store that was not ended, because the guest trapped or ran out of time, has no effect. A load reads the
+//! whole value at its beginning, so all its integers belong to one value. A key is looked up in the function's own name
+//! space: the key of another function finds nothing, while in 2020 it found that function's values.
 //!
 //! Facts about the original: second-state/WasmEdge-storage, and the guest crate `rust_storage_interface_library`.
 //! Reading a key without a value, or past the end of a value, ended the call there too.
@@ -20,7 +20,7 @@ pub(crate) struct Transactions {
     loading: Option<Bytes>,
     /// The answer that the guest has not read yet ([`super::values`]).
     unread: Option<Bytes>,
-    /// The number of accesses that were begun.
+    /// The number of accesses so far.
     begun: u32,
 }
 
@@ -75,7 +75,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// Stores the value whose store was begun.
+    /// Ends the store in progress, and stores its value.
     ///
     /// # Errors
     /// `storage-order`, and the errors of [`FunctionValues::save`].
@@ -125,7 +125,7 @@ impl Transactions {
         self.loading = None;
     }
 
-    /// Holds an answer until the guest reads it; replaces the one before.
+    /// Keeps an answer until the guest reads it; replaces the previous one.
     pub(crate) fn answer(&mut self, answer: Option<Bytes>) {
         self.unread = answer;
     }
@@ -136,7 +136,7 @@ impl Transactions {
     /// `storage-order`
     pub(crate) fn read(&mut self) -> Result<Bytes, Fault> {
         let unread = self.unread.take();
-        unread.ok_or_else(|| out_of_order("read a value that it had not got"))
+        unread.ok_or_else(|| out_of_order("read a value before it got one"))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Values that outlive a call, under text keys.
 //!
-//! Below is the storage of 2020, in the same name space of the function and under the same limits. Its keys have 32
-//! bytes: a text key becomes the SHA-256 of a prefix and the text, so that no text is the key of a 2020 value. Stored
-//! bytes begin with [`THERE`], so that a value of 2020 under the same digest is not mistaken for one of these. A
-//! removed value is gone, and takes nothing of `limits.storage`; an earlier release kept an empty value in its place,
-//! which the next removal deletes.
+//! These values lie in the storage of 2020, in the function's name space there and under the same limits. That storage
+//! has keys of 32 bytes: a text key becomes the SHA-256 of a prefix and the text, so that no text is the key of a 2020
+//! value. Stored bytes begin with [`THERE`], so that a value of 2020 under the same digest is not mistaken for one of
+//! these. A removed value takes nothing of `limits.storage`; an earlier release kept an empty value in its place, which
+//! the next removal deletes.
 
 use super::storage::{self, FunctionValues};
 use crate::limits::{LimitExceeded, Limits};

@@ -20,8 +20,7 @@ pub(super) fn find(types: &Functions) -> Option<Allocator> {
     })
 }
 
-/// `__wbindgen_malloc`, or the name that the tool gives it in a stripped module: the one `__wbindgen_export*` of its
-/// type.
+/// `__wbindgen_malloc`, or its name in a module that the tool stripped: the one `__wbindgen_export*` of its type.
 fn bindgen(types: &Functions) -> Option<Allocator> {
     let arity = |name: &str| {
         let (params, results) = types.get(name)?;

@@ -1,8 +1,8 @@
 //! Components: validated, inspected and compiled.
 //!
-//! A component holds modules and other components, which are counted and bounded together. The engine's own limits on the
-//! sizes of types hold while it is validated; what it takes to link it inside, which can be much more than its size, is
-//! bounded by the worker's core time and memory.
+//! A component contains modules and other components, which are counted and bounded together. The engine's own limits
+//! on the sizes of types hold during validation. Linking its inner instances can take much more than its size; the
+//! worker's core time and memory bound that.
 
 use super::exports::{functions, handles, is_handler, is_run, names};
 use super::inspect::program_of;
@@ -87,7 +87,7 @@ fn manifest(
     let (mut exports, mut shown, mut parts) = (vec![], vec![], describe::PARTS);
     let mut kind = Kind::Typed;
     let programs = functions.iter().map(|(symbol, _)| symbol);
-    // The newest, if there are two.
+    // The newest version, if there are two.
     if let Some(symbol) = programs.filter(|symbol| is_run(symbol)).max() {
         kind = Kind::WasiCommand;
         exports.insert(0, program_of(symbol));
@@ -188,7 +188,9 @@ fn imported(
             ComponentItem::ComponentFunc(_) | ComponentItem::Resource(_) => missing("", name),
             ComponentItem::Type(_) => continue,
             ComponentItem::Module(_) | ComponentItem::Component(_) | ComponentItem::CoreFunc(_) => {
-                let names = [format!("`{name}` (code, which nobody gives it)")];
+                let names = [format!(
+                    "`{name}` (a module or component, which nothing here provides)"
+                )];
                 return Err(missing::refuse(&names));
             }
         }
@@ -197,7 +199,7 @@ fn imported(
     Ok((names, unserved))
 }
 
-/// Bytes of the largest memory with which an instance begins: all together are counted when they are made.
+/// The bytes of the largest memory with which an instance begins: their sum is counted when they are made.
 ///
 /// # Errors
 /// `module-memories`, `module-tables`, `module-table-elements`
@@ -233,7 +235,7 @@ fn other_types(error: &wasmtime::Error) -> Fault {
     Fault::new(
         FaultKind::UnknownImport,
         format!(
-            "The component imports an interface of WASI with other types than it has: {cause}. Build it with tools of today."
+            "The component imports an interface of WASI with types that it does not have: {cause}. Build it with current tools."
         ),
     )
 }

@@ -1,9 +1,9 @@
 //! Constructors that no code of a module calls.
 //!
 //! C and Rust code for WASI relies on `__wasm_call_ctors`, which makes the environment visible. Current linkers call it
-//! from `_initialize` or from every export; linkers before 2021 called it from nowhere in a library, so that functions
-//! of 2020 saw no environment unless their author knew a trick. A module that has the function and never calls it gets
-//! it as its `_initialize`, and is then treated like a current module.
+//! from `_initialize` or from every export. Linkers before 2021 did not call it in a library at all, so functions of
+//! 2020 saw no environment without a workaround. A module that has the function and never calls it gets it as its
+//! `_initialize`, and is then treated like a current module.
 
 use super::functions::INITIALIZE;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use wasmparser::{ExternalKind, KnownCustom, Name, Operator, Parser, Payload};
 
 const CONSTRUCTORS: &str = "__wasm_call_ctors";
 
-/// The module, with an export `_initialize` if nothing would call its constructors otherwise.
+/// The module, with an export `_initialize` if nothing else calls its constructors.
 pub(super) fn adopt(source: &[u8]) -> Cow<'_, [u8]> {
     match orphan(source) {
         Some(function) => add_export(source, function).map_or(Cow::Borrowed(source), Cow::Owned),

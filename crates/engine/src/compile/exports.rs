@@ -9,11 +9,11 @@ use wasmtime::component::types::{self, ComponentFunc, ComponentItem, Type};
 
 /// The interface that programs export.
 const RUN: &str = "wasi:cli/run";
-/// The function of it that runs the program.
+/// The function of [`RUN`] that runs the program.
 const RUN_FUNCTION: &str = "run";
 /// The interface that handlers of HTTP requests export, in WASI 0.2.
 const HANDLER: &str = "wasi:http/incoming-handler";
-/// The same in WASI 0.3.
+/// The interface of handlers in WASI 0.3.
 const ASYNC_HANDLER: &str = "wasi:http/handler";
 /// All functions that a component exports, by symbol: `function`, or `interface#function`.
 ///
@@ -52,13 +52,13 @@ pub(super) fn functions(
             _ => {}
         }
     }
-    // Those of the world first: they are what its author wrote for callers.
+    // The functions of the world come first: its author wrote them for callers.
     functions.sort_by_key(|(symbol, _)| symbol.contains('#'));
     Ok(functions)
 }
 
-/// The names by which functions are called: that of a function of an interface begins with the interface's own name, or with
-/// its whole name where two interfaces have the same.
+/// The names by which functions are called: that of a function of an interface begins with the interface's short name,
+/// or with its full name if two interfaces share the short one.
 pub(super) fn names(functions: &[(String, ComponentFunc)]) -> Vec<String> {
     fn short(interface: &str) -> &str {
         let (interface, _) = served::split(interface);
@@ -90,7 +90,7 @@ fn unserved_export(name: &str) -> Fault {
     Fault::new(
         FaultKind::UnsupportedKind,
         format!(
-            "The component exports `{name}`, a version that this server does not call. Build it with tools of today: for \
+            "The component exports `{name}`, a version that this server does not call. Build it with current tools: for \
              {HANDLER} or {RUN} 0.2.0 to {second}, or for {ASYNC_HANDLER}@{third} or {RUN}@{third} (docs/components.md)."
         ),
     )
@@ -117,7 +117,7 @@ pub(super) fn handles(symbol: &str, of: &ComponentFunc) -> Result<(), Fault> {
         true => Ok(()),
         false => {
             let message =
-                format!("The component exports `{symbol}` with another type than it has.");
+                format!("The component exports `{symbol}` with another type than WASI defines.");
             Err(Fault::new(FaultKind::InvalidModule, message))
         }
     }

@@ -1,4 +1,4 @@
-//! The functions that a module exports: their names, their core types, and which of them are its author's.
+//! The functions that a module exports: their names, their core types, and the ones that its author wrote.
 
 use crate::abi::command::START;
 use crate::types::Core;
@@ -9,7 +9,7 @@ use wasmparser::{Parser, Payload, types::EntityType, types::Types};
 pub(super) const INITIALIZERS: [&str; 2] = [INITIALIZE, "__wbindgen_start"];
 /// The initialiser of a library for WASI.
 pub(super) const INITIALIZE: &str = "_initialize";
-/// The author's own set-up, run once at upload.
+/// The author's set-up, which runs once at upload.
 pub(super) const PRIME: &str = "iof_prime";
 
 /// Prefixes of the exports that describe functions.

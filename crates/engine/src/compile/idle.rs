@@ -1,6 +1,6 @@
 //! Idle compile workers.
 //!
-//! On a busy server a module finds an idle worker; on a quiet one no worker is kept for longer than [`IDLE`].
+//! On a busy server a module finds an idle worker; on a quiet server no worker is kept longer than [`IDLE`].
 
 use super::process::CompileWorker;
 use parking_lot::{Mutex, MutexGuard};
@@ -21,9 +21,9 @@ pub(super) struct IdleWorkers {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The workers, each with its deadline; the one that worked last comes last.
+    /// The workers, each with its deadline, in the order of their last use.
     workers: Vec<(Instant, CompileWorker)>,
-    /// True while a task ends workers, which it does as long as there are any.
+    /// True while a task that ends workers runs; it runs as long as there are any.
     sweeps: bool,
     /// The task, and one that has just ended; dropped with the set.
     sweepers: JoinSet<()>,
@@ -59,7 +59,7 @@ impl IdleWorkers {
         }
     }
 
-    /// Ends the workers beyond this number, the longest idle first.
+    /// Ends all workers but `most`, the longest idle first.
     pub(super) fn keep(&self, most: usize) {
         let mut state = self.state();
         let over = state.workers.len().saturating_sub(most);
@@ -147,7 +147,7 @@ mod tests {
         idle.keep(1);
         gone(first_pid).await;
         kill_process(second_pid, Signal::KILL).unwrap();
-        // It is a zombie until it is waited for.
+        // The process is a zombie until the parent waits for it.
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(idle.take().is_none());
     }

@@ -10,7 +10,7 @@ use wasm_encoder::RawSection;
 use wasmparser::{Parser, Payload};
 use wasmtime::{Engine, ExternType, Linker, Module, Store};
 
-/// The imports of a module, as a separate module that takes no time to compile: only types and imports.
+/// The imports of a module as a separate module, which has only types and imports and takes no time to compile.
 ///
 /// # Errors
 /// An error if the engine refuses the module.
@@ -33,7 +33,7 @@ pub(super) fn imports(engine: &Engine, source: &[u8]) -> wasmtime::Result<Module
 /// All functions that a module imports and the host does not serve.
 ///
 /// # Errors
-/// `unknown-import` for an import that is not a function: there is no call that could fault instead.
+/// `unknown-import` for an import that is not a function, because no call of it could fault instead.
 pub(super) fn unserved(
     module: &Module,
     linker: &Linker<CallState>,
@@ -50,7 +50,7 @@ pub(super) fn unserved(
             });
         } else {
             others.push(format!(
-                "{} {} (no function)",
+                "{} {} (not a function)",
                 import.module(),
                 import.name()
             ));
@@ -79,7 +79,7 @@ pub(crate) fn accept(manifest: &Manifest, setting: UnknownImports) -> Result<(),
     }
 }
 
-/// The same, of a core module.
+/// Checks the imports of a core module.
 ///
 /// # Errors
 /// The errors of [`accept`].

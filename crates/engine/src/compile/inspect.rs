@@ -1,4 +1,4 @@
-//! The manifest of a module, from its bytes and, for its descriptions, by running it.
+//! The manifest of a module, read from its bytes; a module's descriptions are read by running it.
 
 use super::allocator::{self, ALLOCATE, DEALLOCATE, I32};
 use super::functions::{Functions, is, is_users};
@@ -14,7 +14,7 @@ use wasmparser::{Parser, Payload};
 /// reason why there is none.
 ///
 /// # Errors
-/// `unsupported-type`: a function declares a type that no call could pass.
+/// `unsupported-type` if a function declares a type that no call can pass.
 pub(super) fn manifest(
     source: &[u8],
     (names, types): &(Vec<String>, Functions),
@@ -102,8 +102,8 @@ pub(super) fn manifest(
     })
 }
 
-/// The description that the export `description` returns, if it fits `export`. `room` is the length that is left for the
-/// descriptions of the module.
+/// The description that the export `description` returns, if it fits `export`. `room` is the number of bytes left for
+/// the descriptions of the module.
 ///
 /// # Errors
 /// A clause that states why it cannot be read.
@@ -131,7 +131,7 @@ fn description_of(
     }
 }
 
-/// The fault of a function that declares a type that no call could pass.
+/// The fault of a function that declares a type that no call can pass.
 fn unsupported(export: &Export, what: &str) -> Fault {
     let name: String = export.name.chars().take(100).collect();
     Fault::new(
@@ -176,7 +176,7 @@ fn without_hash(symbol: &str) -> &str {
     }
 }
 
-/// A custom section's bytes.
+/// The bytes of a custom section.
 fn section<'a>(source: &'a [u8], name: &str) -> Option<&'a [u8]> {
     Parser::new(0)
         .parse_all(source)

@@ -1,15 +1,15 @@
-//! An instance that runs at upload: for the descriptions of a module, and for its start-up.
+//! An instance that runs at upload, for a module's descriptions and its start-up.
 
 use crate::manifest::Allocator;
 use wasmtime::{Engine, ExternType, Linker, Module, ResourceLimiter, Store, Trap, UpdateDeadline};
 
-/// The size to which the heap is grown: arguments of this size fit without growing the memory.
+/// The bytes of the allocation that grows the heap: arguments of this size then fit without growing the memory.
 const HEAP: i32 = 60_000;
 /// The memory that start-up may use before the module counts as not primable.
 const MEMORY: usize = 256 << 20;
 /// Ticks of 100 ms that one priming may take.
 const TICKS: u64 = 20;
-/// Data of a priming store.
+/// The data of a priming store.
 #[derive(Default)]
 pub(super) struct Data {
     codes: Vec<u32>,
@@ -39,7 +39,7 @@ impl ResourceLimiter for Data {
 pub(super) struct Instance {
     pub(super) store: Store<Data>,
     pub(super) instance: wasmtime::Instance,
-    /// True if a function of it trapped.
+    /// True if one of its functions trapped.
     pub(super) failed: bool,
 }
 
@@ -84,7 +84,7 @@ impl Instance {
         })
     }
 
-    /// Returns whether it exports a function of this name without parameters and results.
+    /// Returns whether the instance exports a function of this name without parameters and results.
     pub(super) fn exports(&mut self, name: &str) -> bool {
         self.instance
             .get_typed_func::<(), ()>(&mut self.store, name)

@@ -1,12 +1,12 @@
-//! Exports that a compiler leaves in a program for its own use: clients do not call them.
+//! Exports that a compiler leaves in a program for its own use, and that clients do not call.
 //!
-//! A module that exports `_start` is a program, and its other functions stay callable. Compilers export some of their
-//! own beside it: allocators (TinyGo), the C `main` that `_start` calls (Rust of 2020 to 2023), functions that unwind
-//! and rewind a stack (Binaryen's asyncify), functions for a host of Emscripten or of components.
+//! A module that exports `_start` is a program, and its other functions stay callable. Compilers add exports of their
+//! own: allocators (TinyGo), the C `main` that `_start` calls (Rust of 2020 to 2023), functions that unwind and rewind
+//! a stack (Binaryen's asyncify), functions for a host of Emscripten or of components.
 
 use crate::manifest::Core;
 
-/// Names that are a compiler's own whatever their type. `main` is one of them, because the program is called by that
+/// Names that belong to a compiler whatever their type. `main` is among them, because the program is called by that
 /// name.
 const NAMES: [&str; 20] = [
     "malloc",
@@ -41,11 +41,11 @@ const PREFIXES: [&str; 6] = [
     "legalstub$",
 ];
 
-/// Returns whether an export of a program is its compiler's own.
+/// Returns whether a compiler added an export to a program.
 pub(super) fn is_compilers(name: &str, params: &[Core], results: &[Core]) -> bool {
     const I32: Core = Core::I32;
     match name {
-        // These may be names of the program's own, unless they have the type of the runtime's.
+        // A program may define these names itself; only those of the runtime have this type.
         "resume" | "go_scheduler" => params.is_empty() && results.is_empty(),
         "fflush" => params == [I32] && results == [I32],
         name => NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),

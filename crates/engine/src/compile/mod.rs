@@ -1,4 +1,4 @@
-//! The compilation of a module's bytes to an artefact, in a child process.
+//! Compilation of a module's bytes to an artefact, in a child process.
 //!
 //! A compiler is not built to withstand hostile input: a module of a few kilobytes can take minutes and gigabytes, and
 //! wasmtime's authors do not count that as a vulnerability. So a child of the same program does the work. It bounds its
@@ -50,7 +50,7 @@ pub(crate) struct Compiler {
     call: Arc<Limits>,
     /// The program of a worker, with its first arguments.
     command: Vec<PathBuf>,
-    /// The last argument of a worker.
+    /// The limits that a worker gets as its last argument.
     worker_limits: WorkerLimits,
     /// One permit for each worker that compiles.
     permits: Semaphore,
@@ -70,22 +70,22 @@ struct EndedCompiles {
     nanoseconds: AtomicU64,
 }
 
-/// The compiles at a moment, and those since the start.
+/// The compiles in progress, and those that ended since the start.
 #[derive(Clone, Copy, Debug)]
 pub struct CompilerFigures {
     /// Modules that are being compiled.
     pub running: usize,
-    /// Modules that wait.
+    /// Modules that wait to be compiled.
     pub waiting: usize,
     /// The most modules that are compiled at once.
     pub limit: usize,
     /// Modules that were compiled.
     pub compiled: u64,
-    /// Modules that were refused for what they are.
+    /// Modules that were refused because of their content.
     pub refused: u64,
     /// Compiles that a limit or the server ended.
     pub failed: u64,
-    /// The time of all that ended, their wait included.
+    /// The total time of the compiles that ended, waiting included.
     pub time: Duration,
 }
 
@@ -165,7 +165,7 @@ impl Compiler {
         loop {
             let mut worker = self.worker(fresh).map_err(|error| internal(&error))?;
             let used = worker.used;
-            // On a timeout the worker is dropped, and so killed.
+            // On a timeout the worker is dropped, which kills it.
             let answer = tokio::time::timeout_at(deadline, worker.compile(&source, effort, room))
                 .await
                 .map_err(|_| self.too_slow())?
@@ -179,8 +179,8 @@ impl Compiler {
                 }
                 Answer::Refusal(fault) => return Err(fault),
                 Answer::TooLarge => return Err(self.too_slow()),
-                // Core time is counted per module. If other modules came before it in this worker, running out of
-                // memory or being killed from outside does not blame this module yet.
+                // Core time is counted per module. If the worker compiled other modules before, a lack of memory or a
+                // kill from outside is not yet blamed on this module.
                 Answer::Death(death) if used && death.status.signal() != Some(XCPU) => {
                     fresh = true;
                 }
@@ -189,7 +189,7 @@ impl Compiler {
         }
     }
 
-    /// An idle worker, or a new one; together they are at most as many as may compile at a time.
+    /// An idle worker, or a new one. The permits bound the number of workers.
     fn worker(&self, fresh: bool) -> std::io::Result<CompileWorker> {
         if !fresh && let Some(worker) = self.idle.take() {
             return Ok(worker);
@@ -206,7 +206,7 @@ impl Compiler {
     /// The fault of a module on which a worker died.
     fn judge(&self, death: &Death) -> Fault {
         match death.status.signal() {
-            // At the limit of core time, and beyond it.
+            // The signals at the limit of core time, and beyond it.
             Some(XCPU | KILL) => self.too_slow(),
             _ if death.out_of_memory() => Fault::new(
                 FaultKind::CompileMemory,
@@ -218,7 +218,7 @@ impl Compiler {
             ),
             _ => Fault::new(
                 FaultKind::CompilerFailed,
-                "The compiler could not cope with this module. If other runtimes run it, please report it.",
+                "The compiler failed on this module. If other runtimes run it, please report it.",
             )
             .with_detail(format!("{}: {}", death.status, death.complaint)),
         }
@@ -252,7 +252,7 @@ impl Compiler {
     }
 }
 
-/// Checks a module as an upload does, by compiling it in a worker, and keeps nothing: for its author, before an upload.
+/// Checks a module as an upload does, by compiling it in a worker, and keeps nothing: for authors, before an upload.
 ///
 /// # Errors
 /// The errors of [`crate::Engine::compile`].
@@ -266,7 +266,7 @@ pub async fn judge(
     Ok(artefact::manifest(&artefact)?.0)
 }
 
-/// Leaves the queue when dropped.
+/// A place in the queue; freed on drop.
 struct QueueEntry<'a>(&'a AtomicUsize);
 
 impl Drop for QueueEntry<'_> {

@@ -5,8 +5,8 @@
 //! are two system calls that lock the address space; after priming a small call makes neither.
 //!
 //! Nothing from outside may be frozen into a snapshot: while priming, every import traps, except for glue that only
-//! sets up tables. A module whose start-up asks for anything (its environment, the time) is primed without its
-//! start-up, only as far as its allocator, and runs its start-up in every call.
+//! sets up tables. A module whose start-up calls an import (for its environment, the time) is primed without its
+//! start-up: only its heap is grown, and every call runs its start-up.
 
 use super::functions::{Functions, INITIALIZE, PRIME, is};
 use super::instance::Instance;
@@ -26,18 +26,18 @@ pub(super) struct Snapshot {
     pub(super) initialize: Vec<String>,
 }
 
-/// A snapshot that adds more than this to the module costs more than it saves.
+/// The most bytes that a snapshot may add to the module: a larger one costs more than it saves.
 const GROWTH: usize = 16 << 20;
 
-/// Returns whether any code of a module runs before its first call: without a start-up or an allocator whose heap can
-/// grow, a snapshot would equal the module.
+/// Returns whether a snapshot can differ from the module: the module has a start-up, or an allocator whose heap can
+/// grow.
 pub(super) fn starts(
     source: &[u8],
     types: &Functions,
     allocator: Option<&Allocator>,
     initializers: &[&str],
 ) -> bool {
-    // Nothing of it can be called, and the snapshotter cannot read a memory of a module without that section.
+    // A module without exports cannot be called, and the snapshotter cannot read its memory.
     let exports = wasmparser::Parser::new(0)
         .parse_all(source)
         .any(|payload| matches!(payload, Ok(wasmparser::Payload::ExportSection(_))));
@@ -69,8 +69,8 @@ pub(super) enum Refusal {
     Prime(Fault),
 }
 
-/// The trap with which the instantiation of a module ended. It is the same for every instance if nothing from outside was
-/// asked for: an import that was called is another error, and what takes long may end in a call.
+/// The trap that ended the instantiation of a module. It is the same for every instance, because no import was called
+/// (that is another error); a start that takes too long does not count, because it may end in a call.
 pub(super) fn failing_start(error: &wasmtime::Error) -> Option<String> {
     match error.downcast_ref::<Trap>()? {
         Trap::Interrupt => None,
@@ -82,7 +82,7 @@ fn impossible(error: wasmtime::Error) -> Refusal {
     Refusal::Snapshot(format!("{error:#}"))
 }
 
-/// A module compiled quickly, for the code that runs at upload.
+/// A module that was compiled quickly, for the code that runs at upload.
 pub(super) struct Draft<'a> {
     wizer: Wizer,
     engine: &'a Engine,
@@ -117,13 +117,13 @@ impl<'a> Draft<'a> {
         Instance::new(self.engine, &self.module)
     }
 
-    /// Primes the module; the error states why it could not be primed.
+    /// Primes the module; the error states why that is not possible.
     pub(super) fn prime(
         &self,
         allocator: Option<&Allocator>,
         initializers: &[&str],
     ) -> Result<Snapshot, Refusal> {
-        // Start-up first; a module whose start-up needs the outside is snapshotted before it.
+        // The snapshot includes the start-up; if the start-up calls an import, the snapshot is taken before it.
         match self.attempt(&self.context, allocator, initializers, true) {
             Err(Refusal::StartUp(_)) => {
                 // The snapshotter removes `_initialize`, which this module still needs. The rename does not change
@@ -192,8 +192,7 @@ impl<'a> Draft<'a> {
         let module = now(self.wizer.snapshot(context, &mut state))
             .ok_or_else(|| Refusal::Snapshot("the snapshot waits".into()))?
             .map_err(impossible)?;
-        // The snapshot has a data segment for each stretch of memory; a module that had nearly the maximum exceeds it
-        // then.
+        // The snapshot has a data segment for each used range of memory; a module close to the maximum then exceeds it.
         wasmparser::Validator::new_with_features(SERVED)
             .validate_all(&module)
             .map_err(|error| Refusal::Snapshot(format!("its snapshot is not valid: {error}")))?;

@@ -1,4 +1,4 @@
-//! A compile worker, as its parent uses it.
+//! A compile worker, from the parent's side.
 
 use super::toolchain::Effort;
 use super::worker::{self, HEADER};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
 use tokio::process::ChildStdout;
 
-/// A worker that compiles one module after the other.
+/// A worker process that compiles modules one after another.
 #[derive(Debug)]
 pub(super) struct CompileWorker {
     worker: Worker,
@@ -26,7 +26,7 @@ pub(super) enum Answer {
         stays: bool,
     },
     Refusal(Fault),
-    /// The worker sends more than an artefact may have.
+    /// The worker sends more bytes than an artefact may have.
     TooLarge,
     /// The worker ended without an answer.
     Death(Death),
@@ -43,7 +43,7 @@ impl CompileWorker {
         Ok(Self { worker, used })
     }
 
-    /// Returns whether it still waits for a module: it may have been killed.
+    /// Returns whether the worker still waits for a module: it may have been killed.
     pub(super) fn waits(&mut self) -> bool {
         self.worker.is_running()
     }
@@ -57,7 +57,7 @@ impl CompileWorker {
     /// Compiles one module. A caller that stops waiting must drop the worker as well.
     ///
     /// # Errors
-    /// When the worker cannot be spoken to or waited for.
+    /// When communicating with the worker or waiting for it fails.
     pub(super) async fn compile(
         &mut self,
         source: &Bytes,

@@ -1,7 +1,7 @@
 //! The names, memories and tables of a module, which cost resources before any of its code runs.
 //!
-//! Names are bounded because they are stored and shown. Memories and tables are bounded by a slot of the engine's pool:
-//! a module that needs more could be compiled and never called.
+//! Names are bounded because they are stored and shown. A slot of the engine's pool bounds memories and tables: a
+//! module that needs more could be compiled, but never called.
 
 use crate::accounting::ELEMENT;
 use crate::limits::Limits;
@@ -13,7 +13,7 @@ use wasmparser::{Parser, Payload};
 /// The most bytes of the name of an import or an export.
 const NAME: usize = 1024;
 
-/// Returns whether the instantiation of a module can trap: it has a start function, or data or elements to be placed.
+/// Returns whether the instantiation of a module can trap: it has a start function, or active data or elements.
 pub(super) fn can_fail_to_start(source: &[u8]) -> bool {
     Parser::new(0).parse_all(source).any(|payload| {
         matches!(
@@ -87,7 +87,7 @@ pub(super) fn space(source: &[u8], limits: &Limits) -> Result<u64, Fault> {
     Ok(space)
 }
 
-/// The fault of a module that was compiled and does not fit into the pool, although its memories and tables do.
+/// The fault of a compiled module that does not fit into the pool, although its memories and tables do.
 pub(crate) fn too_large(detail: Option<String>) -> Fault {
     let mut fault = refused(
         FaultKind::ModuleInstance,

@@ -1,9 +1,9 @@
 //! The number of tasks of a component of WASI 0.3 that can hold a stack of the pool while they wait.
 //!
-//! A task that waits in the middle of its code keeps its stack, and an instance of a component runs one such task at a time
-//! (the component model lets no other one in). So the instances of components that have functions bound the stacks of a call,
-//! and there are that many in the pool for each call: no call can take those of others. Tasks that wait by returning to the
-//! host's event loop, as those of today's toolchains do, hold none, and are bounded by `limits.handles`.
+//! A task that waits in the middle of its code keeps its stack, and an instance of a component runs one such task at a
+//! time (the component model lets no other one in). So the number of instances of components with functions bounds the
+//! stacks of a call. The pool has that many for each call, so no call can take those of others. Tasks that wait by
+//! returning to the host's event loop, as those of current toolchains do, hold no stack; `limits.handles` bounds them.
 
 use crate::capacity::WAITING_INSTANCES;
 use iof_fault::{Fault, FaultKind};
@@ -12,23 +12,23 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, Encoding, Parser, Payload,
 };
 
-/// The state of a component while it is read.
+/// The state of one component during parsing.
 #[derive(Default)]
 struct Frame {
-    /// The instances that an instance of each component has, by the component's index.
+    /// The number of instances in an instance of each component, by the component's index.
     components: Vec<u64>,
-    /// True if it has functions.
+    /// True if the component has functions.
     lifts: bool,
-    /// The instances in those that it makes.
+    /// The number of instances in the instances that it makes.
     inner: u64,
     /// False for a core module.
     is_component: bool,
 }
 
-/// Instances of a component that somebody else gives: more than any limit.
+/// The count for a component that is imported: more than any limit.
 const UNKNOWN: u64 = u64::MAX;
 
-/// Checks that a component that waits has few enough instances of others.
+/// Checks that a component with asynchronous functions has at most [`WAITING_INSTANCES`] instances.
 ///
 /// # Errors
 /// `module-components`
@@ -38,7 +38,7 @@ pub(super) fn check(source: &[u8]) -> Result<(), Fault> {
         return Ok(());
     }
     let count = match count {
-        UNKNOWN => "components that others give it".to_owned(),
+        UNKNOWN => "instances of imported components".to_owned(),
         count => format!("{count} instances of components with functions"),
     };
     Err(super::shape::refused(
@@ -48,7 +48,7 @@ pub(super) fn check(source: &[u8]) -> Result<(), Fault> {
     ))
 }
 
-/// The instances of components with functions in an instance of a component, itself included.
+/// The number of instances of components with functions in an instance of a component, itself included.
 fn count(source: &[u8]) -> wasmparser::Result<u64> {
     let mut frames: Vec<Frame> = vec![];
     let mut parser = Parser::new(0);
@@ -101,7 +101,7 @@ fn count(source: &[u8]) -> wasmparser::Result<u64> {
     Ok(UNKNOWN)
 }
 
-/// The components that a section adds to those of the innermost component, beside those that are defined in place.
+/// The components that a section adds to the innermost component, except for those that are defined inline.
 fn known(frames: &[Frame], payload: &Payload<'_>) -> wasmparser::Result<Vec<u64>> {
     let of = |count: u32, index: u32| {
         let frame = frames.len().checked_sub(1 + count as usize);
@@ -168,7 +168,7 @@ mod tests {
                 format!("(component {WITH_FUNCTION} (instance (instantiate $c)) (instance (instantiate $c)))"),
                 2,
             ),
-            // Two of what has two.
+            // Two instances of a component that has two.
             (
                 format!(
                     "(component {WITH_FUNCTION}
@@ -177,7 +177,7 @@ mod tests {
                 ),
                 4,
             ),
-            // What wraps exports has no function of its own.
+            // A component that only wraps exports has no functions of its own.
             (
                 "(component (component $c (import \"f\" (func $f)) (export \"f\" (func $f)))
                     (import \"f\" (func $f)) (instance (instantiate $c (with \"f\" (func $f)))))"

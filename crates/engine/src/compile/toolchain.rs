@@ -17,17 +17,17 @@ use wasmtime::{Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store};
 
 /// The engines of a compile worker, and everything else that every module needs.
 ///
-/// No state of a module stays here: its code ran in separate stores, which are gone when its artefact is made.
+/// No state of a module stays here: its code runs in separate stores, which are dropped once its artefact is made.
 pub(crate) struct Toolchain {
     limits: WorkerLimits,
-    /// Compiles with optimisation, for the artefact.
+    /// The engine that optimises, for the artefact.
     engine: Engine,
-    /// Compiles quickly, for code that runs at upload: it is used once, and not worth optimising.
+    /// The engine that compiles quickly, for code that runs only at upload.
     quick: Engine,
     linker: Linker<CallState>,
 }
 
-/// The care that is taken with a module.
+/// The effort of a compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// Primed and optimised.
@@ -69,7 +69,7 @@ impl Toolchain {
     /// Compiles a module to its artefact, in this process.
     ///
     /// # Errors
-    /// A fault that says what is wrong with the module.
+    /// A fault that states what is wrong with the module.
     pub(crate) fn compile(&self, source: &[u8], effort: Effort) -> Result<Compilation, Fault> {
         let limits = &self.limits;
         validate::precheck(source, &limits.compile)?;
@@ -104,12 +104,12 @@ impl Toolchain {
                 import.module() == "wasi_snapshot_preview1" && import.name().starts_with("path_")
             });
         };
-        // An author's own set-up has to run before its module is taken.
+        // An author's set-up has to run before the module is accepted.
         if effort == Effort::Draft && !exported.1.contains_key(functions::PRIME) {
             return self.draft(source, &exported, know);
         }
 
-        // One quick compile serves all that runs at upload.
+        // One quick compile serves all code that runs at upload.
         let draft = || guarded(|| Draft::new(&self.quick, source));
         let describes = exported.0.iter().any(|name| functions::describes(name));
         let drafted = describes.then(draft);
@@ -131,7 +131,7 @@ impl Toolchain {
         let initializers = initializers(&manifest);
         let allocator = manifest.allocator.as_ref();
         let starts = prime::starts(source, &exported.1, allocator, initializers);
-        // Priming finds it as well.
+        // Priming finds such a trap as well.
         if !describes && !starts && shape::can_fail_to_start(source) {
             let module = Module::new(&self.quick, source).map_err(invalid)?;
             let instance = Instance::new(&self.quick, &module);
@@ -224,7 +224,7 @@ fn initializers(manifest: &Manifest) -> &'static [&'static str] {
     }
 }
 
-/// Those of them that a module has.
+/// The initialisers that a module exports.
 fn to_run(initializers: &[&str], types: &Functions) -> Vec<String> {
     let there = initializers
         .iter()
@@ -232,7 +232,7 @@ fn to_run(initializers: &[&str], types: &Functions) -> Vec<String> {
     there.map(|name| (*name).to_owned()).collect()
 }
 
-/// Runs the snapshotter, which asserts what it makes: a hostile module may break its assumptions.
+/// Runs the snapshotter, whose assertions panic if a hostile module breaks its assumptions.
 fn guarded<T>(snapshotter: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     catch_unwind(AssertUnwindSafe(snapshotter))
         .unwrap_or_else(|_| Err(Refusal::Snapshot("the snapshotter failed".to_owned())))
@@ -249,10 +249,10 @@ fn invalid(error: wasmtime::Error) -> Fault {
     )
 }
 
-/// Ends start-up code that does not end by itself, from a thread that ends with the engine.
+/// Interrupts start-up code that does not return. The thread ends with the engine.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a thread of its own in a process without a runtime"
+    reason = "a separate thread in a process without a runtime"
 )]
 fn start_clock(engine: &Engine) {
     let engine = engine.weak();
@@ -301,7 +301,7 @@ mod tests {
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(&drafted), names(&finished));
-        // The engine that calls it is another, which optimises.
+        // A different engine, which optimises, calls it.
         let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
         Executable::check(&pooled, &drafted, code).unwrap();
     }

@@ -6,7 +6,7 @@ use crate::proposals;
 use iof_fault::{Fault, FaultKind};
 use wasmparser::{ExternalKind, Parser, Payload, WasmFeatures, types::Types};
 
-/// The checks that the serving process can make before it starts a worker: for the cheapest and commonest mistakes.
+/// The checks that the serving process makes before it starts a worker: cheap ones, for the most common mistakes.
 ///
 /// # Errors
 /// `module-size`, `not-wasm`
@@ -36,7 +36,7 @@ pub(super) fn precheck(source: &[u8], limits: &CompileLimits) -> Result<(), Faul
     }
 }
 
-/// Returns whether bytes begin as a component does.
+/// Returns whether bytes begin with the header of a component.
 pub(super) fn is_component(source: &[u8]) -> bool {
     source.starts_with(&[0, b'a', b's', b'm', 13, 0, 1, 0])
 }
@@ -44,7 +44,7 @@ pub(super) fn is_component(source: &[u8]) -> bool {
 fn not_wasm(why: &str) -> Fault {
     Fault::new(
         FaultKind::NotWasm,
-        format!("The body is no WebAssembly module. {why}"),
+        format!("The body is not a WebAssembly module. {why}"),
     )
 }
 
@@ -103,7 +103,7 @@ pub(super) fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
     )
 }
 
-/// The most components and modules that contain each other.
+/// The deepest nesting of components and modules.
 const NESTING: u32 = 16;
 
 /// Validates a component, and bounds the sizes that later steps and every call would pay for.
@@ -148,7 +148,7 @@ pub(super) fn component(source: &[u8], limits: &CompileLimits) -> Result<(), Fau
             .validate_all(source)
             .map(drop)
     };
-    // Most are of WASI 0.2, and wait for nothing.
+    // Most components use WASI 0.2, which has no tasks.
     let without_tasks = proposals::COMPONENTS.difference(WasmFeatures::CM_ASYNC);
     if validate(without_tasks).is_ok() {
         return Ok(());

@@ -1,8 +1,8 @@
 //! The child process that compiles: it bounds itself, and answers one module after another until it ends.
 //!
-//! A module is an effort, a length and so many bytes; an answer is a kind, a word, a length and so many bytes. The worker
-//! ends by itself after an answer that leaves anything to doubt: a fault, a trap, a large module, memory that it still
-//! holds. It says so, and its parent starts another.
+//! A module is sent as an effort, a length and the bytes; an answer as a kind, a mark, a length and the bytes. The
+//! worker ends after any answer that may have left it in a bad state: a fault, a trap, a large module, memory that it
+//! still holds. The mark of the answer announces that, and the parent starts another worker.
 
 use super::toolchain::{Effort, Toolchain};
 use crate::limits::{CompileLimits, Limits};
@@ -27,19 +27,19 @@ pub(super) const STAYS: u8 = b'S';
 pub(super) const ENDS: u8 = b'E';
 /// The byte before a module that is compiled in full.
 pub(super) const FULL: u8 = b'F';
-/// The byte before one that is compiled quickly.
+/// The byte before a module that is compiled quickly.
 pub(super) const DRAFT: u8 = b'D';
-/// Bytes before an answer: its kind, one of these words, and its length.
+/// The bytes before an answer: its kind, its mark, and its length.
 pub(super) const HEADER: usize = 10;
 
-/// The largest module after which a worker takes another one. Larger ones are rare, and leave memory in an unknown
+/// The largest module after which a worker takes another one. Larger modules are rare, and leave memory in an unknown
 /// state.
 pub(super) const SMALL: usize = 1 << 20;
 /// The most modules that one worker compiles.
 const MODULES: u32 = 64;
 /// The fraction of `compile.compile_memory` that a worker may hold between two modules.
 const HELD: u64 = 8;
-/// The core time that all modules of one worker may take together, beside the limit of its last.
+/// The core time that all modules of one worker may take together, in addition to the limit of the last one.
 const CORE_TIME: Duration = Duration::from_secs(10);
 
 /// The limits of a worker, passed as one argument in JSON.
@@ -81,7 +81,7 @@ pub(super) fn refusal(answer: &[u8]) -> Fault {
 /// Runs a worker process. `limits` is the argument that the parent passed.
 ///
 /// # Errors
-/// An error when it cannot bound itself or talk to its parent; the program then exits with a failure.
+/// An error when the process cannot limit itself or communicate with its parent; the program then exits with a failure.
 pub fn run(limits: &str) -> std::io::Result<()> {
     let limits: WorkerLimits = serde_json::from_str(limits)?;
     bound(&limits.compile)?;
@@ -126,7 +126,7 @@ pub fn run(limits: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads the next module; `None` when the parent wants no more.
+/// Reads the next module; `None` when the parent has no more.
 fn module(
     input: &mut impl Read,
     limits: &CompileLimits,
@@ -142,25 +142,25 @@ fn module(
         _ => Effort::Full,
     };
     let length = u64::from_le_bytes(length);
-    // The parent sends no module larger than this; one byte more is a fault with a name.
+    // The parent sends no larger module; one more byte is read so that the fault can be named.
     let most = limits.module_size.as_u64().saturating_add(1);
     let mut source = Vec::new();
     input.take(length.min(most)).read_to_end(&mut source)?;
     Ok(Some((effort, source)))
 }
 
-/// Sets limits that the kernel enforces, whatever the code below does.
+/// Sets limits that the kernel enforces, whatever the compiler does.
 fn bound(limits: &CompileLimits) -> std::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     bound_core_time(limits.compile_cpu, Duration::ZERO)?;
-    // Writable private memory: address space that is only reserved, as wasm reserves it, does not count.
+    // The limit of writable private memory: address space that is only reserved, as for wasm memories, does not count.
     cap(
         Resource::Data,
         limits.compile_memory.as_u64(),
         limits.compile_memory.as_u64(),
     )?;
     cap(Resource::Core, 0, 0)?;
-    // Memory images are files in memory; other files are never written.
+    // Memory images are files in memory; no other file is written.
     cap(
         Resource::Fsize,
         limits.compile_memory.as_u64(),
@@ -194,7 +194,7 @@ fn bound_core_time(limit: Duration, used: Duration) -> std::io::Result<()> {
     )
 }
 
-/// The watch over the core time of each module, all threads together.
+/// The watchdog of the core time of each module, all threads together.
 struct CoreTime {
     limit: Duration,
     /// The core time of the process at which it ends, in nanoseconds; `u64::MAX` between modules.
@@ -204,10 +204,10 @@ struct CoreTime {
 impl CoreTime {
     const LOOK: Duration = Duration::from_millis(50);
 
-    /// Starts the thread that checks the clock. It ends with the process.
+    /// Starts the thread that checks the clock, which ends with the process.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a thread of its own in a process without a runtime"
+        reason = "a separate thread in a process without a runtime"
     )]
     fn watch(limit: Duration) -> Self {
         let end = Arc::new(AtomicU64::new(u64::MAX));
@@ -216,7 +216,7 @@ impl CoreTime {
             loop {
                 std::thread::sleep(Self::LOOK);
                 if nanoseconds(core_used()) >= watched.load(Ordering::Relaxed) {
-                    // As the kernel does at its limit.
+                    // The signal that the kernel sends at its own limit.
                     let _ = kill_process(getpid(), Signal::XCPU);
                 }
             }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The body of a request, which may be longer than its guest can take.
+/// The body of a request, which ends with an error at its limit.
 pub(super) struct RequestBody {
     body: UnsyncBoxBody<Bytes, BodyError>,
     most: u64,
@@ -40,7 +40,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         Poll::Ready(frame.map(|frame| {
-            // The client left, or broke the protocol.
+            // The client left, or violated the protocol.
             let frame = frame.map_err(|_| Error::ConnectionTerminated)?;
             let length = frame.data_ref().map_or(0, Bytes::len) as u64;
             match self.left.checked_sub(length) {
@@ -68,7 +68,7 @@ pub(super) struct Shared(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Since when the client waits for bytes.
+    /// The time since which the client has been waiting for bytes.
     waiting: Option<Instant>,
     /// The reason why the body is not whole.
     fault: Option<Fault>,
@@ -80,12 +80,12 @@ impl Shared {
         self.0.lock()
     }
 
-    /// Since when the client waits for bytes.
+    /// The time since which the client has been waiting for bytes.
     pub(super) fn waiting(&self) -> Option<Instant> {
         self.lock().waiting
     }
 
-    /// Notes why the body is not whole; the first reason stays.
+    /// Records why the body is incomplete; only the first reason is kept.
     pub(super) fn fail(&self, fault: Fault) -> Fault {
         self.lock().fault.get_or_insert(fault).clone()
     }
@@ -101,9 +101,9 @@ pub struct ResponseBody {
     body: Option<WasiBody>,
     shared: Arc<Shared>,
     left: u64,
-    /// The rest of its length, if it is known, by `Content-Length` or by itself: a connection asks for nothing behind it.
+    /// The rest of its length, if `Content-Length` or the body itself states it: a connection reads nothing beyond it.
     declared: Option<u64>,
-    /// Told that the body is at its end, or dropped without.
+    /// Signals that the body has ended or was dropped.
     end: Option<oneshot::Sender<()>>,
 }
 
@@ -128,10 +128,10 @@ impl ResponseBody {
         (this, end)
     }
 
-    /// Tells the driver that nothing more is asked for.
+    /// Signals to the driver that no more bytes will be read.
     fn tell(&mut self) {
         if let Some(end) = self.end.take() {
-            // Its receiver is gone when the guest is.
+            // The receiver is gone once the guest is.
             let _ = end.send(());
         }
     }
@@ -144,7 +144,7 @@ impl ResponseBody {
                 self.declared = self.declared.map(|left| left.saturating_sub(length));
                 Ok(frame)
             }
-            // The driver has the words.
+            // The driver has the message.
             None => Err(Fault::new(FaultKind::StreamedBody, "")),
         }
     }
@@ -174,7 +174,7 @@ impl Body for ResponseBody {
             },
             Some(Err(error)) => unfinished(&error),
             None => match this.shared.fault() {
-                // The error of a body that is too short may be lost behind its last piece.
+                // The error of a body that is too short may get lost after its last piece.
                 None if this.declared.is_some_and(|left| left > 0) => {
                     unfinished(&Error::HttpResponseBodySize(None))
                 }
@@ -212,7 +212,7 @@ impl Drop for ResponseBody {
     }
 }
 
-/// The fault of a response that its guest left unfinished.
+/// The fault of a response that its guest did not finish.
 fn unfinished(error: &Error) -> Fault {
     let message = match error {
         Error::HttpResponseBodySize(_) => {

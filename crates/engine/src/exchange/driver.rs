@@ -1,8 +1,8 @@
-//! The driver of an exchange: it runs the guest, hands its response out, and ends it at its limits, or when its client has
-//! left.
+//! The driver of an exchange: it runs the guest, hands out its response, and ends it at its limits or when the client
+//! has left.
 //!
-//! Time is kept by a timer here and by the ticks of the engine: a guest that waits is not ticked, and one that computes
-//! lets no timer fire before its tick.
+//! Both a timer here and the ticks of the engine keep the time: a guest that waits gets no ticks, and one that computes
+//! keeps the timer from firing until its tick.
 
 use super::Answer;
 use super::body::{ResponseBody, Shared};
@@ -31,15 +31,15 @@ pub(super) struct Driver {
     deadline: Instant,
     /// True if the request asks for no body.
     without_body: bool,
-    /// The guest's answer; `None` once it was handed out, or given up.
+    /// The guest's answer; `None` once it was handed out or abandoned.
     answer: Option<oneshot::Receiver<Answer>>,
     head: Option<oneshot::Sender<Response<ResponseBody>>>,
     shared: Arc<Shared>,
-    /// Resolves when the body of the response is not asked for any more.
+    /// Resolves when no one reads the body of the response any more.
     end: Option<oneshot::Receiver<()>>,
-    /// Told then, or dropped: a guest of WASI 0.3 is kept until then.
+    /// Signalled or dropped at that time: a guest of WASI 0.3 is kept until then.
     taken: Option<oneshot::Sender<()>>,
-    /// A body that nobody asked for, which its guest writes all the same.
+    /// A body that no one reads, but that its guest still writes.
     dropped: Option<WasiBody>,
     /// True once the result is known.
     settled: bool,
@@ -117,7 +117,7 @@ impl Driver {
                     self.answer = None;
                     self.hand_out(answer)?;
                 }
-                // The guest has given up its way to answer.
+                // The guest dropped the means to answer.
                 Event::Answered(Err(_)) => {
                     self.answer = None;
                     return Err(no_response().into());
@@ -140,7 +140,7 @@ impl Driver {
         }
     }
 
-    /// Notes the result of the guest, which is what the body of its response ends with.
+    /// Records the result of the guest, with which the body of its response ends.
     pub(super) fn settle(&mut self, result: &Result<(), Fault>) {
         if let Err(fault) = result {
             self.shared.fail(fault.clone());
@@ -172,7 +172,7 @@ impl Driver {
         }
     }
 
-    /// The next point in time at which a limit may be reached, and the limit.
+    /// The next time at which a limit may be reached, and the limit.
     fn due(&self) -> (Instant, Option<LimitExceeded>) {
         let total = (self.deadline, Some(LimitExceeded::WallTime));
         let other = match (&self.head, &self.end) {
@@ -205,7 +205,7 @@ impl Driver {
         let status = response.status();
         if status.as_u16() < 200 || status.as_u16() > 599 {
             let message = format!(
-                "The response of the function has a status that is not one: got {}. Use one from 200 to 599.",
+                "The response of the function has an invalid status: got {}. Use one from 200 to 599.",
                 status.as_u16()
             );
             return Err(Fault::new(FaultKind::BadResponse, message).into());
@@ -252,7 +252,7 @@ impl Driver {
         }
     }
 
-    /// The error of an exchange whose response nobody takes.
+    /// The error of an exchange whose response no one takes.
     fn gone(&self) -> wasmtime::Error {
         let fault = self.shared.fault().map(|fault| self.worded(fault));
         fault.unwrap_or_else(client_gone).into()

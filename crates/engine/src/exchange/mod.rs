@@ -1,8 +1,8 @@
 //! One HTTP exchange of a component: a request goes in and a response comes out, while both bodies stream.
 //!
-//! The future of [`Engine::exchange`] drives the guest and ends with it; the response leaves before, through a channel
-//! (decision 33). From then on two parties decide when it is over: the guest, which writes, and the client, which reads.
-//! Whatever ends the guest early cuts the body, so that a client never takes a part for the whole, and whoever stops
+//! The future of [`Engine::exchange`] drives the guest and ends with it; the response leaves earlier, through a channel
+//! (decision 33). From then on either the guest, which writes, or the client, which reads, can end the exchange. An
+//! early end of the guest cuts the body, so that a client never mistakes a part for the whole, and a client that stops
 //! reading ends the guest.
 
 mod body;
@@ -37,7 +37,7 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpView, p3};
 
-/// The name under which exchanges are recorded: they have no export that a caller names.
+/// The name under which exchanges are recorded, because no caller names an export for them.
 pub const HANDLER: &str = "http";
 
 /// The answer of a guest: a response, or the error that it gives in place of one.
@@ -97,7 +97,7 @@ impl Engine {
         let without_body = request.method() == http::Method::HEAD;
         let (deadline, own) = (context.deadline, Arc::clone(&limits));
         let (mut store, meter) = self.store(context, setup, limits, None);
-        // Declared after the store: if both are dropped, the body hears of it before its writer is gone.
+        // Declared after the store: if both are dropped, the body is notified before its writer is gone.
         let mut driver = Driver::new(deadline, own, without_body, (answer, head, taken));
         let ended = {
             let mut run = Box::pin(handle(handler, &mut store, request, (sender, body_taken)));
@@ -110,7 +110,7 @@ impl Engine {
         let log = store.data().wasi.take_log();
         let result = ended.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
         driver.settle(&result);
-        // The instance is free for others while the client reads what is left.
+        // The instance's slot is free for others while the client reads the rest.
         drop(store);
         let result = driver.end(result).await;
         Outcome {
@@ -123,14 +123,14 @@ impl Engine {
 }
 
 impl Function {
-    /// Returns whether the function answers HTTP requests ([`Engine::exchange`]), and is not called.
+    /// Returns whether the function answers HTTP requests ([`Engine::exchange`]) instead of being called.
     #[must_use]
     pub fn takes_http(&self) -> bool {
         self.executable.handler().is_some()
     }
 }
 
-/// The channel for the answer of a guest, and the signal that nobody reads more of its body.
+/// The channel for the answer of a guest, and the signal that no one reads the rest of its body.
 type AnswerChannels = (oneshot::Sender<Answer>, oneshot::Receiver<()>);
 
 /// Instantiates a component and lets it handle a request.
@@ -167,8 +167,8 @@ async fn handle(
     }
 }
 
-/// Lets a component of WASI 0.3 handle a request, until all of its tasks have ended and its response's body, which the event
-/// loop of its store moves, is not asked for any more.
+/// Lets a component of WASI 0.3 handle a request, until all of its tasks have ended and no one reads the body of its
+/// response any more; the event loop of its store moves that body.
 async fn handle_concurrently(
     store: &Accessor<CallState>,
     service: &Service,
@@ -184,7 +184,7 @@ async fn handle_concurrently(
     let sent = body_taken.clone();
     let answered = match answered {
         Ok(response) => Ok(store.with(|store| {
-            // The guest hears that its response was sent when it was.
+            // The guest is notified when its response has been sent.
             response.into_http(store, sent.map(Ok))
         })?),
         Err(code) => Err(Error::from(code)),

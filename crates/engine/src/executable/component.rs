@@ -20,7 +20,7 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
-/// A component whose imports are linked and whose exports are found.
+/// A component with linked imports and resolved exports.
 pub(crate) struct LinkedComponent {
     pre: InstancePre<CallState>,
     exports: HashMap<Arc<str>, FoundExport>,
@@ -28,7 +28,7 @@ pub(crate) struct LinkedComponent {
     handler: Option<ProxyPre<CallState>>,
 }
 
-/// An export as it was found.
+/// A resolved export.
 struct FoundExport {
     export: Export,
     handle: ComponentExportIndex,
@@ -83,7 +83,7 @@ impl LinkedComponent {
     }
 }
 
-/// The export that answers HTTP requests: the one of WASI 0.3, if there are two.
+/// The export that answers HTTP requests; that of WASI 0.3, if there are two.
 ///
 /// # Errors
 /// An error of wasmtime for a component that has none.
@@ -135,12 +135,12 @@ pub(crate) fn bound(store: &mut Store<CallState>) {
     let handles = limits.handles as usize;
     store.set_max_component_handles(handles);
     if let Some(table) = store.concurrent_resource_table() {
-        // Of tasks, streams, futures and sets of them, also without a handle. One takes up to three entries.
+        // The entries of tasks, streams, futures and sets of them, even without a handle. Each takes up to three.
         table.set_max_capacity(handles.saturating_mul(ENTRIES_OF_HANDLE));
     }
 }
 
-/// Waits until all tasks of a component have ended: those of WASI 0.3 may go on when its function has returned.
+/// Waits until all tasks of a component have ended: those of WASI 0.3 may continue after the function has returned.
 pub(crate) async fn tasks_ended(store: &Accessor<CallState>) {
     poll_fn(|cx| store.poll_no_interesting_tasks(cx)).await;
 }
@@ -208,7 +208,7 @@ impl ComponentCall<'_> {
     /// Instantiates the component and makes the call.
     ///
     /// # Errors
-    /// Any trap: the guest's fault, a limit, or a host's.
+    /// Any trap: a fault of the guest, of a limit or of the host.
     pub(crate) async fn run(
         self,
         store: &mut Store<CallState>,

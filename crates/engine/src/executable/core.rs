@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::{ExternType, InstancePre, Linker, Module, ModuleExport, Store};
 
-/// A core module whose imports are linked and whose exports are found.
+/// A core module with linked imports and resolved exports.
 pub(crate) struct CoreModule {
     pre: InstancePre<CallState>,
     exports: HashMap<Arc<str>, (Export, ModuleExport)>,
@@ -79,13 +79,13 @@ impl CoreModule {
     }
 }
 
-/// Defines the imports that depend on the module: those of JavaScript, and those that fault.
+/// Defines the imports that depend on the module: the JavaScript ones, and those that fault.
 fn define_rest(
     linker: &mut Linker<CallState>,
     module: &Module,
     manifest: &Manifest,
 ) -> wasmtime::Result<()> {
-    // An import that the host serves with another type than the module's is left unresolved.
+    // An import whose type in the module differs from that of the host is left unresolved.
     linker.allow_shadowing(true);
     let no_memory = !matches!(module.get_export("memory"), Some(ExternType::Memory(_)));
     for import in module.imports() {
@@ -143,7 +143,7 @@ impl CoreCall<'_> {
     /// Instantiates the module and makes the call.
     ///
     /// # Errors
-    /// Any trap: the guest's fault, a limit, or a host's.
+    /// Any trap: a fault of the guest, of a limit or of the host.
     pub(crate) async fn run(
         self,
         store: &mut Store<CallState>,

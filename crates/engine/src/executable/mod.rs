@@ -1,9 +1,8 @@
-//! The loaded code of a function: reading it from an artefact, planning a call of it, and running the call.
+//! The loaded code of a function: loading it from an artefact, planning a call, and running the call.
 //!
-//! Each format of WebAssembly has a file, [`core`] and [`component`], and each enum here has a variant for it; nothing
-//! outside of this module and the start of a call knows which formats there are
-//! (docs/decisions/0033-what-the-engine-runs.md). The variants are matched, not boxed: a call is dispatched without an
-//! allocation.
+//! Each format of WebAssembly has a file, [`core`] and [`component`], and each enum here has a variant for it; only
+//! this module and the start of a call know which formats there are (docs/decisions/0033-what-the-engine-runs.md). The
+//! variants are matched, not boxed: a call is dispatched without an allocation.
 
 mod component;
 mod core;
@@ -89,7 +88,7 @@ impl Executable {
         }
     }
 
-    /// The handler of HTTP requests, if it is one.
+    /// The handler of HTTP requests, if the code is one.
     pub(crate) fn handler(&self) -> Option<&ProxyPre<CallState>> {
         match self {
             Self::Core(_) => None,
@@ -126,7 +125,7 @@ impl<'a> CallableExport<'a> {
     }
 }
 
-/// A call that was planned and can run in a fresh store.
+/// A planned call, which can run in a fresh store.
 pub(crate) enum PlannedCall<'a> {
     Core(core::CoreCall<'a>),
     Component(Box<component::ComponentCall<'a>>),

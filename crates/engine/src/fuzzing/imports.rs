@@ -1,8 +1,8 @@
-//! A fuzz target that calls every import of a guest, in any order and with any words.
+//! A fuzz target that calls every import of a guest, in any order and with any arguments.
 //!
 //! One module imports everything that the host serves and is compiled once; the input is a program that it interprets:
-//! a byte that chooses the import, then its arguments. So an input costs microseconds, and a new import is called
-//! without a change here.
+//! a byte that chooses the import, then its arguments. So an input takes microseconds, and a new import needs no change
+//! here.
 
 use super::blame;
 use super::shelf::Shelf;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use wasmtime::{Extern, Store};
 
-/// The time limit of one program; some wait.
+/// The time limit of one program, because some wait.
 const TIME: Duration = Duration::from_millis(100);
 /// The most bytes of one program.
 const PROGRAM: usize = 4096;
@@ -40,7 +40,7 @@ struct World {
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
 
-/// Runs a program of calls. It ends in a value or in a fault of its own.
+/// Runs a program of calls, which ends in a value or in a guest's fault.
 pub fn imports(data: &[u8]) {
     let (mode, program) = data.split_first().unwrap_or((&0, &[]));
     let program = Bytes::copy_from_slice(program.get(..PROGRAM).unwrap_or(program));
@@ -121,8 +121,8 @@ pub(crate) fn context() -> CallContext {
     }
 }
 
-/// The module. Its memory begins with data that arguments may point to: names, vectors, and words that calls have
-/// written.
+/// The text of the module. Its memory begins with data that arguments may point to: names, vectors, and words that
+/// calls have written.
 fn interpreter(limits: &Limits) -> String {
     let wasm = wasmtime::Engine::new(&wasm_config(limits)).unwrap();
     let mut store = Store::new(&wasm, CallState::for_linking(limits));
@@ -228,7 +228,7 @@ impl Command for Echo {
 mod tests {
     use super::*;
 
-    /// The interpreter runs a program: its output shows it.
+    /// The interpreter runs a program, as its output shows.
     #[test]
     fn a_program_runs() {
         let world = &*WORLD;
@@ -244,7 +244,7 @@ mod tests {
             .iter()
             .position(|(_, name)| name == "fd_write")
             .unwrap();
-        // To stdout, one vector, at 88, of 4096 bytes; the number of bytes written goes to 512.
+        // A write to stdout: one vector, at 88, of 4096 bytes; the number of bytes written goes to 512.
         let program = [u8::try_from(fd_write).unwrap(), 1, 88, 1, 192];
         let outcome = world.runtime.block_on(async {
             let invocation = Invocation {

@@ -1,11 +1,11 @@
-//! Fuzz targets: functions of arbitrary bytes, with the properties that must hold. A panic is a finding.
+//! Fuzz targets: functions that take arbitrary bytes and assert properties. A panic is a finding.
 //!
 //! `fuzz/` runs these functions with generated inputs; the tests below run them with the inputs that it found.
 
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a panic is how a target reports what it found"
+    reason = "a target reports a finding by a panic"
 )]
 
 mod imports;
@@ -32,7 +32,7 @@ use iof_command::Request;
 use iof_fault::{Fault, Source};
 use std::time::{Duration, Instant};
 
-/// A recording, in JSON: reading, writing and playing it agree.
+/// A recording in JSON: reading, writing and playing it agree.
 pub fn tape(data: &[u8]) {
     let Ok(responses) = serde_json::from_slice::<HostResponses>(data) else {
         return;
@@ -42,7 +42,7 @@ pub fn tape(data: &[u8]) {
         serde_json::from_slice::<HostResponses>(&json).unwrap(),
         responses
     );
-    // The values that these store are among the saves, so they are not played from their own notes.
+    // The values that batches and additions store are among the saves, so their own records are not played.
     let responses = HostResponses {
         commits: vec![],
         adds: vec![],
@@ -88,7 +88,7 @@ pub fn artefact_header(data: &[u8]) {
     let Ok((manifest, code)) = artefact::manifest(data) else {
         return;
     };
-    // A file that claims four gigabytes does not take them, but would take long to compare.
+    // A file that claims four gigabytes does not allocate them, but would take long to compare.
     let code = code.unpacked(1 << 20).unwrap_or_default();
     let written = artefact::encode(&manifest, code).unwrap();
     let (again, _) = artefact::manifest(&written).unwrap();
@@ -147,7 +147,7 @@ pub fn description(data: &[u8]) {
     let Some(signature) = signature else {
         return;
     };
-    // Of a core type that may be the signature's, or not.
+    // The core type may or may not be that of the signature.
     for params in 0..6 {
         for results in 0..2 {
             let mut export = export(vec![Core::I32; params], vec![Core::I32; results]);
@@ -164,9 +164,9 @@ pub fn description(data: &[u8]) {
     }
 }
 
-/// An uploaded module: it is refused with a reason of its own, or its artefact can be read.
+/// An uploaded module: it is refused with a guest's fault, or its artefact can be read.
 pub fn module(data: &[u8]) {
-    // A larger module would be compiled for so long that the fuzzer tries nothing else.
+    // A larger module would take so long to compile that the fuzzer tries nothing else.
     if data.len() > 16 << 10 {
         return;
     }

@@ -1,4 +1,4 @@
-//! A storage of values in memory.
+//! An in-memory storage of values, for tests.
 
 use crate::capability::storage::{
     Committed, KEY, Storage, StorageBatch, StorageWrite, Updated, ValueChange,
@@ -9,7 +9,7 @@ use iof_fault::Fault;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-/// A storage in memory: values with their names.
+/// An in-memory storage: values with their names.
 #[derive(Default)]
 pub(crate) struct Shelf(Mutex<HashMap<[u8; KEY], NamedValue>>);
 

@@ -38,7 +38,7 @@ fn fail_with_status(
     Err(fail::fault_with_status(&code, &message, status).into())
 }
 
-/// Reads a code and a message, each up to the length that is kept.
+/// Reads a code and a message, each up to its maximum length.
 fn texts(
     caller: &mut Caller<'_, CallState>,
     (code, code_length): (u32, u32),
@@ -46,7 +46,7 @@ fn texts(
 ) -> wasmtime::Result<(String, String)> {
     let memory = memory::of(caller)?;
     let message = memory::read(&memory, &*caller, message, message_length.min(MESSAGE))?;
-    // One byte more than the longest code shows that it is too long.
+    // One byte beyond the longest code shows that the code is too long.
     let code = memory::read(&memory, &*caller, code, code_length.min(CODE + 1))?;
     Ok((
         String::from_utf8_lossy(&code).into_owned(),

@@ -2,12 +2,12 @@
 //!
 //! A module that never went through the wasm-bindgen tool imports `__wbindgen_placeholder__` and
 //! `__wbindgen_externref_xform__`; one that the tool finished imports from the JavaScript file it made (`./name_bg.js`,
-//! or `wbg` when linked by name). There is no JavaScript here. Some of these imports have a meaning without it: `throw`
+//! or `wbg` when linked by name). This host has no JavaScript. Some of these imports have a meaning without it: `throw`
 //! and the constructors of errors carry a message, a text made of bytes can be read back as bytes
 //! ([`crate::abi::objects`]), and the set-up of the externref table is a no-op. The rest fault when they are called,
 //! which 2020 modules never do.
 //!
-//! In a module that never went through the tool, a conversion to a JavaScript value describes itself when it runs: it
+//! In a module that never went through the tool, a conversion to a JavaScript value describes itself at run time: it
 //! calls `__wbindgen_describe` with the codes of its types, then an import that takes the address of the value and
 //! returns that of the converted one.
 
@@ -17,14 +17,14 @@ use crate::abi::bindgen::Returned;
 use crate::state::CallState;
 use wasmtime::{Caller, Extern, FuncType, ImportType, Linker, Val, ValType};
 
-/// Returns whether an import is one that wasm-bindgen leaves for JavaScript.
+/// Returns whether wasm-bindgen left an import for JavaScript.
 pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
     let module = import.module();
     matches!(
         module,
         "__wbindgen_placeholder__"
             | "__wbindgen_externref_xform__"
-            // The name of that module until 2020.
+            // The name of the module `__wbindgen_externref_xform__` until 2020.
             | "__wbindgen_anyref_xform__"
             | "wbg"
             | "__wbindgen_thread_xform__"
@@ -32,24 +32,24 @@ pub(crate) fn is_js_import(import: &ImportType<'_>) -> bool {
         || (module.starts_with("./") && module.ends_with(".js"))
 }
 
-/// The guest called JavaScript.
+/// The error of a guest that called JavaScript.
 #[derive(Debug, thiserror::Error)]
 #[error("the function called `{0}`, which only a JavaScript host has")]
 pub(crate) struct JavaScriptCall(pub(crate) String);
 
-/// The guest threw.
+/// The error of a guest that threw a JavaScript error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct GuestException(pub(crate) String);
 
-/// A JavaScript import that has a meaning here.
+/// A JavaScript import that this host implements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum JsImport {
     /// Ends the call with a text.
     Throw,
     /// Ends the call with a value.
     Rethrow,
-    /// Makes an error or a text of bytes.
+    /// Makes an error or a text from bytes.
     Make,
     /// Copies the bytes of a text into the guest.
     Text,
@@ -64,10 +64,10 @@ enum JsImport {
     Nothing,
 }
 
-/// The handles below this stand for constants such as `undefined`, in every version that asks.
+/// Handles below this stand for constants such as `undefined`, in every version that has them.
 const CONSTANTS: u32 = 1028;
 
-/// The meaning of an import, by a part of its name and by its type. Since 0.2.100 names end in a hash:
+/// The meaning of an import, from a part of its name and its type. Since 0.2.100 names end in a hash:
 /// `__wbg___wbindgen_throw_b855445ff6a94295`.
 fn known(name: &str, ty: &FuncType) -> Option<JsImport> {
     let shape = |params: usize, results: usize| {
@@ -75,7 +75,7 @@ fn known(name: &str, ty: &FuncType) -> Option<JsImport> {
             && ty.results().len() == results
             && ty.params().all(|ty| matches!(ty, ValType::I32))
     };
-    // A handle, or the reference itself.
+    // The result is a handle, or the reference itself.
     let made = || matches!(ty.results().next(), Some(ValType::I32)) || nullable(ty);
     let is = |part: &str| name.contains(part);
     Some(match () {
@@ -174,7 +174,7 @@ pub(crate) fn define(
 
 type Call<'a> = Caller<'a, CallState>;
 
-/// Keeps the text of an error, or a text, and returns its handle; for a reference, notes only that it was made.
+/// Keeps a text, or that of an error, and returns its handle; for a reference, only the latest text is recorded.
 fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Result<Val> {
     let [Val::I32(pointer), Val::I32(length)] = params else {
         return Err(wasmtime::Error::msg("glue of another type"));
@@ -188,7 +188,7 @@ fn make(mut caller: Call<'_>, params: &[Val], reference: bool) -> wasmtime::Resu
     keep(&mut caller, pointer, length).map(|handle| Val::I32(handle.cast_signed()))
 }
 
-/// The most bytes that are shown of a thrown text.
+/// The most bytes of a thrown text that are shown.
 const SHOWN: u32 = 4096;
 
 fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<String> {
@@ -197,7 +197,7 @@ fn string(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Keeps a text of the guest's memory.
+/// Keeps a text from the guest's memory.
 fn keep(caller: &mut Call<'_>, pointer: u32, length: u32) -> wasmtime::Result<u32> {
     let text = string(caller, pointer, length)?;
     let state = caller.data_mut();
@@ -240,7 +240,7 @@ async fn text(mut caller: Call<'_>, area: u32, handle: u32) -> wasmtime::Result<
     Ok(())
 }
 
-/// Allocates memory in the guest, with either kind of its allocator.
+/// Allocates memory in the guest, with either type of allocator.
 async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
     let malloc = match caller.get_export("__wbindgen_malloc") {
         Some(Extern::Func(malloc)) => malloc,
@@ -255,7 +255,7 @@ async fn allocate(caller: &mut Call<'_>, length: u32) -> wasmtime::Result<u32> {
     }
 }
 
-/// The most codes of one conversion: a closure would have more.
+/// The most codes of one conversion; a closure would have more.
 const CODES: usize = 64;
 
 fn describe(mut caller: Call<'_>, code: u32) -> wasmtime::Result<()> {

@@ -1,8 +1,8 @@
 //! Imports that the host does not serve.
 //!
-//! Most of them are a mistake that the author should learn of at once, so an upload that has one is refused. There are
-//! two exceptions: imports of extensions that only some of a module's functions use (TensorFlow of 2020), and all
-//! imports that the operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
+//! Most of them are mistakes that the author should see at once, so the upload is refused. There are two exceptions:
+//! imports of extensions that only some of a module's functions use (TensorFlow of 2020), and all imports that the
+//! operator allows with `compile.unknown_imports = "fault"`. These fault when they are called.
 
 use crate::manifest::UnresolvedImport;
 use crate::memory::none;
@@ -10,7 +10,7 @@ use crate::state::CallState;
 use iof_fault::{Fault, FaultKind};
 use wasmtime::{AsContextMut, Caller, Extern, ExternType, FuncType, ImportType, Linker, Val};
 
-/// A call of an import that the host does not serve.
+/// The error of a call to an import that the host does not serve.
 #[derive(Debug, thiserror::Error)]
 #[error("the function called `{name}` of `{module}`, which this server does not have")]
 pub(crate) struct Missing {
@@ -19,7 +19,7 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    /// The fault of the call, with a hint at what would help.
+    /// The fault of the call, with a hint at a replacement.
     pub(crate) fn fault(&self) -> Fault {
         let hint = hint(&self.module, &self.name);
         Fault::new(
@@ -32,7 +32,7 @@ impl Missing {
     }
 }
 
-/// Extensions whose imports are often present and seldom called.
+/// Extensions whose imports are often present and rarely called.
 const EXTENSIONS: [&str; 5] = [
     "ssvm_tensorflow",
     "wasmedge_tensorflow",
@@ -48,7 +48,7 @@ pub(crate) fn is_optional(module: &str) -> bool {
         .any(|extension| module.starts_with(extension))
 }
 
-/// Returns whether the linker has this import, with this type.
+/// Returns whether the linker has this import with this type.
 pub(crate) fn is_served(
     import: &ImportType<'_>,
     linker: &Linker<CallState>,
@@ -63,17 +63,17 @@ pub(crate) fn is_served(
     }
 }
 
-/// The name of an import in messages, with a hint at what would serve it.
+/// The name of an import in messages, with a hint at a replacement.
 pub(crate) fn name(import: &UnresolvedImport) -> String {
     let (module, name) = (&import.module, &import.name);
     format!("{module} {name}{}", hint(module, name))
 }
 
-/// A hint at what would serve an import, if its name shows that.
+/// A hint at a replacement for an import, if its name suggests one.
 fn hint(module: &str, name: &str) -> String {
     let hint = match module {
         _ if is_optional(module) => "models and images are the work of commands here",
-        "wasi_unstable" => "WASI of before 2020; build it with rustc 1.41 or later",
+        "wasi_unstable" => "WASI from before 2020; build it with rustc 1.41 or later",
         "wasi_snapshot_preview1" if name.starts_with("sock_") => {
             "a function has no sockets; the command http_proxy makes its requests"
         }
@@ -95,7 +95,7 @@ fn hint(module: &str, name: &str) -> String {
     format!(" ({hint})")
 }
 
-/// Makes an import that uses the memory of its module fault when it is called: the module exports none.
+/// Makes an import that uses the memory of its module fault when it is called, because the module exports no memory.
 pub(crate) fn define_without_memory(
     linker: &mut Linker<CallState>,
     import: &ImportType<'_>,

@@ -1,7 +1,7 @@
 //! Imports of core modules, one file for each family of names.
 //!
 //! An import reads and writes the guest's memory and calls a capability. It is served only under the names that guests
-//! import. The names of 2020 and today's share their code.
+//! import. The names of 2020 and the current ones share their code.
 
 mod fail;
 pub(crate) mod js_imports;
@@ -15,7 +15,7 @@ mod values;
 use crate::state::CallState;
 use wasmtime::{Engine, Linker};
 
-/// A linker of every import that any module may use without asking.
+/// A linker with every import that all modules may use.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     preview1::add_to_linker(&mut linker)?;

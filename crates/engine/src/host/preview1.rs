@@ -15,7 +15,7 @@ use wiggle::GuestMemory;
 const MODULE: &str = "wasi_snapshot_preview1";
 /// Bytes that a directory entry counts.
 const ENTRY: u64 = 4096;
-/// The most vectors that one read or write uses (`IOV_MAX` of Linux); beyond them it ends early, as any read or write
+/// The most vectors that one read or write uses (`IOV_MAX` of Linux); it ends early after them, as any read or write
 /// may.
 const VECTORS: i32 = 1024;
 /// The most subscriptions of one poll.
@@ -62,11 +62,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     Ok(())
 }
 
-/// The bytes that one function may copy: wasmtime's own default for a store.
+/// The bytes that one function may copy: wasmtime's default for a store.
 const FUEL: usize = 128 << 20;
 
-/// Runs one function of `wasmtime_wasi` unless the code in `before` answers instead with an error number; the code in
-/// `after` gets the error number of the answer. Both see the arguments, and `before` may change them.
+/// Runs one function of `wasmtime_wasi`, unless the code in `before` returns an error number instead; the code in
+/// `after` gets the resulting error number. Both see the arguments, and `before` may change them.
 macro_rules! bounded {
     ($linker:ident, $name:ident($($arg:ident: $ty:ty),*), |$caller:ident| $before:expr) => {
         bounded!($linker, $name($($arg: $ty),*), |$caller| $before, |answered| ());
@@ -97,8 +97,8 @@ macro_rules! bounded {
     };
 }
 
-/// Serves the functions that need no context, which takes two microseconds to make: a guest that makes a hash map asks
-/// for random bytes, and one that starts a command asks for the environment.
+/// Defines the functions that need no context. A context takes two microseconds to make, and a guest that makes a hash
+/// map only asks for random bytes, one that starts a command only for the environment.
 fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let random_get = |mut caller: Caller<'_, CallState>, pointer: u32, length: u32| {
         let memory = memory::of(&mut caller)?;
@@ -137,7 +137,7 @@ fn without_context(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     linker.func_wrap(MODULE, "random_get", random_get)?;
     linker.func_wrap(MODULE, "environ_sizes_get", environ_sizes_get)?;
     linker.func_wrap(MODULE, "environ_get", environ_get)?;
-    // `wasmtime_wasi` treats a status of 126 and more as a failure of its own.
+    // `wasmtime_wasi` treats a status of 126 or more as its own failure.
     linker.func_wrap(MODULE, "proc_exit", |status: i32| -> wasmtime::Result<()> {
         Err(I32Exit(status).into())
     })?;
@@ -263,7 +263,7 @@ fn spend(caller: &mut Caller<'_, CallState>, bytes: u64) -> Result<Option<i32>, 
     Ok(None)
 }
 
-/// Counts bytes for a descriptor; one that is not open is answered with its error number, and reaches no limit.
+/// Counts bytes for a descriptor. A descriptor that is not open gets its error number, and reaches no limit.
 async fn spend_on(
     caller: &mut Caller<'_, CallState>,
     fd: i32,
@@ -297,7 +297,7 @@ fn vectors(count: i32) -> i32 {
     }
 }
 
-/// The length of the first vector that is not empty, which one write writes, once it is known to be in the memory.
+/// The length of the first vector that is not empty, which one call reads or writes. The vector lies in the memory.
 fn first_vector(
     caller: &mut Caller<'_, CallState>,
     iovs: i32,

@@ -1,6 +1,6 @@
 //! Commands for modules of 2020: `ssvm_process` and its successor `wasmedge_process`.
 //!
-//! Eleven functions each, with one state behind them ([`crate::capability::process`]): the guest adds name, arguments,
+//! Each has eleven functions, which share one state ([`crate::capability::process`]): the guest adds name, arguments,
 //! environment and stdin piece by piece, runs, and fetches the output.
 
 use super::memory;
@@ -113,7 +113,7 @@ async fn run(mut caller: Call<'_>) -> wasmtime::Result<i32> {
 }
 
 fn length(bytes: &Bytes) -> u32 {
-    // Outputs are bounded by settings far below this.
+    // Settings bound outputs far below this.
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 

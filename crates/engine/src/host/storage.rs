@@ -84,6 +84,6 @@ fn begin(caller: &mut Call<'_>, key: u32) -> wasmtime::Result<Key> {
     caller.data_mut().begin_storage()?;
     let memory = memory::of(caller)?;
     let bytes = memory::read(&memory, &*caller, key, KEY as u32)?;
-    // Exactly as many bytes as were asked for.
+    // `bytes` has exactly the requested length.
     Ok(bytes.first_chunk().copied().unwrap_or([0; KEY]))
 }

@@ -108,7 +108,7 @@ async fn list(
     Ok(length)
 }
 
-/// Makes a batch of changes. Returns 1 if it was made, else 0.
+/// Commits a batch of changes. Returns 1 if it was committed, else 0.
 async fn commit(mut caller: Call<'_>, batch: u32, length: u32) -> wasmtime::Result<i32> {
     caller.data_mut().begin_storage()?;
     let memory = memory::of(&mut caller)?;

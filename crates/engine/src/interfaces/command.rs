@@ -1,4 +1,4 @@
-//! `iof:command`, by which components run commands; `wit/command.wit` is its text.
+//! `iof:command`, by which components run commands; `wit/command.wit` defines it.
 
 use crate::capability::process::Process;
 use crate::limits::{LimitExceeded, Limits};
@@ -55,7 +55,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     )
 }
 
-/// Makes a request the next command, within the limit of its input.
+/// Assembles the next command from a request, within the limit of its input.
 fn put_together(
     process: &mut Process,
     request: Request,

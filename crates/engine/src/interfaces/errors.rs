@@ -1,4 +1,4 @@
-//! `wasi:io/error` in the words of the error, without what a debugger of the host would see beside them.
+//! `wasi:io/error` with the message of the error only, without the host's debug output.
 
 use super::version;
 use crate::state::CallState;

@@ -1,7 +1,7 @@
 //! `wasi:filesystem` with the limits of a call's files: bytes, directories, open files and lengths of paths.
 //!
-//! Descriptors count from before they are opened until they are dropped, and so do streams of them, which keep the file
-//! open by themselves. What is written counts before it is written.
+//! Descriptors count from before they are opened until they are dropped. So do their streams, which keep the file open
+//! themselves. Bytes count before they are written.
 
 use super::streams::{Reading, Writing};
 use super::version;
@@ -27,7 +27,7 @@ const PATH: usize = 4096;
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
-    // Of both versions, which share descriptors.
+    // The interfaces of both versions, which share descriptors.
     for interface in [
         version!("wasi:filesystem/preopens"),
         version_0_3!("wasi:filesystem/preopens"),
@@ -68,7 +68,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     entries(&mut types)
 }
 
-/// Defines a method whose call `$counted` counts, and refuses with an error code where it returns one.
+/// Defines a method. `$counted` counts the call, and refuses it by returning an error code.
 macro_rules! method {
     ($types:ident, $name:literal, |$state:ident, $($arg:ident: $ty:ty),*| -> $result:ty { $counted:expr } $method:ident) => {
         $types.func_wrap_async(
@@ -88,7 +88,7 @@ macro_rules! method {
     };
 }
 
-/// Defines what opens and sizes a file.
+/// Defines the functions that open files and set their sizes.
 fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.open-at",
@@ -134,7 +134,7 @@ fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()
     Ok(())
 }
 
-/// Defines what makes a stream of a file.
+/// Defines the functions that make streams of files.
 fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]descriptor.read-via-stream",
@@ -160,7 +160,7 @@ fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     )
 }
 
-/// Opens a stream that reads a file, in the account of the call's files.
+/// Opens a stream that reads a file, and counts it in the account of the call's files.
 ///
 /// # Errors
 /// The code that the guest sees, or a limit.
@@ -180,7 +180,7 @@ pub(super) fn open_reader(
     }))
 }
 
-/// Opens a stream that writes a file, made by `make`, in the account of the call's files.
+/// Opens a stream that writes a file, made by `make`, and counts it in the account of the call's files.
 ///
 /// # Errors
 /// The code that the guest sees, or a limit.
@@ -199,7 +199,7 @@ pub(super) fn open_writer(
     }))
 }
 
-/// A stream that is written, made by `make`, as a resource.
+/// An output stream made by `make`, as a resource.
 fn written(
     state: &mut CallState,
     make: impl FnOnce(&mut CallState) -> FsResult<Resource<DynOutputStream>>,
@@ -208,7 +208,7 @@ fn written(
     answered(stream.and_then(|stream| Ok(state.ctx().table.push(stream)?)))
 }
 
-/// Defines what takes a path.
+/// Defines the functions that take a path.
 fn paths(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     method!(types, "create-directory-at", |state, path: String| -> () {{
         let refused = is_too_long(&[&path]);
@@ -250,7 +250,7 @@ fn paths(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Defines the lists of directories, which the host holds whole: each counts as an open file.
+/// Defines the lists of directory entries. The host holds each list whole, so each counts as an open file.
 fn entries(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.read-directory",
@@ -296,12 +296,12 @@ pub(super) fn spend(state: &mut CallState, bytes: u64) -> wasmtime::Result<()> {
     Ok(files(state)?.spend(bytes)?)
 }
 
-/// Returns whether one of these paths is longer than those of the system.
+/// Returns whether one of these paths is longer than the system allows.
 pub(super) fn is_too_long(paths: &[&String]) -> bool {
     paths.iter().any(|path| path.len() > PATH)
 }
 
-/// The answer of a function: its error as the code that the guest sees, or a trap.
+/// The result of a function: its error as the code that the guest sees, or a trap.
 fn answered<T>(result: FsResult<T>) -> Answer<T> {
     Ok((match result {
         Ok(value) => Ok(value),

@@ -1,8 +1,9 @@
-//! `wasi:http` of 0.2 and 0.3: requests of components leave through the client of the server, as those of commands do.
+//! `wasi:http` of 0.2 and 0.3: requests of components leave through the server's outbound client, as those of commands
+//! do.
 //!
-//! `wasmtime_wasi_http` has the resources; what is decided here is where a request goes and what its guest hears of it. A
-//! request that is refused is an error code, never a trap, and its body is read and dropped: a guest writes it before it
-//! asks what became of it.
+//! `wasmtime_wasi_http` has the resources; this file decides where a request goes and what its guest learns. A refused
+//! request gets an error code, never a trap, and its body is read and dropped, because a guest writes the body before
+//! it asks for the response.
 
 use crate::limits::Limits;
 use crate::state::CallState;
@@ -23,12 +24,12 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-/// The most bytes of header fields that a guest puts together at a time, with what the host needs to hold them.
+/// The most bytes of one set of header fields that a guest assembles, the host's overhead included.
 const FIELDS: usize = 64 << 10;
-/// The most bytes of a body that the host takes at a time. Two such pieces wait to be sent.
+/// The most bytes of a body that the host takes at a time. Up to two such pieces wait to be sent.
 pub(crate) const PIECE: usize = 16 << 10;
 
-/// HTTP of one call.
+/// The HTTP state of one call.
 pub(crate) struct HttpState {
     ctx: WasiHttpCtx,
     hooks: Hooks,
@@ -37,9 +38,9 @@ pub(crate) struct HttpState {
 struct Hooks {
     call: CallContext,
     commands: Arc<Registry>,
-    /// Requests that the call may still send: they count as commands do.
+    /// The number of requests that the call may still send: they count as commands do.
     left: u32,
-    /// Set when the call has ended: bodies that are not at their end are cut.
+    /// Set when the call has ended: unfinished bodies are then cut.
     over: Arc<AtomicBool>,
     drains: Drains,
 }
@@ -86,7 +87,7 @@ impl WasiHttpView for CallState {
     }
 }
 
-/// A response, and what makes its body arrive.
+/// A response, and the future that drives its body.
 type Sent = (
     http::Response<WasiBody>,
     Box<dyn Future<Output = Result<(), Error>> + Send>,
@@ -122,7 +123,7 @@ impl WasiHttpHooks for Hooks {
             self.drains.drain(body);
             return Box::new(ready(Err(Error::HttpRequestDenied)));
         };
-        // Of the connection, which is the client's.
+        // Headers of the connection, which belongs to the client.
         for name in [TE, TRAILER, EXPECT] {
             parts.headers.remove(name);
         }
@@ -218,7 +219,7 @@ fn error(fault: &Fault) -> Error {
     }
 }
 
-/// The body of a guest's request. What its client leaves of it can be read on.
+/// The body of a guest's request. The part that the client did not read stays readable.
 struct SentBody {
     body: Option<WasiBody>,
     over: Arc<AtomicBool>,
@@ -240,7 +241,7 @@ impl Body for SentBody {
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(frame)),
             Some(Err(error)) => Some(Err(error.into())),
-            // The writer is gone with its guest: this is not the end of the body.
+            // The writer ended with its guest: this is not the end of the body.
             None if self.over.load(Ordering::Acquire) => {
                 Some(Err("the call ended before the body".into()))
             }

@@ -1,6 +1,7 @@
 //! `wasi:keyvalue/store` on the storage of the function: one bucket, `default`, with its own grant and limits.
 //!
-//! Its keys and values are those of the crate `iof-guest`, so that a core module and a component read the same.
+//! Its keys and values are those of the crate `iof-guest`, so that a core module and a component can read each other's
+//! values.
 
 use crate::capability::values::{self, NamedKey};
 use crate::limits::LimitExceeded;
@@ -10,7 +11,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType};
 use wasmtime_wasi::WasiView;
 
-/// The interface and its version: the draft that toolchains use.
+/// The interface with its version: the draft that toolchains use.
 pub(super) const STORE: &str = "wasi:keyvalue/store@0.2.0-draft2";
 /// The names of the one bucket.
 const NAMES: [&str; 2] = ["", "default"];

@@ -1,4 +1,4 @@
-//! `wasi:logging/logging`: messages with a level and a context, each a line of the call's log, beside what is printed to
+//! `wasi:logging/logging`: messages with a level and a context. Each is a line of the call's log, as is text printed to
 //! stderr.
 
 use super::served::LOGGING_DRAFT;
@@ -54,8 +54,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     )
 }
 
-/// A message as one line: `WARN [cart] 3 items are left`. What would begin another line is escaped, so that no message can
-/// pass for two.
+/// A message as one line: `WARN [cart] 3 items are left`. Line breaks are escaped, so that one message cannot look like
+/// two.
 fn line(level: Level, context: &str, message: &str) -> String {
     let level = level.as_str();
     let message = message.trim_end_matches(['\r', '\n']);

@@ -1,4 +1,4 @@
-//! Imports of components that the host does not serve, and errors of those that it does.
+//! Imports of components that the host does not serve, and errors of imports that it does serve.
 
 use super::served::{self, WASI_0_2, WASI_0_3};
 use crate::limits::LimitExceeded;
@@ -8,7 +8,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-/// The name of an import in messages, with a hint at what would serve it.
+/// The name of an import in messages, with a hint at a replacement.
 pub(crate) fn name(import: &UnresolvedImport) -> String {
     let UnresolvedImport { module, name, .. } = import;
     match module.is_empty() {
@@ -17,13 +17,13 @@ pub(crate) fn name(import: &UnresolvedImport) -> String {
     }
 }
 
-/// A hint at what would serve an import, if its name shows that.
+/// A hint at a replacement for an import, if its name suggests one.
 fn hint(import: &str, item: &str) -> String {
     let (interface, version) = served::split(import);
     let package = interface.split('/').next().unwrap_or_default();
     let is_candidate =
         version.is_some_and(|version| version.contains("-rc") || version.contains("-draft"));
-    // Of the same minor version, or of 0.2.
+    // The current release of the same minor version, or that of 0.2.
     let is_third = version.is_some_and(|version| version.starts_with("0.3."));
     let current = match is_third {
         true => WASI_0_3.current,
@@ -56,9 +56,7 @@ fn hint(import: &str, item: &str) -> String {
             "it is a middleware; compose it with the handler behind it: `wac plug`"
         }
         _ if is_candidate => {
-            return format!(
-                " (a version before the release; build it with tools of today, for {current})"
-            );
+            return format!(" (a pre-release version; build it with current tools, for {current})");
         }
         _ if known => {
             return format!(
@@ -77,7 +75,7 @@ fn hint(import: &str, item: &str) -> String {
     format!(" ({hint})")
 }
 
-/// The fault of a component that imports what is not served.
+/// The fault of a component with imports that are not served.
 pub(crate) fn refuse(missing: &[String]) -> Fault {
     const SHOWN: usize = 20;
     let shown = missing.get(..SHOWN).unwrap_or(missing).join(", ");
@@ -97,7 +95,7 @@ pub(crate) fn refuse(missing: &[String]) -> Fault {
     )
 }
 
-/// An error that ended a call of a component, as one with a fault: the engine's own have no types.
+/// Converts an error that ended a call of a component to one with a fault: the errors of wasmtime have no types.
 pub(crate) fn classify(error: Error) -> Error {
     let typed = error.is::<Trap>()
         || error.is::<LimitExceeded>()

@@ -1,10 +1,10 @@
-//! Imports of components: the interfaces of WASI 0.2 and 0.3, by `wasmtime_wasi` over the context that core modules use,
-//! and our own over the capabilities.
+//! Imports of components: the interfaces of WASI 0.2 and 0.3, which `wasmtime_wasi` serves over the context that core
+//! modules use, and the interfaces of iof, over the capabilities.
 //!
-//! Every `0.2.x` of an interface is the same one here (a linker of wasmtime resolves compatible versions), and so is every
-//! `0.3.x`. Functions that let a guest make the host allocate, open or write are replaced by ones that count first:
-//! [`filesystem`], [`random`], [`poll`], [`wasi_0_3`]. Requests of `wasi:http` leave through the one outbound client
-//! ([`http`]). [`served`] lists what there is, for uploads that need more.
+//! All `0.2.x` versions of an interface are one interface here (a linker of wasmtime resolves compatible versions), and
+//! so are all `0.3.x`. Functions by which a guest makes the host allocate, open or write are replaced by ones that
+//! count first: [`filesystem`], [`random`], [`poll`], [`wasi_0_3`]. Requests of `wasi:http` leave through the one
+//! outbound client ([`http`]). [`served`] lists all served interfaces, for the refusal of uploads that need others.
 
 /// The name of an interface of WASI 0.3 with the version under which its functions are replaced.
 macro_rules! version_0_3 {
@@ -46,7 +46,7 @@ impl WasiView for CallState {
     }
 }
 
-/// A linker of every interface that a component may import without asking.
+/// A linker with every interface that all components may import.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

@@ -1,4 +1,4 @@
-//! `wasi:io/poll` with a bound on the list that a guest waits for.
+//! `wasi:io/poll` with a bound on the length of the list that a guest polls.
 
 use super::version;
 use crate::limits::LimitExceeded;

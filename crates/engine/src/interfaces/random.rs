@@ -1,4 +1,4 @@
-//! `wasi:random`, of the system's bytes or those of a tape; lengths are bounded.
+//! `wasi:random`, with the system's bytes or those of a tape; lengths are bounded.
 
 use super::served::WASI_0_3;
 use super::version;
@@ -34,7 +34,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
             "get-insecure-random-u64",
         ),
     ] {
-        // In 0.3 a length is the most, and the host may give less.
+        // In 0.3 a length is a maximum, and the host may return fewer bytes.
         let may_be_less = interface.ends_with(WASI_0_3.current);
         let mut instance = linker.instance(interface)?;
         instance.func_wrap(

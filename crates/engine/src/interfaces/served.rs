@@ -1,18 +1,18 @@
-//! Every function and resource that components may import, by version and interface. A test asks the linker for each of
-//! them.
+//! Every function and resource that components may import, by version and interface. A test requests each from the
+//! linker.
 
 mod wasi_0_2;
 mod wasi_0_3;
 
-/// Interfaces without their version, and what they have.
+/// Interfaces without their version, and their functions and resources.
 type Interfaces = &'static [(&'static str, &'static [&'static str])];
 
-/// A minor version of WASI, whose releases are compatible with each other.
+/// A minor version of WASI; its releases are compatible with each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Wasi {
-    /// The beginning of its releases' names.
+    /// The prefix of its releases' names.
     minor: &'static str,
-    /// The release whose interfaces these are; guests of every earlier one are served.
+    /// The release that defines these interfaces; guests of every earlier release are served.
     pub(crate) current: &'static str,
 }
 
@@ -26,25 +26,25 @@ pub(crate) const WASI_0_3: Wasi = Wasi {
     minor: "0.3.",
     current: "0.3.0",
 };
-/// Our own interfaces.
+/// The interfaces of iof.
 const OWN: Wasi = Wasi {
     minor: "0.1.",
     current: "0.1.0",
 };
 
 impl Wasi {
-    /// Returns whether a version is a release of this one: `0.2.3`, and not `0.2.0-rc-2023-11-10`.
+    /// Returns whether a version is a release of this minor version: `0.2.3`, but not `0.2.0-rc-2023-11-10`.
     pub(crate) fn has(self, version: Option<&str>) -> bool {
         let number = version.and_then(|version| version.strip_prefix(self.minor));
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     }
 }
 
-/// The draft of stored values that toolchains use.
+/// The version of `wasi:keyvalue` that toolchains use.
 pub(super) const KEYVALUE_DRAFT: &str = "0.2.0-draft2";
-/// The drafts of variables that toolchains use, all of one shape: of wasmtime, of wasmCloud, of Spin.
+/// The versions of `wasi:config` that toolchains use, with the same functions: those of wasmtime, wasmCloud and Spin.
 pub(super) const CONFIG_DRAFTS: [&str; 3] = ["0.2.0-rc.1", "0.2.0-draft", "0.2.0-draft-2024-09-27"];
-/// The draft of messages with a level.
+/// The version of `wasi:logging` that toolchains use.
 pub(super) const LOGGING_DRAFT: &str = "0.1.0-draft";
 
 /// The versions of interfaces.
@@ -125,7 +125,8 @@ mod tests {
         crate::pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap()
     }
 
-    /// Each is there, under its name: an import of another type is refused for its type, and not because it is missing.
+    /// Each listed item exists: an import of another type is refused because of its type, and not because it is
+    /// missing.
     #[test]
     fn the_linker_has_what_is_listed() {
         let engine = pooled();

@@ -7,7 +7,7 @@ use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
-/// A file that is read.
+/// A stream that reads a file.
 pub(super) struct Reading {
     pub(super) stream: DynInputStream,
     pub(super) _open: OpenFile,
@@ -35,7 +35,7 @@ impl InputStream for Reading {
     }
 }
 
-/// A file that is written: what is written counts.
+/// A stream that writes a file, and counts the bytes.
 pub(super) struct Writing {
     pub(super) stream: DynOutputStream,
     pub(super) files: Arc<SharedFiles>,

@@ -7,8 +7,8 @@ use crate::capability::storage::StorageBatch;
 use bytes::Bytes;
 
 impl HostCallTape {
-    /// The recorded outcome of a batch: true if it was made; `None` while recording. A batch that was not recorded is
-    /// made.
+    /// The recorded outcome of a batch: true if it was committed; `None` while recording. A batch that was not recorded
+    /// counts as committed.
     pub(crate) fn play_commit(&self, text: &Bytes, batch: &StorageBatch) -> Option<bool> {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |commit: &RecordedCommit| commit.batch.0 == text;
@@ -26,7 +26,7 @@ impl HostCallTape {
         Some(made)
     }
 
-    /// Notes a batch, and the values that it stored.
+    /// Records a batch, and the values that it stored.
     pub(crate) fn note_commit(&self, text: &Bytes, batch: &StorageBatch, made: bool) {
         self.note(text.len() + 32, |responses| {
             responses.commits.push(RecordedCommit {
@@ -64,7 +64,7 @@ impl HostCallTape {
         Some(value)
     }
 
-    /// Notes the sum of a number; `None` if there was none.
+    /// Records the sum of an addition; `None` if there was none.
     pub(crate) fn note_add(&self, key: &[u8], delta: i64, value: Option<&Bytes>) {
         self.note(key.len() + value.map_or(0, Bytes::len) + 40, |responses| {
             responses.adds.push(RecordedAdd {

@@ -17,8 +17,8 @@ pub(super) struct ReplayCursor {
     random: u64,
 }
 
-/// Nanoseconds by which a clock advances after the last recorded time, so that a guest that waits for time to pass does
-/// not wait forever.
+/// Nanoseconds by which each read advances a clock after its last recorded time, so that a guest that waits for time to
+/// pass does not wait forever.
 const STEP: u64 = 1_000_000;
 
 impl ReplayCursor {
@@ -37,7 +37,7 @@ impl ReplayCursor {
         let known = recorded.split_to(recorded.len().min(bytes.len()));
         let (head, rest) = bytes.split_at_mut(known.len());
         head.copy_from_slice(&known);
-        // SplitMix64: the continuation has to be the same in every replay, and nothing more.
+        // SplitMix64: the continuation only has to be the same in every replay.
         for chunk in rest.chunks_mut(8) {
             self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = self.random;

@@ -1,13 +1,13 @@
-//! Recordings of the host's responses to a call, kept while it runs and played back to another run of it.
+//! Recordings of the host's responses to a call, made while it runs and played back to another run.
 //!
 //! A call's only contact with the world is its input and the host's responses: commands, stored values, clocks,
-//! randomness. A [`HostCallTape`] keeps those responses, each kind in its own order, so that a version that asks for
-//! the time once more than the recorded one still gets the same responses. Rejected: one list for all kinds, in which
-//! every corrected version would be a different call.
+//! randomness. A [`HostCallTape`] keeps those responses, each kind in its own order, so that a version that reads the
+//! clock once more than the recorded one still gets the same responses. Rejected: one list for all kinds, with which
+//! every changed version would get the wrong responses.
 //!
 //! A replay sends nothing out: a command that was not recorded ends the call with the fault `not-recorded`, and values
-//! that the function stores are kept only for its own loads. In both modes the tape notes the requests of the run, by
-//! which two runs are compared.
+//! that the function stores are kept only for its own loads. In both modes the tape records the requests of the run, so
+//! that two runs can be compared.
 
 mod counted;
 mod cursor;
@@ -29,7 +29,7 @@ use iof_fault::{Fault, FaultKind};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
-/// A tape of one call. Clones are the same tape.
+/// The tape of one call. All clones share it.
 #[derive(Clone, Debug)]
 pub struct HostCallTape(Arc<Inner>);
 
@@ -54,11 +54,11 @@ impl HostCallTape {
         Self::new(None, limit)
     }
 
-    /// A tape that plays the recording of another one.
+    /// A tape that plays the recording of another tape.
     #[must_use]
     pub fn player(recorded: HostResponses) -> Self {
         let cursor = ReplayCursor::new(recorded);
-        // The recording that is played was within a limit before.
+        // The recording that is played was within the limit when it was made.
         Self::new(Some(Mutex::new(cursor)), usize::MAX)
     }
 
@@ -87,7 +87,7 @@ impl HostCallTape {
         if recording.size <= self.0.limit {
             note(&mut recording.responses);
         } else {
-            // A recording that is too large is dropped: half a recording plays a different call.
+            // A recording that is too large is dropped: half of it would replay a different call.
             recording.responses = HostResponses::default();
         }
     }
@@ -159,12 +159,12 @@ impl HostCallTape {
         });
     }
 
-    /// The recorded answer to a save: true if there was room; `None` while recording.
+    /// The recorded outcome of a save: true if there was room; `None` while recording.
     pub(crate) fn play_save(&self, key: &[u8], value: &Bytes) -> Option<bool> {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |save: &RecordedSave| save.key.0 == key && save.value.0 == value;
         let at = cursor.left.saves.iter().position(same);
-        // A value that was not stored then: there is room unless the recording shows otherwise.
+        // The recorded call did not store this value: assume that there is room.
         let saved = at.is_none_or(|at| cursor.left.saves.remove(at).saved);
         if saved {
             let key = Bytes::copy_from_slice(key);
@@ -188,7 +188,7 @@ impl HostCallTape {
         let mut cursor = lock(self.0.play.as_ref()?);
         let same = |list: &RecordedList| list.prefix.0 == prefix && list.after.0 == after;
         let at = cursor.left.lists.iter().position(same);
-        // A page that was not asked for then is unknown.
+        // The recorded call did not request this page: it is unknown.
         let names = at.map(|at| cursor.left.lists.remove(at).names);
         Some(
             names

@@ -31,7 +31,7 @@ pub struct HostResponses {
     /// Times of the monotonic clock, in nanoseconds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub monotonic_clock: Vec<u64>,
-    /// Random bytes, one after the other.
+    /// Random bytes, in the order in which they were drawn.
     #[serde(skip_serializing_if = "Blob::is_empty")]
     pub random: Blob,
 }
@@ -40,22 +40,22 @@ pub struct HostResponses {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedCommand {
-    /// Its name.
+    /// The name of the command.
     pub name: String,
-    /// Its arguments.
+    /// The arguments of the command.
     pub args: Vec<String>,
-    /// Its environment.
+    /// The environment of the command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<(String, String)>,
-    /// Its input.
+    /// The stdin of the command.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdin: Blob,
     /// The status that the function saw.
     pub status: i32,
-    /// Its stdout.
+    /// The stdout of the command.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stdout: Blob,
-    /// Its stderr.
+    /// The stderr of the command.
     #[serde(default, skip_serializing_if = "Blob::is_empty")]
     pub stderr: Blob,
 }
@@ -64,7 +64,7 @@ pub struct RecordedCommand {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedLoad {
-    /// Its key.
+    /// The key of the value.
     pub key: Blob,
     /// The value under it, if there was one.
     pub value: Option<Blob>,
@@ -74,11 +74,11 @@ pub struct RecordedLoad {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedSave {
-    /// Its key.
+    /// The key of the value.
     pub key: Blob,
-    /// The value to be kept under it.
+    /// The value to be stored under the key.
     pub value: Blob,
-    /// True if there was room for it.
+    /// True if it was stored; false if there was no room.
     pub saved: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct RecordedSave {
 pub struct RecordedCommit {
     /// The batch as the guest wrote it.
     pub batch: Blob,
-    /// True if it was made.
+    /// True if it was committed.
     pub made: bool,
 }
 
@@ -96,7 +96,7 @@ pub struct RecordedCommit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedAdd {
-    /// Its key.
+    /// The key of the value.
     pub key: Blob,
     /// The number that was added.
     pub delta: i64,

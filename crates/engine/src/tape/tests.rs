@@ -61,7 +61,7 @@ fn what_was_heard_survives_json_and_is_played_in_its_order() {
     assert_eq!(
         tape.play_load(b"key").unwrap(),
         None,
-        "nobody knows what would be there"
+        "a second load that was not recorded finds nothing"
     );
     assert_eq!(
         tape.play_save(b"key", &Bytes::from_static(b"new")),
@@ -74,7 +74,7 @@ fn what_was_heard_survives_json_and_is_played_in_its_order() {
     assert_eq!(
         tape.play_load(b"key").unwrap().unwrap(),
         "other",
-        "its own stores are seen"
+        "a load sees the run's own stores"
     );
 }
 
@@ -95,7 +95,7 @@ fn randomness_and_clocks_go_on_alike_where_the_recording_ends() {
     assert_ne!(random[12..26], random[26..]);
     assert!(
         times.is_sorted_by(|a, b| a < b),
-        "whoever waits for time to pass sees it pass"
+        "clocks advance after the recording"
     );
 }
 
@@ -107,5 +107,5 @@ fn too_much_is_none_and_takes_no_memory() {
     assert!(tape.responses().is_none());
     assert!(lock(&tape.0.responses).responses.commands.is_empty());
     tape.note_load(b"key", None);
-    assert!(tape.responses().is_none(), "and it stays so");
+    assert!(tape.responses().is_none(), "the recording stays dropped");
 }

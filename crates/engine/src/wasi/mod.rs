@@ -1,13 +1,13 @@
-//! WASI of one call, by `wasmtime_wasi`: what a Rust standard library needs, and no access to the outside.
+//! WASI of one call, served by `wasmtime_wasi`: enough for Rust's standard library, and no access to the outside.
 //!
 //! Arguments are the export's name, then the function's state; the environment is `wasm_id` and `storage_key`
 //! (`docs/second-state.md`). stdout and stderr are the call's log, stdin is empty; a program has the arguments and the
 //! stdin of its call instead, and its stdout is the result. `/` is a scratch directory of this call; there are no
-//! sockets. The context is made at the guest's first use of any of these: most calls never use it. A component's directory
-//! is made when it asks for its directories.
+//! sockets. The context is made at the guest's first use of any of these: most calls never use it. A component's
+//! scratch directory is made when it asks for its directories.
 //!
-//! `wasmtime_wasi` bounds neither writes nor open files nor the size of a guest's input: `host::preview1` does, and
-//! counts toward the limits of the call's files.
+//! `wasmtime_wasi` does not bound writes, open files or the size of a guest's input: `host::preview1` does, and counts
+//! them toward the limits of the call's files.
 
 mod clocks;
 mod streams;
@@ -37,7 +37,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
 /// WASI of one call.
 pub(crate) struct Wasi {
-    /// Made at first use.
+    /// The context, made at first use.
     context: Option<Box<WasiP1Ctx>>,
     /// The directory of a component's call, made when the guest asks for its directories.
     root: Option<WasiFilesystemCtx>,
@@ -61,7 +61,7 @@ pub(crate) struct Setup {
     /// The most bytes that a program may print.
     pub(crate) output_limit: usize,
     pub(crate) tape: Option<HostCallTape>,
-    /// The most resources that a component holds; `None` for core modules, whose files are all there is.
+    /// The most resources that a component holds; `None` for core modules, which hold only files.
     pub(crate) handles: Option<u32>,
 }
 
@@ -78,7 +78,7 @@ impl Setup {
                 .map(|_| made)
         }) {
             Ok(made) => files.keep(made),
-            // The guest sees a system without files, which programs must expect; the operator sees the reason.
+            // The guest sees a system without files, which programs have to expect; the operator sees the reason.
             Err(error) => tracing::error!(%error, "no scratch directory for a call"),
         }
     }
@@ -103,7 +103,7 @@ impl Wasi {
             .unwrap_or_default()
     }
 
-    /// Takes a program's stdout as its result: text if it is text.
+    /// Takes a program's stdout as its result: text if it is valid UTF-8, else bytes.
     pub(crate) fn take_printed(&self) -> Value {
         let recorder = self.recorder.as_ref();
         let printed = Bytes::from(recorder.map(LogRecorder::take_printed).unwrap_or_default());
@@ -113,9 +113,9 @@ impl Wasi {
         }
     }
 
-    /// Keeps the beginning of the output of a program that failed: a part in its fault, more of it in its log.
+    /// Keeps the beginning of the output of a failed program: a part in its fault, a longer one in its log.
     pub(crate) fn keep_beginning(&self, fault: &mut Fault, log: &mut Log) {
-        /// The most bytes of it that go into the log.
+        /// The most bytes of the output that go into the log.
         const LOGGED: usize = 64 << 10;
         let recorder = self.recorder.as_ref();
         let mut printed = recorder.map(LogRecorder::take_printed).unwrap_or_default();
@@ -177,7 +177,7 @@ impl Wasi {
             }
             let mut context = Box::new(builder.build_p1());
             if let Some(handles) = setup.handles {
-                // A pollable of a clock or a stream's read-ahead takes an entry beside that of its handle.
+                // A pollable of a clock or a stream's read-ahead takes an entry in addition to that of its handle.
                 let entries = (handles as usize).saturating_mul(2);
                 context.ctx().table.set_max_capacity(entries);
             }
@@ -185,8 +185,8 @@ impl Wasi {
         })
     }
 
-    /// The filesystem of a component: its scratch directory, made at first use. A component that imports
-    /// `wasi:filesystem`, as all of Rust's do, need not use it.
+    /// The filesystem of a component: its scratch directory, made at first use. Components often import
+    /// `wasi:filesystem` without using it: all those built with Rust do.
     pub(crate) fn root(&mut self) -> &mut WasiFilesystemCtx {
         let Self {
             root, setup, files, ..
@@ -204,7 +204,7 @@ impl Wasi {
         let Self {
             recorder, setup, ..
         } = self;
-        // Made with the context.
+        // `context` has made the recorder.
         let made = recorder.get_or_insert_with(|| LogRecorder::new(setup.log_limit, None));
         made.clone()
     }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// A stream of the log as WASI sees it: always ready, never a terminal.
+/// A stream of the log, as WASI sees it: always ready, never a terminal.
 #[derive(Clone)]
 pub(super) struct LogStream {
     pub(super) recorder: LogRecorder,

@@ -1,4 +1,4 @@
-//! What somebody types who writes a function.
+//! Arguments of the commands for authors of functions.
 
 use crate::config::listen;
 use clap::Args as Arguments;

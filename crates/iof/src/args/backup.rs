@@ -1,9 +1,9 @@
-//! What can be typed about backups.
+//! Arguments of the commands for backups and upgrades.
 
 use clap::Args as Arguments;
 use std::path::PathBuf;
 
-/// Where a backup goes, and of what it is.
+/// Arguments of `iof backup`.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 The server may be running. The backup holds functions, versions and their sources, stored values,
@@ -24,12 +24,12 @@ pub(crate) struct Backup {
     /// Settings file of the server [default: none]
     #[arg(long, value_name = "FILE", env = "IOF_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Include the keys that encrypt secrets (secrets.key_file); whoever holds the backup can then read the secrets
+    /// Include the keys that encrypt secrets (secrets.key_file); anyone with the backup can then read the secrets
     #[arg(long)]
     pub(crate) with_keys: bool,
 }
 
-/// Which backup, and where it goes.
+/// Arguments of `iof restore`.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Each file is checked against its digest. A server starts on the data only if the restore finished.
@@ -46,7 +46,7 @@ pub(crate) struct Restore {
     pub(crate) data: PathBuf,
 }
 
-/// Which data, and where it is.
+/// Arguments of `iof upgrade`.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Shows which migrations this release would apply, what it would recompile, whether a server uses the

@@ -1,4 +1,4 @@
-//! What is typed of functions on a server, and of keys for it.
+//! Arguments of the commands for functions on a server, and for its keys.
 
 use super::{Remote, function};
 use clap::builder::NonEmptyStringValueParser;
@@ -51,7 +51,7 @@ pub(crate) struct Deploy {
     pub(crate) remote: Remote,
 }
 
-/// `10%` or `10`.
+/// Parses a percentage: `10%` or `10`.
 fn percent(text: &str) -> Result<u8, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse();
     match number {
@@ -145,7 +145,7 @@ pub(crate) struct Logs {
     pub(crate) remote: Remote,
 }
 
-/// `10m`.
+/// Parses a duration: `10m`.
 fn duration(text: &str) -> Result<Duration, String> {
     humantime_serde::re::humantime::parse_duration(text)
         .map_err(|_| "a time such as 30s, 10m or 2h".into())
@@ -216,8 +216,8 @@ pub(crate) struct Key {
 pub(crate) enum KeyCommand {
     /// Create a key and print it; it is shown only once
     #[command(after_help = "\
-Scopes: deploy (upload, roll back), call (private functions), read (see functions, logs, what left),
-admin (all of it, and secrets, keys, deletion).
+Scopes: deploy (upload, roll back), call (private functions), read (functions, logs, outbound
+requests), admin (all of these, and secrets, keys and deletion).
 
 Examples:
   iof key create ci --scope deploy                       for all functions

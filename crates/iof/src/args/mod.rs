@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The arguments of the program.
 
 mod author;
 mod backup;
@@ -123,7 +123,7 @@ pub(crate) enum Command {
     Version(Version),
 }
 
-/// Settings to check.
+/// Arguments of `iof doctor`.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Exit status: 0 if every check passed, 1 if not. Checks for authors count only in a folder with a
@@ -146,7 +146,7 @@ pub(crate) struct Doctor {
     pub(crate) remote: Remote,
 }
 
-/// Which server, and by which key.
+/// The arguments that choose a server and a key.
 #[derive(Clone, Debug, Default, Arguments)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Remote {
@@ -171,10 +171,10 @@ pub(crate) struct Remote {
     pub(crate) json: bool,
 }
 
-/// Reads the number or name of a function. A crate may be called `send_mail`, and its function is `send-mail`.
+/// Parses the number or name of a function. The function of a crate named `send_mail` is `send-mail`.
 ///
 /// # Errors
-/// A clause that says how functions are called.
+/// A clause that states which names functions have.
 fn function(text: &str) -> Result<String, String> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     match !text.is_empty() && text.bytes().all(is_part) {
@@ -191,7 +191,7 @@ impl Remote {
     pub(crate) fn option(&self) -> String {
         match (self.dev, &self.server, &self.profile) {
             (true, ..) => " --dev".into(),
-            // What the environment says holds for the next command as well.
+            // The environment also applies to the next command.
             (_, Some(server), _) if std::env::var("IOF_SERVER").as_ref() != Ok(server) => {
                 format!(" --server {}", word(server))
             }
@@ -202,7 +202,7 @@ impl Remote {
         }
     }
 
-    /// A sentence of the server with its command lines as they are typed for this server.
+    /// A message of the server, with its command lines completed for this server.
     pub(crate) fn lead(&self, said: &str) -> String {
         const SET: &str = "`iof secret set ";
         let end = said.find(SET).and_then(|start| {

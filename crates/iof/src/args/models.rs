@@ -1,9 +1,9 @@
-//! `iof models`: what somebody types who runs a server with models.
+//! Arguments of `iof models`.
 
 use clap::{Args as Arguments, Subcommand};
 use std::path::PathBuf;
 
-/// What is done with models.
+/// The subcommands of `iof models`.
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Examples:
@@ -64,7 +64,7 @@ pub(crate) enum ModelsCommand {
     },
 }
 
-/// Whose models.
+/// The server whose models are meant.
 #[derive(Debug, Arguments)]
 pub(crate) struct ModelsLocation {
     /// Data directory of the server [default: iof-data]

@@ -1,4 +1,4 @@
-//! What is typed of secrets, of what left, and of recorded calls.
+//! Arguments of the commands for secrets, variables, outbound requests and recorded calls.
 
 use super::{Remote, function};
 use clap::{Args as Arguments, Subcommand};
@@ -57,7 +57,7 @@ pub(crate) struct Variable {
 pub(crate) enum VariableCommand {
     /// Set variables, as a new version of the same module
     #[command(
-        after_help = "Variables are not secrets: whoever may read the function can see them.
+        after_help = "Variables are not secrets: everyone who may read the function sees them.
 
 Examples:
   iof variable set hello API_URL=https://api.example.com LEVEL=2"
@@ -200,7 +200,7 @@ pub(crate) enum TopOrder {
     Cores,
 }
 
-/// `2s`, and at least a tenth of a second.
+/// Parses an interval of at least a tenth of a second: `2s`.
 fn interval(text: &str) -> Result<Duration, String> {
     match humantime_serde::re::humantime::parse_duration(text) {
         Ok(time) if time >= Duration::from_millis(100) => Ok(time),

@@ -42,7 +42,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    // Without a fault, any status is one that the function chose.
+    // Without a fault, the function chose the status.
     if header("iof-fault").is_some() || (call.detach && !answer.status().is_success()) {
         let (code, call_id) = (
             header("iof-fault").unwrap_or("-"),
@@ -53,9 +53,9 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
         let said = body["error"].as_str();
         let said = said.map(|said| call.remote.lead(said) + &next);
         let said = said.map(|said| match (code, &call.export, &call.text) {
-            // Two texts were meant for one export.
+            // Both texts may be arguments of the only export.
             ("no-such-export", Some(one), Some(two)) => format!(
-                "{said} If both are arguments, they go behind `--`: iof call {} -- {} {}",
+                "{said} If both are arguments, put them after `--`: iof call {} -- {} {}",
                 word(&call.function),
                 word(one),
                 word(two)
@@ -98,7 +98,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     if status.is_success() {
         return Ok(printed);
     }
-    // What it answered is on stdout, as of any call; that it is an error, or leads elsewhere, beside it.
+    // stdout has the answer, as for any call; stderr states that it is an error or a redirect.
     let to = header("location").map_or(String::new(), |to| format!(", to {}", line(to)));
     let call_id = header("iof-call").unwrap_or("-");
     Ok(crate::fail(
@@ -107,7 +107,7 @@ pub(crate) async fn run(call: Call) -> Result<ExitCode, String> {
     ))
 }
 
-/// A result as JSON, and true; bytes in base64, and false.
+/// A result as JSON with `true`, or bytes in base64 with `false`.
 pub(crate) fn result_of(content_type: &str, body: &[u8]) -> (Json, bool) {
     let text = String::from_utf8_lossy(body);
     match content_type.split(';').next().unwrap_or_default() {
@@ -122,7 +122,7 @@ pub(crate) fn result_of(content_type: &str, body: &[u8]) -> (Json, bool) {
 }
 
 pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
-    // Whose it is, only the server knows.
+    // Only the server knows the function of the job.
     let client = Client::new(&job.remote)?.of_any();
     let shown = client
         .ask(Method::GET, &format!("/v1/jobs/{}", segment(&job.job)), "")
@@ -148,7 +148,7 @@ pub(crate) async fn job(job: Job) -> Result<ExitCode, String> {
         },
         None => crate::fail(
             3,
-            format!("the job is {}; ask again", text(&shown, "state")),
+            format!("the job is {}; try again later", text(&shown, "state")),
         ),
     })
 }

@@ -1,4 +1,4 @@
-//! The plan of a call: the export that is meant, and the body that its arguments make.
+//! The plan of a call: its export, and the body with its arguments.
 
 use crate::args::Call;
 use crate::client::Client;
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans a call from what was typed.
+    /// Plans a call from the arguments of the command.
     ///
     /// # Errors
     /// A message that names the argument.
@@ -39,14 +39,14 @@ impl Plan {
                 (export, None)
             }
             [_, _] if has_args || call.stdin.is_some() => {
-                return Err("arguments are given one way: leave out the TEXT, or --stdin and what stands behind --".into());
+                return Err("arguments can be given in one way only: leave out TEXT, or --stdin and the arguments after --".into());
             }
             [export, text] => ((*export).clone(), Some((*text).clone())),
             [] => {
                 let document = document(client, &call.function).await?;
                 (only(&document, &call.function, None)?, None)
             }
-            // With data or arguments, it can only be the export.
+            // With --data, --stdin or arguments after `--`, the one word can only be the export.
             [export] if call.data.is_some() || has_args || call.stdin.is_some() => {
                 ((*export).clone(), None)
             }
@@ -57,13 +57,13 @@ impl Plan {
                     export => (export, Some((*one).clone())),
                 }
             }
-            // There are two places for them.
-            _ => return Err("there are at most an EXPORT and a TEXT".into()),
+            // At most two words are possible.
+            _ => return Err("a call takes at most an EXPORT and a TEXT".into()),
         };
         let is_program = export == PROGRAM;
         let (content_type, body) = match (&call.data, argument) {
             (Some(_), Some(_)) => {
-                return Err("--data is the argument; leave the TEXT out".into());
+                return Err("--data is the argument; leave out TEXT".into());
             }
             (Some(data), None) => body(data)?,
             (None, Some(text)) => (TEXT, Bytes::from(text)),
@@ -73,7 +73,7 @@ impl Plan {
             (None, None) => match (&call.stdin, has_args) {
                 (Some(_), true) => {
                     return Err(format!(
-                        "{export} is not a program: --stdin is its argument, or what stands behind -- are"
+                        "{export} is not a program: give its arguments with --stdin or after --, not with both"
                     ));
                 }
                 (Some(file), false) => of_stdin(file)?,
@@ -108,7 +108,7 @@ fn exports(document: &Json) -> Vec<&str> {
 /// The most names of exports in a message.
 const SHOWN: usize = 20;
 
-/// The export that is meant when none is named: the only one, or `wanted` if that is one.
+/// The export of a call that names none: the only export, or `wanted` if the function exports it.
 fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String, String> {
     let exports = exports(document);
     match (exports.as_slice(), wanted) {
@@ -137,7 +137,7 @@ fn only(document: &Json, function: &str, wanted: Option<&str>) -> Result<String,
     }
 }
 
-/// Arguments in their order as the JSON object that the export takes, each of the type that its schema says.
+/// Positional arguments as the JSON object that the export takes, each with the type of its schema.
 fn by_name(document: &Json, function: &str, export: &str, args: &[String]) -> Result<Json, String> {
     let operation = call_operations(document)
         .find(|operation| operation["operationId"] == export)
@@ -151,7 +151,7 @@ fn by_name(document: &Json, function: &str, export: &str, args: &[String]) -> Re
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     let Some(parameters) = schema["properties"].as_object() else {
         return Err(format!(
-            "{function} does not say the types of {export}: send them with --data and --signature"
+            "{function} does not declare the types of {export}: send them with --data and --signature"
         ));
     };
     if args.len() > parameters.len() {
@@ -170,7 +170,7 @@ fn by_name(document: &Json, function: &str, export: &str, args: &[String]) -> Re
     Ok(Json::Object(object))
 }
 
-/// One argument: a text where its schema says so, JSON otherwise.
+/// One argument: a text if its schema is that of a text, else JSON.
 fn typed(document: &Json, name: &str, schema: &Json, text: &str) -> Result<Json, String> {
     let schema = schema["$ref"]
         .as_str()
@@ -192,7 +192,7 @@ fn typed(document: &Json, name: &str, schema: &Json, text: &str) -> Result<Json,
     })
 }
 
-/// The bytes of a file or of our own stdin, as the argument of a function.
+/// The bytes of a file or of this program's stdin, as the argument of a function.
 fn of_stdin(file: &str) -> Result<(HeaderValue, Bytes), String> {
     let bytes = read(file).map_err(|error| format!("--stdin {file}: {error}"))?;
     let content_type = match std::str::from_utf8(&bytes) {
@@ -205,7 +205,7 @@ fn of_stdin(file: &str) -> Result<(HeaderValue, Bytes), String> {
 /// The export of a program.
 const PROGRAM: &str = "main";
 
-/// The body for a program: its stdin or its arguments as they are, both as a form.
+/// The body for a program: only stdin or only arguments unchanged, both as a form.
 fn run_of(stdin: Option<&str>, args: &[String]) -> Result<(HeaderValue, Bytes), String> {
     let words = object!({ "args": args }).to_string();
     let Some(file) = stdin else {
@@ -215,7 +215,7 @@ fn run_of(stdin: Option<&str>, args: &[String]) -> Result<(HeaderValue, Bytes), 
     if args.is_empty() {
         return Ok((OCTETS, bytes.into()));
     }
-    // Drawn, so that no file holds it.
+    // A random boundary, so that no file contains it.
     let boundary = format!("iof-{}", uuid::Uuid::new_v4().simple());
     let words = object!(args);
     let head = format!(
@@ -230,7 +230,7 @@ fn run_of(stdin: Option<&str>, args: &[String]) -> Result<(HeaderValue, Bytes), 
     Ok((content_type, body.into()))
 }
 
-/// The bytes of a file, or of our own stdin.
+/// The bytes of a file, or of this program's stdin.
 fn read(file: &str) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
     match file {
@@ -240,11 +240,11 @@ fn read(file: &str) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What `--data` says.
+/// The body that `--data` describes.
 fn body(data: &str) -> Result<(HeaderValue, Bytes), String> {
     let Some(file) = data.strip_prefix('@') else {
         let valid = serde_json::from_str::<serde::de::IgnoredAny>(data);
-        valid.map_err(|error| format!("--data must be JSON: got a text that stops being JSON at line {}, character {}; a text goes behind the export: iof call FUNCTION EXPORT TEXT", error.line(), error.column()))?;
+        valid.map_err(|error| format!("--data must be JSON: got a text that stops being JSON at line {}, character {}; a text goes after the export: iof call FUNCTION EXPORT TEXT", error.line(), error.column()))?;
         return Ok((JSON, data.to_owned().into()));
     };
     let bytes = read(file).map_err(|error| format!("--data {data}: {error}"))?;

@@ -1,4 +1,4 @@
-//! The next step that a message of the client adds to an error.
+//! Next steps that the client adds to errors.
 
 use super::Client;
 use super::keys::Function;
@@ -8,7 +8,7 @@ use http::{Method, Response};
 use iof_server::nearest;
 
 impl Client {
-    /// The next step after the answer that there is no such function: the nearest name of those that the same keys may see.
+    /// The next step after the answer that a function does not exist: the nearest name that the same keys may see.
     /// Empty after any other answer.
     pub(crate) async fn which(&self, answer: &Response<Bytes>) -> String {
         let fault = answer.headers().get("iof-fault");

@@ -1,4 +1,4 @@
-//! The words for a server that does not answer, or not as a server of iof.
+//! Messages for a server that does not answer, or does not answer like a server of iof.
 
 use super::Client;
 use http::StatusCode;
@@ -6,27 +6,27 @@ use http::StatusCode;
 impl Client {
     pub(super) fn foreign(&self, status: StatusCode) -> String {
         format!(
-            "{} answered {status}, and not as a server of iof does. Is it the right address?",
+            "{} answered {status}, but not like a server of iof. Is it the right address?",
             self.server
         )
     }
 
-    /// The reason why a server does not answer, with a next step.
+    /// The reason why a server does not answer, with the next step.
     pub(super) fn unreachable(&self, error: &str) -> String {
         let server = &self.server;
         if error.contains("UnknownIssuer") {
             return format!(
-                "{server}: {error}. Nobody that this machine trusts vouches for its certificate: --cacert FILE names the authority that does."
+                "{server}: {error}. No authority that this machine trusts has issued its certificate: name the file of its authority with --cacert FILE."
             );
         }
         if error.contains("CaUsedAsEndEntity") {
             return format!(
-                "{server}: its certificate is that of an authority (basicConstraints CA:TRUE), with which no server may answer. Make one for a server: `openssl req -x509 -addext basicConstraints=critical,CA:FALSE …`."
+                "{server}: its certificate is that of an authority (basicConstraints CA:TRUE), which a server may not use. Make one for a server: `openssl req -x509 -addext basicConstraints=critical,CA:FALSE …`."
             );
         }
         if error.contains("invalid peer certificate") {
             return format!(
-                "{server}: {error}. A server answers there, and its certificate is not accepted: look at it with `openssl s_client -connect HOST:PORT`."
+                "{server}: {error}. A server answers there, but its certificate is not accepted: inspect it with `openssl s_client -connect HOST:PORT`."
             );
         }
         if error.contains("InvalidContentType") {
@@ -35,7 +35,7 @@ impl Client {
         }
         if self.is_dev {
             return format!(
-                "{server}: {error}. The `iof dev` that was there has ended: start it again in its project."
+                "{server}: {error}. `iof dev` is no longer running there: start it again in its project."
             );
         }
         let dev = match &self.profiles.dev {

@@ -1,4 +1,4 @@
-//! The keys that a client sends: the given one, or those that are kept for the server.
+//! The keys that a client sends: the given one, or the stored keys of the server.
 
 use super::Client;
 use crate::args::Remote;
@@ -16,7 +16,7 @@ pub(super) enum Function {
     All,
 }
 
-/// The keys to try, and the reasons why others are not.
+/// The keys to try, and the reasons why others are not tried.
 #[derive(Default)]
 pub(super) struct Keys {
     pub(super) keys: Vec<HeaderValue>,
@@ -91,7 +91,7 @@ impl Client {
         self.keys.get_or_try_init(find).await
     }
 
-    /// The keys that are kept for the server of this identity, the likeliest first.
+    /// The stored keys of the server with this identity, the likeliest first.
     fn kept_keys(&self, id: &str) -> Result<Keys, String> {
         let mut keys: Vec<&str> = vec![];
         let mut notes = vec![];
@@ -104,12 +104,12 @@ impl Client {
             match Some(profile).filter(is_this) {
                 Some(profile) => keys.extend(profile.key.as_deref()),
                 None => notes.push(format!(
-                    "another server is at {} now than the profile knows, so its key was not sent: `iof login` makes a profile of this one",
+                    "the server at {} is not the one of the profile, so its key was not sent: `iof login` makes a profile of this one",
                     self.origin()
                 )),
             }
         }
-        // A chosen profile means only the rights of that profile; an address means all keys that are kept for it.
+        // A chosen profile means only the rights of that profile; an address means all keys that are stored for it.
         if self.profile.is_none() {
             let kept = self.profiles.profiles.values().chain(&self.profiles.dev);
             let of_this = kept.filter(is_this).filter(at_this);
@@ -130,7 +130,7 @@ impl Client {
                 keys.extend(found);
             } else if !found.is_empty() {
                 notes.push(format!(
-                    "a key is kept for a server that says it is this one, met at {} and not here, so it was not sent: --key sends one",
+                    "a key is stored for a server with this identity at {}, but not at this address, so it was not sent: --key sends one",
                     known.origins.iter().cloned().collect::<Vec<_>>().join(", ")
                 ));
             }
@@ -152,7 +152,7 @@ impl Client {
         })
     }
 
-    /// Returns whether a key would be sent, given or kept.
+    /// Returns whether a key would be sent, given or stored.
     ///
     /// # Errors
     /// The errors of [`Client::about`].
@@ -160,7 +160,7 @@ impl Client {
         Ok(!self.keys().await?.keys.is_empty())
     }
 
-    /// The reasons why kept keys were not sent, in parentheses.
+    /// The reasons why stored keys were not sent, in parentheses.
     pub(crate) fn reasons(&self) -> String {
         match self.keys.get().map(|keys| keys.notes.as_slice()) {
             None | Some([]) => String::new(),
@@ -181,7 +181,7 @@ impl Client {
             let at_this = |dev: &Profile| dev.server.trim_end_matches('/') == self.origin();
             words.push(match self.profiles.dev.as_ref().is_some_and(at_this) {
                 true => "it is the server of `iof dev`: --dev sends its key".into(),
-                // `--dev` leads elsewhere, or nowhere.
+                // `--dev` leads to another server, or to none.
                 false => "it is a server of `iof dev`, whose key is in its project: --key \"$(cat target/iof-dev/key)\" sends it from there".into(),
             });
         }
@@ -194,7 +194,7 @@ impl Client {
 
 pub(super) fn bearer(key: &str) -> Result<HeaderValue, String> {
     let value = HeaderValue::from_str(&format!("Bearer {key}"));
-    let mut value = value.map_err(|_| "--key: it has characters that no key has")?;
+    let mut value = value.map_err(|_| "--key: it contains characters that no key has")?;
     value.set_sensitive(true);
     Ok(value)
 }

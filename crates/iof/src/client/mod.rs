@@ -1,7 +1,7 @@
-//! The client of a server, which all commands share that talk to one.
+//! The client of a server, which all commands that connect to one share.
 //!
-//! The key is chosen at the first request: the given one; else those that are kept for this very server (`keys`), each
-//! in turn while the server refuses the one before.
+//! The key is chosen at the first request: the given one, or else the stored keys of this server (`keys`), in turn
+//! until the server accepts one.
 
 mod advice;
 mod failures;
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-/// The largest module that is sent and the largest result that is received.
+/// The largest module that is sent and the largest result that is received, in bytes.
 const MOST: u64 = 1 << 30;
 
 /// A server, and the keys for it.
@@ -65,8 +65,8 @@ pub(crate) fn run(command: impl Future<Output = Result<ExitCode, String>>) -> Ex
         .unwrap_or_else(|message| fail(2, message))
 }
 
-/// The faults of a key that is not sufficient; a private function seems not to exist then. A function's own fault never has
-/// one of these codes.
+/// The faults for an insufficient key; to such a key, a private function seems not to exist. A function's own fault
+/// never has one of these codes.
 const REFUSALS: [&str; 6] = [
     "admin-key",
     "jobs-undeclared",
@@ -97,7 +97,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 /// One segment of a path, or a value of a query.
 pub(crate) fn segment(text: &str) -> String {
     match text {
-        // Dots would be resolved as path segments.
+        // Segments of dots would be resolved.
         "." | ".." => text.replace('.', "%2E"),
         _ => utf8_percent_encode(text, SEGMENT).to_string(),
     }
@@ -118,7 +118,7 @@ impl Client {
     /// An error that names the option.
     pub(crate) fn new(remote: &Remote) -> Result<Self, String> {
         let profiles = Profiles::load()?;
-        // Several may run: that of this project comes before the one that started last.
+        // Several may run: the one of this project takes precedence over the one that started last.
         let here = match remote.dev {
             true => std::env::current_dir()
                 .ok()
@@ -128,7 +128,7 @@ impl Client {
         let profile =
             match (remote.dev, &remote.profile, &remote.server) {
                 (true, ..) => Some(here.as_ref().or(profiles.dev.as_ref()).ok_or(
-                    "--dev: no server of `iof dev` is known here. `iof dev` starts one; one that runs is known again when it is stopped and started, and takes its key until then: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
+                    "--dev: no server of `iof dev` is known here. `iof dev` starts one. To use one that already runs, restart it, or give its address and key: --server http://127.0.0.1:8787 --key \"$(cat target/iof-dev/key)\", in its project.",
                 )?),
                 // A named profile has to exist; a missing default one does not matter if the options name the server.
                 (_, None, Some(_)) => None,
@@ -149,12 +149,12 @@ impl Client {
             .as_ref()
             .or(profile.as_ref().and_then(|profile| profile.cacert.as_ref()));
         let config = Config {
-            // The user's own rights and the user's own server: this request is not a function's.
+            // The user chose the server, and the request does not come from a function.
             addresses: Addresses::Any,
             ca_files: cacert.into_iter().cloned().collect(),
             first_byte_timeout: UPLOAD_PATIENCE,
             total_timeout: UPLOAD_PATIENCE,
-            // A function may answer with one; the server itself never does.
+            // A function may answer with a redirect; the server itself never does.
             answers_redirects: true,
             max_request: bytesize::ByteSize(MOST),
             max_response: bytesize::ByteSize(MOST),
@@ -177,12 +177,12 @@ impl Client {
         })
     }
 
-    /// The same client, for one function: its admin keys from earlier deploys are tried, too.
+    /// Makes the client try the admin keys of one function from earlier deploys, too.
     pub(crate) fn of(self, function: &str) -> Self {
         self.with(Function::One(function.to_owned()))
     }
 
-    /// The same client, if it is not known which function is meant.
+    /// Makes the client try the admin keys of all functions, if the function is not known.
     pub(crate) fn of_any(self) -> Self {
         self.with(Function::All)
     }
@@ -190,7 +190,7 @@ impl Client {
     fn with(self, function: Function) -> Self {
         Self {
             function,
-            // A key may have been kept since.
+            // A key may have been stored meanwhile.
             profiles: Profiles::load().unwrap_or(self.profiles),
             keys: OnceCell::new(),
             works: AtomicUsize::new(0),
@@ -270,7 +270,7 @@ impl Client {
         self.read(response).await
     }
 
-    /// The same with a JSON body.
+    /// Sends a request with a JSON body, and reads JSON.
     ///
     /// # Errors
     /// The errors of [`Client::ask`].
@@ -319,7 +319,7 @@ impl Client {
     /// Sends a request, with each key in turn while it is refused, and returns any answer.
     ///
     /// # Errors
-    /// The reason why there is none.
+    /// The reason why there is no answer.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -333,7 +333,7 @@ impl Client {
         let answer = self
             .try_send(&method, path, headers, &body, keys.get(first))
             .await?;
-        // A function may answer 401 or 403 itself: it has run then, and is not called again with another key.
+        // A function may answer 401 or 403 itself: it has then run, and must not be called again with another key.
         let refused = |answer: &Response<Bytes>| {
             let fault = answer.headers().get("iof-fault");
             fault.is_some_and(|fault| REFUSALS.iter().any(|refusal| fault == refusal))
@@ -350,7 +350,7 @@ impl Client {
                 return Ok(next);
             }
         }
-        // What is said of the ways back depends on the server.
+        // The remedies in the message depend on the server.
         let _ = self.about().await;
         Ok(answer)
     }

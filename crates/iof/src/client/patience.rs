@@ -4,12 +4,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
 
-/// Longer than the server's own limits of time.
+/// The timeout of a request, longer than the server's own time limits.
 const PATIENCE: Duration = Duration::from_secs(100);
-/// The same for an upload, which is compiled before its answer: operators raise `compile.compile_time` for interpreters.
+/// The timeout of an upload, which is compiled before it is answered: operators raise `compile.compile_time` for
+/// interpreters.
 pub(super) const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The longest time for an answer to a request with these headers. Modules are uploaded in forms.
+/// The timeout of a request with these headers. Modules are uploaded as forms.
 pub(super) fn of(headers: &[(HeaderName, HeaderValue)]) -> Duration {
     let is_form = headers.iter().any(|(name, value)| {
         name == CONTENT_TYPE && value.as_bytes().starts_with(b"multipart/form-data")

@@ -1,4 +1,4 @@
-//! Checks of settings, and of the files that they name.
+//! Checks of settings and of the files that they name.
 
 use super::{Config, listen, read};
 use crate::log;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Keys shorter than this can be guessed.
+/// The least characters of a key: a shorter one can be guessed.
 const KEY_LENGTH: usize = 16;
 
-/// The least and the most of a time, in milliseconds: a connection needs some, and a day is a mistake.
+/// The shortest and the longest time, in milliseconds: a connection needs some time, and a day is a mistake.
 const SHORTEST: u64 = 10;
 const LONGEST: u64 = 24 * 3600 * 1000;
 const MOST_COUNT: u64 = u32::MAX as u64;
@@ -29,7 +29,7 @@ enum Quantity {
 use Quantity::{Count, Size, Time};
 
 impl Quantity {
-    /// Its number: bytes of a size, milliseconds of a time.
+    /// The value in bytes or milliseconds.
     fn value(&self) -> u64 {
         match self {
             Count(count) => u64::from(*count),
@@ -38,7 +38,7 @@ impl Quantity {
         }
     }
 
-    /// Such a number as the setting is written: with its unit.
+    /// A number in the form of the setting, with its unit.
     fn written(&self, number: u64) -> String {
         match self {
             Count(_) => number.to_string(),
@@ -76,7 +76,7 @@ impl Config {
         }
         let (server, limits, compile) = (&self.server, &self.limits, &self.compile);
         let (second_state, console) = (&self.second_state, &self.console);
-        // What is not in a range would let the server start, and answer nothing.
+        // With a value out of range, the server would start but answer nothing.
         let ranges = [
             ("server.concurrency", Count(server.concurrency), 1, 10_000),
             (
@@ -160,7 +160,7 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses two settings that name one port, which only the first of them could have.
+    /// Refuses two settings that name the same port, because only one listener can have it.
     fn addresses_differ(&self) -> Result<(), String> {
         let named = [
             ("listen", Some(self.listen)),
@@ -174,7 +174,7 @@ impl Config {
         for (at, (name, address)) in named.iter().enumerate() {
             let takes = |(_, other): &&(&str, SocketAddr)| {
                 let (ip, other_ip) = (address.ip(), other.ip());
-                // Of every address, where one of them is.
+                // An unspecified address includes the other one.
                 let overlap = ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified();
                 address.port() != 0 && address.port() == other.port() && overlap
             };
@@ -191,11 +191,11 @@ impl Config {
     pub(crate) fn https_address(&self) -> Result<Option<SocketAddr>, String> {
         match self.tls.listen.as_str() {
             "" if !self.tls.acme.names.is_empty() => Err(
-                "tls.acme.names is set, and tls.listen is not. Say where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
+                "tls.acme.names is set, but tls.listen is not. State where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
                     .to_owned(),
             ),
             "" if !self.tls.certificate.as_os_str().is_empty() => Err(
-                "tls.certificate is set, and tls.listen is not. Say where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
+                "tls.certificate is set, but tls.listen is not. State where to listen for HTTPS, as in tls.listen = \"0.0.0.0:8443\"."
                     .to_owned(),
             ),
             "" => Ok(None),
@@ -231,7 +231,7 @@ impl Config {
         Ok(Some(url))
     }
 
-    /// Checks the domain of functions' names.
+    /// Checks the domain of functions' host names.
     fn domain(&self) -> Result<(), String> {
         let domain = self.server.domain.as_str();
         if domain.is_empty() {
@@ -261,7 +261,7 @@ impl Config {
         }
     }
 
-    /// The keys of secrets, if the settings have any. Reads a file, so only at start.
+    /// The keys of secrets, if the settings have any. This reads a file, so it is called only at start.
     ///
     /// # Errors
     /// A message that names the setting, and never shows a key.
@@ -289,12 +289,12 @@ impl Config {
             }
             (true, false) => Ok(Some(("secrets.keys", Zeroizing::new(keys.join("\n"))))),
             (false, false) => {
-                Err("secrets.key_file and secrets.keys are both set; one of them has to go".into())
+                Err("secrets.key_file and secrets.keys are both set; remove one of them".into())
             }
         }
     }
 
-    /// Reads the files that settings name, as at a start.
+    /// Reads the files that settings name, as a start does.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -311,14 +311,14 @@ impl Config {
     }
 }
 
-/// A key that every user of the machine can read does not protect from any of them.
+/// Warns of a key file that other users of the machine can read.
 pub(crate) fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = path.metadata().map_or(0, |file| file.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
         tracing::warn!(
-            "secrets.key_file: other users can read {path}; `chmod 600 {path}` keeps it to this one"
+            "secrets.key_file: other users can read {path}; `chmod 600 {path}` restricts it to this one"
         );
     }
 }

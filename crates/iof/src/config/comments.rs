@@ -1,6 +1,7 @@
 //! `--print-config --commented`: each setting with its description.
 //!
-//! The descriptions are the doc comments of the settings, read from the source: a second list could differ from them.
+//! The descriptions are the doc comments of the settings, read from the source, because a second list could differ from
+//! them.
 
 use std::collections::HashMap;
 
@@ -107,6 +108,6 @@ mod tests {
         }
         let settings = text.lines().filter(|line| !line.starts_with("# "));
         assert!(settings.eq(plain.lines()));
-        assert!(text.contains("# Where to listen.\n"), "{text}");
+        assert!(text.contains("# The address to listen on.\n"), "{text}");
     }
 }

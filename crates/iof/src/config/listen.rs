@@ -1,6 +1,7 @@
-//! Listen addresses, as people write them: `127.0.0.1:8080`, `localhost:8080`, `:8080`, `8080`.
+//! Listen addresses in the forms that people write: `127.0.0.1:8080`, `localhost:8080`, `:8080`, `8080`.
 //!
-//! An address that is left out is loopback: a server that should be reachable from elsewhere needs a full address.
+//! Without an address, the server listens on loopback: a server that should be reachable from elsewhere needs a full
+//! address.
 
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;

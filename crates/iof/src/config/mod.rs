@@ -1,8 +1,8 @@
-//! Settings: what was typed, the environment, the file and the defaults become one [`Config`].
+//! Settings: the arguments, the environment, the file and the defaults become one [`Config`].
 //!
-//! The defaults are the list of settings: they are written out as TOML, and every other source may only replace what is
-//! in it. So each setting has its environment variable and its `--set` name without being listed anywhere twice, and a
-//! name that does not exist is an error wherever it is written, with the nearest one that does.
+//! The defaults define the list of settings: they are serialised to TOML, and every other source may only replace
+//! values in it. So each setting has its environment variable and its `--set` name without a second list, and an
+//! unknown name is an error in every source, with the nearest known name.
 
 mod check;
 mod comments;
@@ -32,18 +32,18 @@ use toml::{Table, Value};
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where to listen.
+    /// The address to listen on.
     #[serde(deserialize_with = "listen::deserialize")]
     pub(crate) listen: SocketAddr,
-    /// Where functions are kept.
+    /// The data directory, with functions and their data.
     pub(crate) data: PathBuf,
-    /// The contents of the log.
+    /// The filter of the log.
     pub(crate) log: String,
-    /// The form of its lines: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
+    /// The format of the log: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
     pub(crate) log_format: LogFormat,
-    /// By which URL clients reach the server, if they do; calls back to it stay inside.
+    /// The URL by which clients reach the server; requests of functions to it stay inside the server.
     pub(crate) public_url: String,
-    /// The behaviour where this machine lacks a part of the jail that native commands run in.
+    /// The behaviour if this machine lacks a part of the jail in which native commands run.
     pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
@@ -52,7 +52,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
     pub(crate) egress: iof_egress::Config,
-    /// The grants of a module that was uploaded without any.
+    /// The grants of a module that was uploaded without a declaration.
     pub(crate) defaults: Grants,
     /// The most that a version may declare.
     pub(crate) ceiling: Grants,
@@ -62,7 +62,7 @@ pub(crate) struct Config {
     pub(crate) console: ConsoleSettings,
     #[cfg(feature = "infer")]
     pub(crate) infer: iof_infer::Config,
-    /// Native programs that functions may be granted, by the name under which they run them.
+    /// Native programs that functions may be granted, by command name.
     pub(crate) commands: BTreeMap<String, Declaration>,
     /// True for the server of `iof dev`. Not a setting.
     #[serde(skip)]
@@ -103,7 +103,7 @@ impl Default for Config {
     }
 }
 
-/// The answer to a setting of models where there are none.
+/// The message for a setting of models in a build without them.
 const NO_MODELS: &str =
     "[infer] does nothing in this iof, which runs no models. Build iof with its feature `infer`.";
 
@@ -111,7 +111,7 @@ impl Config {
     /// Joins all sources and checks the result.
     ///
     /// # Errors
-    /// A message that names the setting, where it was written, and what would be right.
+    /// A message that names the setting, its source and valid values.
     pub(crate) fn resolve(args: &Serve) -> Result<Self, String> {
         let environment = std::env::vars().filter(|(name, _)| is_ours(name));
         let file = match &args.config {
@@ -141,7 +141,7 @@ impl Config {
             {
                 return Err(format!("{path}: {NO_MODELS}"));
             }
-            // Read as what it should be first: the message then shows the line.
+            // The file is deserialised by itself first, so that the message shows the line.
             toml::from_str::<Self>(&text)
                 .map_err(|error| format!("{path}: {}", sources::said(&error)))?;
             let mut table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
@@ -183,14 +183,14 @@ impl Config {
             sources.insert("data".to_owned(), SettingSource::Flag);
         }
         config.sources = sources;
-        // What is said of it, now and later, is where it is.
+        // All messages show the absolute path.
         config.data =
             std::path::absolute(&config.data).map_err(|error| format!("data: {error}"))?;
         config.check()?;
         Ok(config)
     }
 
-    /// All settings as they apply, secrets left out; with comments, if they are wanted.
+    /// All effective settings without secrets, optionally with comments.
     pub(crate) fn to_toml(&self, commented: bool) -> String {
         let table = self.table();
         match commented {
@@ -201,11 +201,11 @@ impl Config {
 }
 
 impl Config {
-    /// All settings as they apply, each by itself with its source, secrets left out.
+    /// All effective settings without secrets, each with its source.
     pub(crate) fn lines(&self) -> Vec<SettingLine> {
         let table = self.table();
         let lines = names(&table).into_iter().map(|name| {
-            // A program may be given a password in its environment.
+            // The environment of a program may contain a password.
             let hidden = name.starts_with("commands.") && name.contains(".env.");
             let value = match hidden {
                 true => None,
@@ -220,7 +220,7 @@ impl Config {
         lines.collect()
     }
 
-    /// All settings as they apply, secrets left out.
+    /// All effective settings without secrets.
     fn table(&self) -> Table {
         let mut table = Table::try_from(self).unwrap_or_default();
         for name in ["auth", "secrets"] {
@@ -239,12 +239,12 @@ fn read(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{}: not UTF-8", path.display()))
 }
 
-/// Whether an environment variable is meant for us.
+/// Returns whether an environment variable is a setting.
 fn is_ours(name: &str) -> bool {
     // Kubernetes gives every pod such variables for a service of the name `iof`.
     let kubernetes =
         name.starts_with("IOF_SERVICE_") || name == "IOF_PORT" || name.starts_with("IOF_PORT_");
-    // Those of the commands that talk to a server.
+    // The variables of commands that connect to a server.
     let clients = matches!(
         name,
         "IOF_CONFIG" | "IOF_SERVER" | "IOF_KEY" | "IOF_PROFILE"

@@ -1,7 +1,7 @@
-//! Paths in a file of settings, which are relative to that file, wherever the server is started.
+//! Paths in a file of settings, which are relative to that file, independent of the working directory.
 //!
-//! Not `infer.models`, which is relative to the data. Not those of `[commands]`: the paths of a native program have to
-//! be absolute, and others are refused.
+//! There are two exceptions: `infer.models` is relative to the data directory, and the paths of native programs in
+//! `[commands]` have to be absolute.
 
 use std::path::Path;
 use toml::{Table, Value};
@@ -48,10 +48,10 @@ fn find<'a>(settings: &'a mut Table, name: &str) -> Option<&'a mut Value> {
 
 fn join(value: &mut Value, folder: &Path) {
     match value {
-        // Not set.
+        // An empty path is not set.
         Value::String(path) if path.is_empty() => {}
         Value::String(path) => {
-            // What is absolute stays.
+            // Joining keeps an absolute path.
             *path = folder.join(&*path).to_string_lossy().into_owned();
         }
         Value::Array(list) => list.iter_mut().for_each(|path| join(path, folder)),

@@ -1,4 +1,4 @@
-//! Settings as text: their names, and how one source overrides another.
+//! Settings as text: their names, and the overriding of one source by another.
 
 use super::{Config, NO_MODELS};
 use iof_server::{nearest, nearest_field};
@@ -26,7 +26,7 @@ pub(super) fn value<'a>(settings: &'a Table, name: &str) -> Option<&'a Value> {
     parts.try_fold(first, |value, part| value.get(part))
 }
 
-/// `limits.wall_time` is `IOF_LIMITS_WALL_TIME`.
+/// The environment variable of a setting: `IOF_LIMITS_WALL_TIME` for `limits.wall_time`.
 pub(super) fn variable_of(name: &str) -> String {
     format!("IOF_{}", name.replace('.', "_").to_uppercase())
 }
@@ -58,7 +58,7 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
     let value = match table.get(leaf) {
         Some(Value::Integer(_)) => Value::Integer(
             text.parse()
-                .map_err(|_| format!("{text:?} is no whole number"))?,
+                .map_err(|_| format!("{text:?} is not a whole number"))?,
         ),
         Some(Value::Boolean(_)) => Value::Boolean(
             text.parse()
@@ -80,7 +80,7 @@ pub(super) fn set(settings: &mut Table, name: &str, text: &str) -> Result<(), St
         _ => Value::from(text),
     };
     let before = table.insert(leaf.to_owned(), value);
-    // One at a time, so that the message belongs to this setting.
+    // Only this setting is checked, so that the message is about it.
     let check = Table::from_iter([(
         leaf.to_owned(),
         table.get(leaf).cloned().unwrap_or(Value::from("")),

@@ -133,7 +133,7 @@ fn listen_is_an_address_a_port_or_both() {
     ] {
         let config = join(&Serve::default(), &[], file).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:9090", "{file}");
-        // A source above it may be of another form.
+        // A source that overrides the value may write it in another form.
         let config = join(&Serve::default(), &[("IOF_LISTEN", "127.0.0.1:1")], file).unwrap();
         assert_eq!(config.listen.port(), 1, "{file}");
     }
@@ -152,7 +152,7 @@ fn files_are_relative_to_the_file_that_names_them() {
     let file = Some((Path::new("/etc/iof/iof.toml"), "data = \"d\"\n".to_owned()));
     let config = Config::join(&Serve::default(), std::iter::empty(), file).unwrap();
     assert_eq!(config.data, Path::new("/etc/iof/d"));
-    // And what is typed, to where it is typed.
+    // A path on the command line is relative to the working directory.
     let typed = Serve {
         data: Some("d".into()),
         ..Serve::default()

@@ -30,11 +30,11 @@ pub(crate) struct Package {
 }
 
 impl Package {
-    /// Notes on its declaration; `allowed` are the hosts and ports inside that the server lets it reach.
+    /// Notes on its declaration; `allowed` lists the internal hosts and ports that the server lets it reach.
     pub(crate) fn notes(&self, allowed: &[String]) -> Vec<String> {
         match &self.declaration {
             Some(declaration) => iof_server::declaration_notes(declaration, allowed, &self.imports),
-            // It gets what the server grants by default.
+            // Without a declaration, it gets the server's default grants.
             None => vec![],
         }
     }
@@ -46,14 +46,14 @@ pub(crate) struct DeployOptions {
     pub(crate) private: bool,
     pub(crate) canary: Option<u8>,
     pub(crate) idle: bool,
-    /// The server goes with this process: its admin key is not kept.
+    /// True if the server ends with this process: the admin key is then not stored.
     pub(crate) passing: bool,
 }
 
-/// What a build made, as a package.
+/// The package that a build made.
 ///
 /// # Errors
-/// A file that cannot be read, by its path.
+/// A message with the path of the file that cannot be read.
 pub(crate) async fn package_of(built: &Built) -> Result<Package, String> {
     let module = tokio::fs::read(&built.module)
         .await
@@ -73,7 +73,7 @@ pub(crate) fn imports(summary: &iof_build::Summary) -> Vec<String> {
 }
 
 pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
-    // Before the build: a wrong option or an unreachable server should not cost a minute first.
+    // The client comes before the build, so that a wrong option or an unreachable server does not cost a minute first.
     let client = Client::new(&deploy.remote)?;
     agree(&client, deploy.remote.dev).await?;
     let sources = sources(&deploy.path, deploy.package.as_deref())?;
@@ -85,7 +85,7 @@ pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
             names.join(", ")
         ));
     }
-    // All are read before the first is deployed, so that a mistake in one leaves all as they were.
+    // All packages are read before the first is deployed, so that a mistake in one changes nothing.
     let mut packages = vec![];
     for source in sources {
         packages.push(package(&deploy, source).await?);
@@ -108,13 +108,13 @@ pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
     })
 }
 
-/// An option that was given and can be meant for one function only.
+/// A given option that can apply to one function only.
 fn of_one(deploy: &Deploy) -> Option<&'static str> {
     let name = deploy.name.is_some().then_some("--name");
     name.or(deploy.function.is_some().then_some("--function"))
 }
 
-/// The package of a source, as the options want it.
+/// The package of a source, with the options applied.
 async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
     let declaration = match (&deploy.function, &source.declaration) {
         (Some(file), _) | (None, Some(file)) => Some(read(file)?),
@@ -125,12 +125,12 @@ async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
     let bytes = bytes.map_err(|error| format!("{}: {error}", source.module.display()))?;
     if !bytes.starts_with(b"\0asm") {
         return Err(format!(
-            "{}: not a WebAssembly module: got {} bytes that do not begin as one does. `iof build` makes one of a crate.",
+            "{}: not a WebAssembly module: got {} bytes without the header of one. `iof build` makes one from a crate.",
             source.module.display(),
             bytes.len()
         ));
     }
-    // What is wrong with it, the server says.
+    // The server reports an invalid module.
     let summary = iof_build::Summary::of(&bytes);
     Ok(Package {
         imports: summary.map(|summary| imports(&summary)).unwrap_or_default(),
@@ -140,7 +140,7 @@ async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
     })
 }
 
-/// Deploys one package, and says what changed, where people read.
+/// Deploys one package, and prints the changes for people.
 async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<Deployment, String> {
     let wishes = DeployOptions {
         private: deploy.private,
@@ -161,7 +161,7 @@ async fn put_one(client: &Client, deploy: &Deploy, package: Package) -> Result<D
     let document = client
         .ask(Method::GET, &format!("{place}/openapi.json"), "")
         .await;
-    // Facts that a key of scope `deploy` may not see are left out.
+    // The summary leaves out facts that a key of scope `deploy` may not see.
     let after = client.ask(Method::GET, &place, "").await;
     print(&summary::of(&Summary {
         client: &client,
@@ -182,12 +182,12 @@ async fn agree(client: &Client, agreed: bool) -> Result<(), String> {
         return Ok(());
     }
     let what = format!(
-        "{} is the server of `iof dev`: the next save replaces what is deployed there, and its data goes with target/",
+        "{} is the server of `iof dev`: the next save replaces the deployed version, and its data is deleted with target/",
         client.origin()
     );
     if !std::io::stdin().is_terminal() {
         return Err(format!(
-            "{what}. Add --dev if you mean it; else start `iof serve`, and name it with --server."
+            "{what}. Add --dev to confirm; else start `iof serve`, and name it with --server."
         ));
     }
     ask(
@@ -196,15 +196,15 @@ async fn agree(client: &Client, agreed: bool) -> Result<(), String> {
     )
 }
 
-/// A module, and what is known of it where it is.
+/// A module, with its declaration and its name.
 struct Source {
     module: PathBuf,
     declaration: Option<PathBuf>,
-    /// The name that it suggests.
+    /// The name of the function, from the name of the file or the package.
     name: String,
 }
 
-/// The modules of a path: a file, or what is built of a folder.
+/// The modules of a path: a file, or the modules built from a folder.
 fn sources(place: &Path, package: Option<&str>) -> Result<Vec<Source>, String> {
     if place.is_dir() {
         let packages = build::functions(place, package)?.into_iter();
@@ -230,7 +230,7 @@ fn sources(place: &Path, package: Option<&str>) -> Result<Vec<Source>, String> {
     }
     if !place.is_file() {
         return Err(format!(
-            "{} is not there: name a module (.wasm), or the folder of a crate",
+            "{} does not exist: name a module (.wasm), or the folder of a crate",
             place.display()
         ));
     }
@@ -261,7 +261,7 @@ pub(crate) struct Deployment {
     pub(crate) before: Option<Json>,
 }
 
-/// Deploys the next version of the function of that name, or a new one.
+/// Deploys the next version of the function of that name, or a new function.
 ///
 /// # Errors
 /// The error of the server.
@@ -283,9 +283,9 @@ pub(crate) async fn put(
     };
     let known = Client::new_like(client, &name);
     let numbered = name.bytes().all(|byte| byte.is_ascii_digit());
-    // Without a key, only a new function can be meant.
+    // Without a key, the function can only be a new one.
     if numbered || known.has_key().await? {
-        // Asked first: a module may be large.
+        // The function is looked up first, because a module may be large.
         let shown = known.send(Method::GET, &path(&name), &[], "").await?;
         if shown.status() != StatusCode::NOT_FOUND || numbered {
             let before = match shown.status() {
@@ -335,7 +335,7 @@ pub(crate) async fn put(
     })
 }
 
-/// The message for a name that is taken, without a key for it: every way to get access.
+/// The message for a taken name without a key for it, with all ways to get access.
 async fn taken(client: &Client, known: &Client, name: &str) -> String {
     let keyless = client
         .about()
@@ -376,7 +376,7 @@ fn form(package: &Package) -> (HeaderValue, Vec<u8>) {
     )
 }
 
-/// The name of a function that was deployed, or its number.
+/// The name of a deployed function, or its number.
 pub(crate) fn name_of(deployed: &Json) -> String {
     let name = deployed["name"].as_str().map(str::to_owned);
     name.unwrap_or_else(|| deployed["function"].to_string())

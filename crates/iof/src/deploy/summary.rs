@@ -15,7 +15,7 @@ pub(super) struct Summary<'a> {
     pub(super) deployment: &'a Deployment,
     /// The OpenAPI document of the function.
     pub(super) document: Option<&'a Json>,
-    /// The function as it is now.
+    /// The function after the deploy.
     pub(super) after: Option<&'a Json>,
     pub(super) wishes: &'a DeployOptions,
     /// The option with which another command reaches the same server.
@@ -60,7 +60,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
             let at = format!("{at}{}", export.replace('/', "%2F"));
             document.and_then(|document| document["paths"][at].as_object())
         };
-        // A function that takes requests as they are is called where it takes them.
+        // A function that takes whole requests is called at its own address.
         let (at, operations) = match operations(&own) {
             Some(operations) => (own, Some(operations)),
             None => {
@@ -69,7 +69,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
             }
         };
         let url = client.url(&format!("{at}{}", segment(export)));
-        // Only the user's own key may be in a line that is copied.
+        // Lines to be copied contain a placeholder for the key.
         let key = match wishes.private {
             true => "-H 'authorization: Bearer KEY' ",
             false => "",
@@ -89,7 +89,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
         };
         let _ = writeln!(text, "  url   {url}\n  curl  curl {key}{}", word(&url));
     } else {
-        text += "  it exports nothing that can be called; `iof build` says what a module has\n";
+        text += "  it exports nothing that can be called; `iof build` shows what a module has\n";
     }
     text += &key_of(deployment, &name, server);
     text += &grants_of(deployment, after);
@@ -111,7 +111,7 @@ pub(super) fn of(summary: &Summary<'_>) -> String {
     text
 }
 
-/// Describes the grants of a first version; of a later one, the difference from the one that ran before.
+/// Describes the grants of a first version, or the difference of a later version from the previously active one.
 fn grants_of(deployment: &Deployment, after: Option<&Json>) -> String {
     let versions = after.and_then(|after| after["versions"].as_array());
     let number = &deployment.answer["version"];
@@ -153,10 +153,11 @@ fn key_of(deployment: &Deployment, name: &str, server: &str) -> String {
     )
 }
 
-/// The most values of a sample.
+/// The most values in a sample.
 const SAMPLE: u32 = 200;
 
-/// A sample request of the function, as arguments of curl; `operations` has those of its address by method.
+/// A sample request of the function, as arguments of curl; `operations` contains the operations of its address, by
+/// method.
 fn request(document: Option<&Json>, operations: Option<&serde_json::Map<String, Json>>) -> String {
     let posted = operations.map(|all| (all.get("post"), all.keys().next()));
     let operation = match posted {
@@ -196,7 +197,7 @@ fn request(document: Option<&Json>, operations: Option<&serde_json::Map<String, 
     format!("-H 'content-type: application/json' -d {text} ")
 }
 
-/// A sample value for a schema, as far as it is simple, and small: nested deeper or after `left` values, it is `null`.
+/// A small sample value for a simple schema: deeper parts, and those after `left` values, are `null`.
 fn sample(schema: &Json, root: &Json, depth: u32, left: &mut u32) -> Json {
     if *left == 0 {
         return Json::Null;

@@ -2,8 +2,8 @@
 
 use toml::{Table, Value};
 
-/// The declaration with the variables of an environment, and those of the command line, over its own. Unchanged if
-/// neither was asked for, so that errors in it keep their line.
+/// The declaration, with its variables overridden by those of an environment and of the command line. It stays
+/// unchanged if there are neither, so that errors in it keep their line.
 ///
 /// # Errors
 /// A message that names the option or the table.
@@ -17,7 +17,7 @@ pub(super) fn apply(
     }
     let option = if set.is_empty() { "--env" } else { "--set" };
     let text = declaration.ok_or_else(|| {
-        format!("{option} needs a function.toml: with one, a function gets only what that grants. Write one, if only with `commands = []`.")
+        format!("{option} needs a function.toml: with one, a function gets only what it declares. Write one, even if only with `commands = []`.")
     })?;
     let mut table: Table = text
         .parse()

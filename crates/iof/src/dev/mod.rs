@@ -1,5 +1,5 @@
-//! `iof dev`: a local server, a rebuild and redeploy whenever a file is saved, and one stream of everything that calls
-//! do.
+//! `iof dev`: a local server, a rebuild and redeploy whenever a file is saved, and one stream of all calls and outbound
+//! requests.
 //!
 //! Three parts run side by side: the server, as in `iof serve`; the thread that watches and builds; and the stream,
 //! which polls the server like any client. Deploys are ordinary deploys, so that what works here works on a server.
@@ -29,10 +29,10 @@ use tokio::task::JoinSet;
 const WAIT: u32 = 30;
 /// The pause after a failed poll.
 const PAUSE: Duration = Duration::from_millis(500);
-/// The interval at which the watching thread checks whether anybody still listens.
+/// The interval at which the watching thread checks whether the receiver still exists.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// A build of one function, told by the thread that builds.
+/// A build of one function, sent by the building thread.
 struct Build {
     /// The name of the package.
     package: String,
@@ -45,7 +45,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         Ok(folder) => Dev { folder, ..dev },
         Err(message) => return fail(2, message),
     };
-    // Below the project's target folder, which nobody else reads.
+    // The data is below the project's target folder, which nothing else reads.
     let own = Embedded::new(&ServerOptions {
         listen: dev.listen,
         folder: &dev.folder.join(DEV),
@@ -65,7 +65,7 @@ pub(crate) fn run(dev: Dev) -> ExitCode {
         return fail(2, message);
     }
     let ended = embedded::run(config, |address| follow(&dev, packages, &key, address));
-    // Only while it runs: other commands look there for it.
+    // The file exists only while the server runs, because other commands use it to find the server.
     let _ = fs::remove_file(dev.folder.join(DEV).join(DEV_SERVER));
     match ended {
         Ok(_) => ExitCode::SUCCESS,
@@ -78,7 +78,7 @@ pub(crate) fn project(folder: &Path) -> Result<PathBuf, String> {
     iof_build::project_folder(folder).map_err(|error| error.to_string())
 }
 
-/// Deploys what is built, and prints what comes.
+/// Deploys each build, and prints calls and requests.
 async fn follow(
     dev: &Dev,
     packages: Vec<String>,
@@ -86,7 +86,7 @@ async fn follow(
     address: oneshot::Receiver<SocketAddr>,
 ) -> Result<(), String> {
     let Ok(address) = address.await else {
-        // The server says why.
+        // The server itself reports the reason.
         return std::future::pending().await;
     };
     let remote = embedded::remote(key, address);
@@ -95,12 +95,12 @@ async fn follow(
         complain(&format!("--dev does not lead here: {why}"), None);
     }
     let several = packages.len() > 1;
-    // What runs of a package, where a build or a deploy of it fails.
+    // The active version of each package, for the message of a failed build or deploy.
     let mut runs: BTreeMap<String, String> = BTreeMap::new();
-    // What was said of its declaration, once.
+    // The notes on each declaration that were already printed.
     let mut noted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut builds = builder(dev, packages);
-    // They end with this future.
+    // The streams end with this future.
     let mut streams = JoinSet::new();
     loop {
         let Some(build) = builds.recv().await else {
@@ -150,7 +150,7 @@ async fn follow(
             });
             let stream = Stream {
                 remote: remote.clone(),
-                // Whose line it is, where there are several.
+                // The prefix names the function, if there are several.
                 prefix: if several {
                     format!("{name}  ")
                 } else {
@@ -164,8 +164,8 @@ async fn follow(
     }
 }
 
-/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither; and its address in
-/// the project, whose `--dev` it is while others run.
+/// Stores the server and its key as the profile of `--dev`, so that other commands of this user need neither; and its
+/// address in the project, so that `--dev` finds it there even if other servers of `iof dev` run.
 async fn keep_profile(client: &Client, key: &str, project: &Path) -> Result<(), String> {
     let about = client.about().await?;
     let profile = Profile {
@@ -187,12 +187,12 @@ async fn keep_profile(client: &Client, key: &str, project: &Path) -> Result<(), 
     .map(drop)
 }
 
-/// Builds now and whenever a file changes, in a thread of its own: of several packages those that the file is of.
+/// Builds at once and whenever a file changes, in a separate thread; a change rebuilds only the packages of the file.
 fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
     let (tell, told) = mpsc::channel(1);
     let folder = dev.folder.clone();
     tokio::task::spawn_blocking(move || {
-        // The folders of each package; all, where it was not built yet.
+        // The folders of each package; the project's folder for a package that was not built yet.
         let mut folders: BTreeMap<String, Vec<PathBuf>> = packages
             .into_iter()
             .map(|package| (package, vec![folder.clone()]))
@@ -203,13 +203,13 @@ fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
             for package in std::mem::take(&mut due) {
                 let options = Options {
                     package: Some(package.clone()),
-                    // A deploy waits for wasm-opt; somebody who saves a file does not.
+                    // A deploy waits for wasm-opt; saving a file should not.
                     optimise: false,
                     ..Options::default()
                 };
                 let built = once(&folder, &options);
                 if let Ok(built) = &built {
-                    // As changes are named.
+                    // Changes are reported by canonical paths.
                     let of = built.folders.iter().map(fs::canonicalize);
                     folders.insert(package.clone(), of.filter_map(Result::ok).collect());
                 }
@@ -219,7 +219,7 @@ fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
                     ended: Instant::now(),
                 });
             }
-            // Before the news, so that a file that is saved while it is read is not missed.
+            // Watching begins before the build is sent, so that a file that is saved meanwhile is not missed.
             let watched: Vec<&PathBuf> = folders.values().flatten().collect();
             let watched = watch(&watched);
             for build in builds {
@@ -241,7 +241,7 @@ fn builder(dev: &Dev, packages: Vec<String>) -> mpsc::Receiver<Build> {
                         let packages = folders.iter().filter(|(_, of)| is_of(of));
                         due = packages.map(|(package, _)| package.clone()).collect();
                         if due.is_empty() {
-                            // Something was missed, or is named otherwise.
+                            // An event was missed, or has a path of no package.
                             due = folders.keys().cloned().collect();
                         }
                         break;
@@ -266,12 +266,12 @@ fn list(changed: &[PathBuf]) -> String {
     }
 }
 
-/// What is new of one function, asked for again and again.
+/// A stream of one function's new rows, by polling.
 #[derive(Clone)]
 struct Stream {
     remote: Remote,
     name: String,
-    /// What stands before each line.
+    /// The prefix of each line.
     prefix: String,
 }
 
@@ -290,7 +290,7 @@ impl Stream {
         .await;
     }
 
-    /// Prints each request that leaves, and what would let a refused one out.
+    /// Prints each outbound request, with a hint for a refused one.
     async fn sent(self) {
         let filter = format!("&function={}", self.name);
         self.follow(
@@ -305,7 +305,7 @@ impl Stream {
         .await;
     }
 
-    /// Asks for what is new. What was there before is not shown.
+    /// Polls for new rows. Earlier rows are not shown.
     async fn follow(&self, first: &str, path: &str, filter: &str, read: impl Fn(Json) -> Lines) {
         let Ok(client) = Client::new(&self.remote) else {
             return;
@@ -332,23 +332,23 @@ impl Stream {
 
 type Lines = (Vec<Json>, Box<dyn Fn(&Json) -> String + Send>);
 
-/// The line of function.toml that would let it through.
+/// The line of function.toml that would allow a refused request.
 fn hint(row: &Json) -> String {
     let text = |field: &str| line(row[field].as_str().unwrap_or_default());
     match &*text("outcome") {
         "egress-denied" if !text("host").is_empty() => {
             format!(
-                "    to let it: outbound = [\"{} {}\"] in function.toml\n",
+                "    to allow it: outbound = [\"{} {}\"] in function.toml\n",
                 text("method"),
                 text("host")
             )
         }
-        // Both lines at once: the next refusal would be of the rule.
+        // The hint has both lines, because the missing rule would be the next refusal.
         "not-granted" if text("command") == "http_proxy" => {
-            "    to let it: commands = [\"http_proxy\"] and outbound = [\"GET https://HOST\"], for where it goes, in function.toml\n".to_owned()
+            "    to allow it: commands = [\"http_proxy\"] and outbound = [\"GET https://HOST\"], with the host of the request, in function.toml\n".to_owned()
         }
         "not-granted" => format!(
-            "    to let it: commands = [\"{}\"] in function.toml\n",
+            "    to allow it: commands = [\"{}\"] in function.toml\n",
             text("command")
         ),
         _ => String::new(),
@@ -358,7 +358,7 @@ fn hint(row: &Json) -> String {
 fn complain(message: &str, runs: Option<&str>) {
     fail(1, format!("{message}{}", embedded::hint(message)));
     if let Some(runs) = runs {
-        say(&format!("{runs} runs on"));
+        say(&format!("{runs} still runs"));
     }
 }
 

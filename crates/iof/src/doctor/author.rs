@@ -47,7 +47,7 @@ pub(super) fn project(folder: &Path) -> Vec<Check> {
         Ok(()) => vec![Check::new(
             Part::Project,
             name,
-            "a server as shipped takes it",
+            "a server as shipped accepts it",
             None,
         )],
         Err(why) => {

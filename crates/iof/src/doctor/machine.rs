@@ -11,11 +11,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Fewer functions than this get advice.
+/// The number of functions below which advice is given.
 const FEW: u32 = 100;
-/// Below this, a server soon runs out of room.
+/// The free bytes below which a server soon runs out of room.
 const ROOM: u64 = 1 << 30;
-/// 2025: a correct clock shows at least this.
+/// The beginning of 2025: a correct clock shows at least this.
 const WRITTEN: Duration = Duration::from_secs(1_735_689_600);
 
 pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
@@ -31,7 +31,7 @@ pub(super) fn checks(config: &Config, fix: bool) -> Vec<Check> {
     ];
     checks.extend(certificate(config));
     if let Err(problem) = start_check::parts(config) {
-        let advice = "the server will not start: mend that, and try `iof serve --check`";
+        let advice = "the server will not start: correct that, and try `iof serve --check`";
         checks.push(check("parts", problem, Some(advice.to_owned())));
     }
     checks
@@ -41,17 +41,17 @@ fn check(name: &str, found: impl Into<String>, advice: Option<String>) -> Check 
     Check::new(Part::Server, name, found, advice)
 }
 
-/// PAGEMAP_SCAN, with which the engine finds the pages that a call wrote (Linux 6.7).
+/// Checks for PAGEMAP_SCAN, by which the engine finds the pages that a call wrote (Linux 6.7).
 fn kernel() -> Check {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
     let advice = (!host::scans_pages()).then(|| {
-        "calls work and take longer: a kernel from 6.7 on can say which pages a call wrote (PAGEMAP_SCAN)".to_owned()
+        "calls work, but take longer: a kernel from 6.7 on can report which pages a call wrote (PAGEMAP_SCAN)".to_owned()
     });
     check("kernel", format!("Linux {release}"), advice)
 }
 
-/// The number of functions that can be kept loaded, and what to raise for more.
+/// Checks the number of functions that can be kept loaded, and names the limit to raise.
 fn functions(config: &Config) -> Check {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     let capacity = host::capacity(config, limit.unwrap_or(u64::MAX));
@@ -96,7 +96,7 @@ fn address_space(config: &Config) -> Check {
 }
 
 fn descriptors(config: &Config) -> Check {
-    // Divided as in `iof serve`.
+    // The descriptors are divided as in `iof serve`.
     let connections = u64::from(config.server.connections).saturating_mul(2);
     let wanted = connections.max(u64::from(config.server.open_files).saturating_mul(4));
     // The program may raise the soft limit itself.
@@ -124,11 +124,11 @@ fn clock() -> Check {
     check(
         "clock",
         found,
-        wrong.then(|| "it is behind: certificates and keys will seem to be of the future; set it, or start chrony".to_owned()),
+        wrong.then(|| "it is behind: certificates and keys will seem to be from the future; set it, or start chrony".to_owned()),
     )
 }
 
-/// Checks that the folder can be made or written, and has room.
+/// Checks that the data directory can be created or written, and has room.
 fn store(config: &Config) -> Check {
     let data = &config.data;
     let there = data.ancestors().find(|folder| folder.is_dir());
@@ -174,12 +174,12 @@ fn keys(config: &Config) -> Check {
         n => format!("{n}, on {}", config.listen),
     };
     let advice = (public && config.auth.keys.is_empty()).then(|| {
-        "anybody could deploy, so the server will not start: set auth.keys, or listen on 127.0.0.1".to_owned()
+        "anyone could deploy, so the server will not start: set auth.keys, or listen on 127.0.0.1".to_owned()
     });
     check("keys of the server", found, advice)
 }
 
-/// The certificate of a server that speaks HTTPS.
+/// Checks the certificate of a server with HTTPS.
 #[expect(clippy::disallowed_methods, reason = "a check may block")]
 fn certificate(config: &Config) -> Option<Check> {
     config.https_address().ok().flatten()?;
@@ -216,7 +216,11 @@ fn secrets(config: &Config, fix: bool) -> Check {
     if let Ok(Some(found)) = upgrade::inspect(config)
         && let Err(problem) = secret_keys::check(config, &found.secret_keys)
     {
-        return check(name, problem, Some("mend that before the start".to_owned()));
+        return check(
+            name,
+            problem,
+            Some("correct that before the start".to_owned()),
+        );
     }
     let file = match (
         config.secrets.key_file.as_os_str().is_empty(),

@@ -1,7 +1,7 @@
 //! `iof doctor`: checks that this machine has what a server and an author need; each line is fine or states what to do.
 //!
-//! A check that cannot be made counts as failed, and does not stop the others. A machine is a server's, an author's, or
-//! both: the needs of authors are checked only in a folder with a project.
+//! A check that cannot be made counts as failed, and does not stop the others. A machine may be for a server, for an
+//! author, or for both: the checks for authors count only in a folder with a project.
 
 mod author;
 mod machine;
@@ -15,7 +15,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The part of a machine that a line is about.
+/// The purpose to which a line belongs.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Part {
@@ -31,7 +31,7 @@ impl Part {
     fn title(self) -> &'static str {
         match self {
             Self::Server => "For a server",
-            Self::Author => "For who writes functions",
+            Self::Author => "For authors of functions",
             Self::Project => "The project in this folder",
             Self::Running => "The server that commands go to",
         }
@@ -46,7 +46,7 @@ struct Check {
     fine: bool,
     /// The finding.
     found: String,
-    /// What is lost without it, and what to do.
+    /// The consequence of a failed check, and the next step.
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
 }
@@ -105,9 +105,9 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
     }
 }
 
-/// Settings with which no server starts.
+/// The check that failed for settings with which no server starts.
 fn settings(message: &str) -> Check {
-    // For an error in a file, the position and the problem; the line itself is between.
+    // An error in a file shows the position and the problem, but not the line between them.
     let lines: Vec<&str> = message
         .lines()
         .map(str::trim)
@@ -117,11 +117,11 @@ fn settings(message: &str) -> Check {
         [first, .., last] => format!("{first}: {last}"),
         _ => message.to_owned(),
     };
-    let advice = "the server will not start: mend it; what follows is of the settings as shipped";
+    let advice = "the server will not start: correct it; the other checks use the default settings";
     Check::new(Part::Server, "settings", message, Some(advice.to_owned()))
 }
 
-/// The parts of the jail, as tried.
+/// The parts of the jail, each of which is tried.
 async fn jail() -> Vec<Check> {
     let jail = match native::jail(Demand::Available, vec![]).await {
         Ok(jail) => jail,

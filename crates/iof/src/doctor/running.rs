@@ -4,7 +4,7 @@ use super::{Check, Part};
 use crate::args::Remote;
 use crate::client::Client;
 
-/// Asks the server of the profile, or the local one.
+/// Checks the server of the profile, or the local one.
 pub(super) async fn checks(remote: &Remote) -> Vec<Check> {
     let name = "server";
     let check = |found: String, advice: Option<String>| {

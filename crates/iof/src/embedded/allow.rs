@@ -5,7 +5,7 @@ use iof_egress::{Pin, Rule};
 use std::net::{SocketAddr, ToSocketAddrs};
 use url::Url;
 
-/// Lets functions reach a host and port of this machine or this network, which the rules of a server refuse.
+/// Lets functions reach a host and port of this machine or network, which a server refuses by default.
 pub(super) fn host(config: &mut Config, place: &str) -> Result<(), String> {
     let wrong = || format!("--allow: not a host and a port: got {place}. Write localhost:3000.");
     let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
@@ -32,7 +32,7 @@ pub(super) fn host(config: &mut Config, place: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The option that lets through what a server's ceiling refuses: here, author and operator are one.
+/// The option that allows what the ceiling refuses: here, the author is also the operator.
 pub(crate) fn hint(message: &str) -> String {
     let wanted = message.split_once("no rule of this server covers `");
     let rule = wanted.and_then(|(_, rest)| rest.split('`').next());

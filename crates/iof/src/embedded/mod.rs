@@ -1,4 +1,4 @@
-//! A server inside another command: that of `iof dev`, which stays, and that of `iof test`, which is gone afterwards.
+//! A server inside another command: that of `iof dev`, whose data stays, and that of `iof test`, which is temporary.
 
 mod allow;
 
@@ -12,18 +12,18 @@ use tokio::sync::oneshot;
 
 pub(crate) use allow::hint;
 
-/// What is asked of a server.
+/// The options of an embedded server.
 pub(crate) struct ServerOptions<'a> {
     pub(crate) listen: SocketAddr,
-    /// Where its data and its key are.
+    /// The folder with its data and its key.
     pub(crate) folder: &'a Path,
     pub(crate) config: Option<&'a PathBuf>,
     pub(crate) set: &'a [String],
-    /// Hosts and ports that functions may reach beside public ones.
+    /// Hosts and ports that functions may reach in addition to public ones.
     pub(crate) allow: &'a [String],
 }
 
-/// The settings of a server, and the key of it.
+/// The settings and the key of an embedded server.
 pub(crate) struct Embedded {
     pub(crate) config: Config,
     pub(crate) key: String,
@@ -48,14 +48,14 @@ impl Embedded {
         for place in wanted.allow {
             allow::host(&mut config, place)?;
         }
-        // What calls do is printed by the command; the log says what is wrong.
+        // The command prints the calls; the log shows only problems.
         if config.log == Config::default().log {
             config.log = "warn".into();
         }
         let (key, _) = secret_file::read_or_make(&folder.join("key"))?;
         let key = key.trim().to_owned();
         config.auth.keys.push(key.clone());
-        // A project of before has it there.
+        // Projects of earlier releases have the file there.
         let file = folder.join("secrets.key");
         let has_none =
             config.secrets.key_file.as_os_str().is_empty() && config.secrets.keys.is_empty();
@@ -66,7 +66,7 @@ impl Embedded {
     }
 }
 
-/// How the user of a server talks to it.
+/// The arguments with which the command itself connects to the server.
 pub(crate) fn remote(key: &str, address: SocketAddr) -> Remote {
     Remote {
         server: Some(format!("http://{address}")),
@@ -75,10 +75,10 @@ pub(crate) fn remote(key: &str, address: SocketAddr) -> Remote {
     }
 }
 
-/// Serves until `beside`, which is told the address, has ended. `None`: a signal came first.
+/// Serves until `beside`, which gets the address, has ended. `None` if a signal came first.
 ///
 /// # Errors
-/// What keeps it from serving, and those of `beside`.
+/// The reason why it cannot serve; the errors of `beside`.
 pub(crate) fn run<T, F>(
     config: Config,
     beside: impl FnOnce(oneshot::Receiver<SocketAddr>) -> F,
@@ -93,12 +93,12 @@ where
     let (ready, address) = oneshot::channel();
     let ended = runtime.block_on(async {
         tokio::select! {
-            // Ends by itself at Ctrl-C, when all that was under way has ended.
+            // Ends at Ctrl-C, once all calls in progress have ended.
             served = serve::serve(config, |address| { let _ = ready.send(address); }) => served.map(|()| None),
             done = beside(address) => done.map(Some),
         }
     });
-    // A thread that watches files ends by itself; a build under way ends with its cargo, which Ctrl-C reaches, too.
+    // A thread that watches files ends by itself; a build in progress ends with its cargo, which also gets Ctrl-C.
     runtime.shutdown_background();
     ended
 }

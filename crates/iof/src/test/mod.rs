@@ -1,7 +1,7 @@
-//! `iof test`: a function's own tests, and then calls of it on a server that is gone afterwards.
+//! `iof test`: a function's own tests, then calls of it on a temporary server.
 //!
-//! What a call passes is never guessed: it stands in `function.toml`, or the export takes nothing. Nothing leaves but to
-//! hosts that were named, because what a function does out there is not undone when its test ends.
+//! Arguments are never guessed: `function.toml` states them, or the export takes none. Requests leave only to named
+//! hosts, because a function's effects there are not undone when its test ends.
 
 mod report;
 mod smoke;
@@ -82,9 +82,9 @@ pub(crate) fn run(test: &Test) -> ExitCode {
     }
 }
 
-/// Makes a server listen at one place, and let nothing out but to what is pinned.
+/// Restricts a server to one address, and its outbound requests to pinned hosts.
 fn seal(config: &mut Config) {
-    // What is called is what a deploy would make: no draft.
+    // Calls run the same code as after a deploy, not a draft.
     config.dev = false;
     config.tls.listen.clear();
     config.metrics.listen.clear();
@@ -104,7 +104,7 @@ async fn call_all(
     modules: Vec<Option<Built>>,
 ) -> Result<Report, String> {
     let Ok(address) = address.await else {
-        // The server says why.
+        // The server itself reports the reason.
         return std::future::pending().await;
     };
     let client = Client::new(&embedded::remote(key, address))?;

@@ -1,4 +1,4 @@
-//! What a test run came to, for people and for programs.
+//! The report of a test run, for people and for programs.
 
 use crate::escape::line;
 use serde::Serialize;
@@ -8,21 +8,22 @@ use std::fmt;
 /// The longest value that is shown to people, in characters.
 const SHOWN: usize = 200;
 
-/// All of a run.
+/// The report of a whole run.
 #[derive(Serialize)]
 pub(super) struct Report {
     functions: Vec<FunctionReport>,
     passed: usize,
-    /// Calls that failed, and functions whose own tests did, or that could not be called at all.
+    /// The number of failed calls, of functions whose own tests failed, and of functions that could not be called at
+    /// all.
     pub(super) failed: usize,
     skipped: usize,
 }
 
-/// One function.
+/// The report of one function.
 #[derive(Serialize)]
 pub(super) struct FunctionReport {
     function: String,
-    /// `passed` or `failed`: its own tests.
+    /// The outcome of its own tests.
     tests: Outcome,
     /// The reason why it could not be called.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,14 +31,14 @@ pub(super) struct FunctionReport {
     pub(super) calls: Vec<CallReport>,
 }
 
-/// One call.
+/// The report of one call.
 #[derive(Serialize)]
 pub(super) struct CallReport {
     pub(super) export: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) arguments: Option<Vec<Json>>,
     pub(super) outcome: Outcome,
-    /// What it returned; bytes in base64.
+    /// The result; bytes are in base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) result: Option<Json>,
     /// The reason for an outcome that is not `passed`.
@@ -145,7 +146,7 @@ impl fmt::Display for CallReport {
     }
 }
 
-/// A value on one line, cut where it is long.
+/// A value on one line, cut off if it is long.
 pub(super) fn shown(value: &Json) -> String {
     let text = value.to_string();
     match text.char_indices().nth(SHOWN) {

@@ -1,5 +1,5 @@
-//! The calls of one function: those that its `function.toml` has, and of each export that takes nothing; of a function that answers
-//! HTTP, requests.
+//! The calls of one function: those in its `function.toml`, and one of each export without arguments; requests if the
+//! function answers HTTP.
 
 use super::report::{CallReport, Outcome, shown};
 use crate::call::{JSON, TEXT, result_of};
@@ -14,13 +14,13 @@ use iof_build::Built;
 use iof_server::DeclaredTest;
 use serde_json::{Map, Value as Json, json as object};
 
-/// The value of each secret. Nothing that is attached leaves, and what is signed is nobody's.
+/// The value of each secret. No request with it leaves the test, and its signatures are worthless.
 const STAND_IN: &str = "a stand-in of iof test";
 
 /// Deploys a function, and makes its calls.
 ///
 /// # Errors
-/// What keeps it from being called at all.
+/// The reason why it cannot be called at all.
 pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallReport>, String> {
     let package = package_of(built).await?;
     let tests = match &package.declaration {
@@ -56,7 +56,7 @@ pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallRepo
             None => {
                 let known: Vec<_> = exports.iter().map(|export| export.name).collect();
                 let why = format!(
-                    "there is no such export; there are {}. Mend [[test]] in function.toml.",
+                    "there is no such export; there are {}. Correct [[test]] in function.toml.",
                     known.join(", ")
                 );
                 report(test, Outcome::Failed, None, Some(why))
@@ -76,7 +76,7 @@ pub(super) async fn calls(client: &Client, built: &Built) -> Result<Vec<CallRepo
                     &nothing,
                     Outcome::Skipped,
                     None,
-                    Some("it takes arguments, and function.toml has no [[test]] of it".into()),
+                    Some("it takes arguments, but function.toml has no [[test]] for it".into()),
                 )
             },
         });
@@ -148,7 +148,7 @@ async fn requested(
     })
 }
 
-/// One call, and what is said of it.
+/// One call, and its report.
 ///
 /// # Errors
 /// The server does not answer.
@@ -171,12 +171,12 @@ async fn called(
         let said: Json = serde_json::from_slice(answer.body()).unwrap_or_default();
         let said = said["error"].as_str().unwrap_or_default();
         let next = match fault {
-            "egress-denied" => " No request leaves a test but to the hosts of --allow.",
+            "egress-denied" => " A test sends requests only to the hosts of --allow.",
             _ => "",
         };
         return Ok(failed(None, format!("{said} [{fault}]{next}")));
     }
-    // A status that the function chose is its result as well.
+    // An answer with a status that the function chose is a result, too.
     let (result, _) = result_of(header("content-type").unwrap_or_default(), answer.body());
     Ok(match &test.expect {
         Some(expected) if !is_same(expected, &result) => {
@@ -187,13 +187,13 @@ async fn called(
     })
 }
 
-/// One export, as the function's OpenAPI document has it.
+/// One export, as the function's OpenAPI document describes it.
 struct Export<'a> {
     name: &'a str,
     takes: ExportInput<'a>,
 }
 
-/// What an export takes.
+/// The input of an export.
 enum ExportInput<'a> {
     Nothing,
     /// Arguments by name.
@@ -201,11 +201,11 @@ enum ExportInput<'a> {
         parameters: &'a Map<String, Json>,
         all_optional: bool,
     },
-    /// A program, with words.
+    /// The stdin and the arguments of a program.
     Words,
-    /// A body as it is.
+    /// The body, unchanged.
     Body,
-    /// The module does not say: a text, or several arguments in an array.
+    /// The module does not describe its arguments: a text, or several arguments in an array.
     Unsaid,
 }
 
@@ -234,7 +234,7 @@ fn exports(document: &Json) -> Vec<Export<'_>> {
 }
 
 impl ExportInput<'_> {
-    /// True if a call without arguments is one that is meant.
+    /// Returns whether the export can be called without arguments.
     fn is_nothing(&self) -> bool {
         matches!(
             self,
@@ -249,7 +249,7 @@ impl ExportInput<'_> {
     /// The body that carries the arguments.
     ///
     /// # Errors
-    /// A sentence on the number or the type of them.
+    /// A sentence about their number or type.
     fn body(&self, arguments: &[Json]) -> Result<(HeaderValue, Bytes), String> {
         let json = |value: Json| (JSON, Bytes::from(value.to_string()));
         let count = arguments.len();
@@ -281,7 +281,7 @@ impl ExportInput<'_> {
     }
 }
 
-/// True for equal values; numbers are compared as numbers, because TOML has `1` where JSON has `1.0`.
+/// Returns whether two values are equal. Numbers are compared by value, because TOML may have `1` where JSON has `1.0`.
 fn is_same(expected: &Json, got: &Json) -> bool {
     match (expected, got) {
         (Json::Number(one), Json::Number(other)) => {

@@ -1,7 +1,8 @@
 //! Arguments of a call as the fields of a form: `multipart/form-data`, `application/x-www-form-urlencoded`, or a query.
 //!
-//! A field is the argument of its name, as it is: bytes need no base64, and a program gets a file as its stdin and words
-//! beside it. Of a function that says no names, the parts of a multipart form are its arguments in their order.
+//! A field is the argument of its name, unchanged: bytes need no base64, and a program can get a file as its stdin
+//! together with arguments. For a function that does not name its arguments, the parts of a multipart form are the
+//! arguments, in order.
 
 use super::{BodyLimits, allowed_missing, json, misfit};
 use crate::functions::LoadedFunction;
@@ -13,13 +14,13 @@ use iof_engine::json::is_json;
 use iof_engine::{Arg, Export, Type};
 use iof_fault::{Fault, FaultKind};
 
-/// One field: its name, and its value.
+/// The name and the value of a field.
 type Field = (Option<String>, Bytes);
 
 /// The arguments in the parts of a multipart form.
 ///
 /// # Errors
-/// `multipart`, `multipart-parts`; `arguments`, naming the one that does not fit; those of the budget.
+/// `multipart`, `multipart-parts`; `arguments`, naming the one that does not fit; the errors of the budget.
 pub(super) fn of_parts(
     function: &LoadedFunction,
     export: &Export,
@@ -47,10 +48,10 @@ pub(super) fn of_parts(
     named(function, export, fields.collect(), limits, budget)
 }
 
-/// The arguments in the fields of a form that is one text (WHATWG URL, section 5.1).
+/// The arguments in the fields of a URL-encoded form (WHATWG URL, section 5.1).
 ///
 /// # Errors
-/// `form-fields`; `arguments`, naming the one that does not fit; those of the budget.
+/// `form-fields`; `arguments`, naming the one that does not fit; the errors of the budget.
 pub(super) fn of_fields(
     function: &LoadedFunction,
     export: &Export,
@@ -65,7 +66,7 @@ pub(super) fn of_fields(
         );
         return Err(Fault::new(FaultKind::FormFields, message));
     }
-    // Decoded, it is no longer than before.
+    // The decoded form is no longer than the text.
     budget.take(text.len())?;
     budget.spend(text.len())?;
     let fields = url::form_urlencoded::parse(text);
@@ -74,7 +75,7 @@ pub(super) fn of_fields(
     named(function, export, fields.collect(), limits, budget)
 }
 
-/// Each argument from the field of its name.
+/// Takes each argument from the field of its name.
 fn named(
     function: &LoadedFunction,
     export: &Export,
@@ -85,7 +86,10 @@ fn named(
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
         return match fields.is_empty() {
             true => Ok(vec![]),
-            false => Err(misfit(export, "it says no names that fields could have")),
+            false => Err(misfit(
+                export,
+                "it does not name its arguments, so a form cannot be matched to them",
+            )),
         };
     };
     let mut args = Vec::with_capacity(signature.params.len());
@@ -95,7 +99,7 @@ fn named(
         let found = fields.iter().position(is_named);
         let body = found.map(|found| fields.remove(found).1);
         if fields.iter().any(is_named) {
-            let problem = format!("`{}` came more than once", param.name);
+            let problem = format!("`{}` was sent more than once", param.name);
             return Err(misfit(export, &problem));
         }
         let missing = || misfit(export, &format!("`{}` is missing", param.name));
@@ -109,7 +113,7 @@ fn named(
                 let text = text.ok_or_else(not_json)?;
                 budget.spend(text.len())?;
                 let checked = json::argument(function, export, at, text, limits, budget);
-                // Which some types take.
+                // Some types accept a missing argument as `null`.
                 checked.map_err(|fault| if came { fault } else { missing() })?
             }
             (Type::Bytes, Some(body)) => Arg::Bytes(body),

@@ -14,11 +14,11 @@ use iof_engine::{Arg, Export, Type};
 use iof_fault::{Fault, FaultKind};
 use serde_json::Value as Json;
 
-/// Memory of a value in a tree, and what an object takes beside that.
+/// The bytes of memory that one value of a JSON tree takes, and an object's additional bytes.
 const VALUE: usize = 220;
 const OBJECT: usize = 520;
 
-/// How deep an argument that is checked against a schema is nested: such a tree is read on the stack.
+/// The deepest nesting of an argument that is checked against a schema: its tree is read recursively.
 const CHECKED_DEPTH: u32 = 127;
 
 /// The JSON text of each argument; `None` if the body lacks it.
@@ -27,8 +27,8 @@ type Pieces<'a> = Vec<Option<&'a str>>;
 /// The arguments of a body.
 ///
 /// # Errors
-/// `arguments`, naming the one that does not fit; `json`, `json-depth`, `json-values`, `schema-steps`, and those of the
-/// budget.
+/// `arguments`, naming the one that does not fit; `json`, `json-depth`, `json-values`, `schema-steps`, and the errors
+/// of the budget.
 pub(super) fn read(
     function: &LoadedFunction,
     export: &Export,
@@ -38,7 +38,8 @@ pub(super) fn read(
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
-        // A module that says no names: an array is its arguments, all else is its one argument.
+        // For a module that does not name its arguments, an array holds the arguments, and any other value is the one
+        // argument.
         pieces(text, |_| None, 0, limits.depth, budget)?;
         budget.take(text.len())?;
         return Ok(vec![Arg::Text(match unquoted(text.trim()) {
@@ -60,7 +61,7 @@ pub(super) fn read(
             ));
         }
         Shape::Array { came, .. } if came > count => {
-            return Err(misfit(export, &format!("{came} arguments came")));
+            return Err(misfit(export, &format!("got {came} arguments")));
         }
         Shape::Object { pieces, .. } | Shape::Array { pieces, .. } => pieces,
         Shape::Other => {
@@ -84,7 +85,7 @@ pub(super) fn read(
                     limits,
                     budget,
                 );
-                // Which some types take.
+                // Some types accept a missing argument as `null`.
                 return match piece {
                     Some(_) => checked,
                     None => checked.map_err(|_| missing()),
@@ -104,7 +105,7 @@ pub(super) fn read(
         .collect()
 }
 
-/// The form of a body, and the part of it that is each argument.
+/// The shape of a body, and the text of each argument in it.
 enum Shape<'a> {
     Object {
         pieces: Pieces<'a>,
@@ -118,7 +119,7 @@ enum Shape<'a> {
     Other,
 }
 
-/// Reads a text to its end, and finds the arguments in it. Of two fields of one name, the last counts.
+/// Reads a text to its end, and finds the arguments in it. Of two fields with the same name, the last counts.
 fn pieces<'a>(
     text: &'a str,
     place: impl Fn(&str) -> Option<usize>,
@@ -128,7 +129,7 @@ fn pieces<'a>(
 ) -> Result<Shape<'a>, Fault> {
     let mut scanner = Scanner::new(text);
     let (mut pieces, mut unknown, mut came) = (vec![None; count], None, 0);
-    // The place of the value that comes next, and where that begins.
+    // The index of the argument that comes next, and the position at which it begins.
     let (mut next, mut start) = (None, None);
     let mut outermost = None;
     while let Some((token, piece)) = scanner.token().map_err(|error| broken(error.at))? {
@@ -174,7 +175,7 @@ fn pieces<'a>(
     })
 }
 
-/// JSON as an argument: as it was written, each name once, and as its schema says.
+/// Rewrites JSON as an argument, with each name once, and checks it against the argument's schema, if it has one.
 pub(super) fn argument(
     function: &LoadedFunction,
     export: &Export,
@@ -195,11 +196,11 @@ pub(super) fn argument(
     let json = rewriting.run(piece, budget).map_err(|failure| match failure {
         Failure::NotJson => Fault::new(
             FaultKind::Json,
-            "The body has a number that no double can hold, or half a character. Send it as a string, or leave it out.",
+            "The body has a number that no double can hold, or an unpaired surrogate. Send it as a string, or leave it out.",
         ),
         Failure::TooDeep(depth) if depth < limits.depth => Fault::new(
             FaultKind::JsonDepth,
-            format!("The argument is nested deeper than {depth}, which is how deep one with a JSON Schema may be. Send it flatter."),
+            format!("The argument is nested deeper than {depth}, the most for one with a JSON Schema. Nest it less deeply."),
         ),
         Failure::TooDeep(depth) => too_deep(depth),
         Failure::Fault(fault) => fault,
@@ -209,7 +210,7 @@ pub(super) fn argument(
             return Err(Fault::new(
                 FaultKind::JsonValues,
                 format!(
-                    "An argument has more values than server.json_values = {}, which is how many are checked against a schema. Send fewer.",
+                    "An argument has more values than server.json_values = {}, the most that are checked against a schema. Send fewer.",
                     limits.values
                 ),
             ));
@@ -245,7 +246,7 @@ fn unquoted(piece: &str) -> Option<String> {
 /// Reads a text to its end.
 ///
 /// # Errors
-/// `json`, `json-depth`, and those of the budget.
+/// `json`, `json-depth`, and the errors of the budget.
 pub(super) fn check(text: &str, depth: u32, budget: &mut Budget) -> Result<(), Fault> {
     pieces(text, |_| None, 0, depth, budget).map(drop)
 }
@@ -255,7 +256,7 @@ pub(super) fn broken(at: usize) -> Fault {
     Fault::new(
         FaultKind::Json,
         format!(
-            "The body is not JSON from byte {at} on. Mend it there, or send a text as `content-type: text/plain`."
+            "The body is not JSON from byte {at} on. Correct it there, or send a text as `content-type: text/plain`."
         ),
     )
 }
@@ -270,7 +271,7 @@ fn of_piece(ty: &Type, piece: &str) -> Option<Arg> {
             _ => return None,
         },
         Type::Unit | Type::Json => return None,
-        // The engine knows the ranges.
+        // The engine checks the ranges.
         _ => {
             let number: serde_json::Number = serde_json::from_str(piece).ok()?;
             let whole = integer(&number).map(|number| number.to_string());
@@ -279,7 +280,7 @@ fn of_piece(ty: &Type, piece: &str) -> Option<Arg> {
     })
 }
 
-/// The integer that a number of JSON is, however it is written.
+/// The integer value of a JSON number, however it is written.
 #[expect(clippy::cast_possible_truncation, reason = "it is whole, and in range")]
 pub(crate) fn integer(number: &serde_json::Number) -> Option<i64> {
     const MOST: f64 = (1u64 << 53) as f64;

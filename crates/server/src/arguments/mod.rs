@@ -1,16 +1,16 @@
-//! From what a client sent to the arguments of a call. Every API with bodies of our own goes through here.
+//! Conversion of a client's request to the arguments of a call, for every surface except that of 2020.
 //!
 //! | the function takes | arguments |
 //! |---|---|
-//! | the whole request | the request, written down ([`envelope::request`](crate::envelope)) |
-//! | its body, raw | the one argument: the body, of whatever content type |
-//! | arguments, and the body is JSON, an object | each by its name, where the function says names; else the one argument |
-//! | arguments, JSON, an array | each by its place |
-//! | arguments, text or bytes | the one argument, as it is |
-//! | arguments, a form, or a query where there is no body | each field by its name, as it is |
+//! | the whole request | the request as bytes ([`envelope::request`](crate::envelope)) |
+//! | its body, raw | the one argument: the body, of any content type |
+//! | arguments, and the body is a JSON object | each by its name, if the function names them; else the one argument |
+//! | arguments, and the body is a JSON array | each by its position |
+//! | arguments, and the body is text or bytes | the one argument, unchanged |
+//! | arguments, and the body is a form, or a query replaces it | each field by its name, unchanged |
 //!
-//! In JSON an argument of bytes is a string in base64. JSON is read without a tree; only what is checked against a
-//! schema becomes one, whose memory is counted and whose number of values is bounded.
+//! In JSON, an argument of bytes is a string in base64. JSON is read without building a tree. Only a value that is
+//! checked against a schema becomes a tree, whose memory is counted and whose number of values is bounded.
 
 mod form;
 mod json;
@@ -49,21 +49,22 @@ struct BodyLimits {
 
 /// The part of a request that arguments are made of.
 enum ArgumentSource {
-    /// The whole of it; the head is written down already.
+    /// The whole request; its head is already encoded.
     Request(Vec<u8>),
-    /// The body as it is.
+    /// The body, unchanged.
     Raw,
-    /// The body, by its content type.
+    /// The body, read by its content type.
     Body,
     /// The query.
     Query(String),
 }
 
-/// The arguments of a call, read on this thread if its body is small.
+/// Reads the arguments of a call, on this thread if the body is small.
 ///
 /// # Errors
-/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `query`, `json-depth`, `json-values`,
-/// `schema-steps`, `form-fields`, `multipart`, `multipart-parts`, `head-size`, and those of the budget.
+/// `arguments`, naming the one that does not fit; `json`, `content-type`, `charset`, `query`, `json-depth`,
+/// `json-values`, `schema-steps`, `form-fields`, `multipart`, `multipart-parts`, `head-size`, and the errors of the
+/// budget.
 pub(crate) async fn read(
     app: &App,
     function: &Arc<LoadedFunction>,
@@ -79,7 +80,7 @@ pub(crate) async fn read(
         parts: app.second_state.multipart_parts,
         fields: app.second_state.form_fields,
     };
-    // The call itself says what there is.
+    // The call itself reports an unknown export.
     let Some(known) = function.code.manifest().export(export) else {
         return Ok((vec![], MemoryReservation::default()));
     };
@@ -104,7 +105,7 @@ pub(crate) async fn read(
             return Ok((args?, MemoryReservation::default()));
         }
     }
-    // What follows reads and copies it: not on the thread of a connection.
+    // The next steps read and copy the body, which must not happen on the thread of a connection.
     iof_engine::leave().await;
     let (function, export) = (Arc::clone(function), export.to_owned());
     let (content_type, body) = (content_type.to_owned(), body.clone());
@@ -124,7 +125,7 @@ pub(crate) async fn read(
     Box::pin(app.bodies.parse(deadline, read)).await
 }
 
-/// Chooses the part of a request that an export takes, and refuses a path and a query that nobody would read.
+/// Chooses the part of a request that an export takes, and refuses a path or a query that nothing would read.
 fn without_head(
     export: &Export,
     body_use: BodyUse,
@@ -141,7 +142,7 @@ fn without_head(
             ),
         ));
     }
-    // A method without a body: its fields are in the query.
+    // A request without a body has its fields in the query.
     let is_query = body.is_empty() && [Method::GET, Method::HEAD].contains(sent.method);
     match body_use {
         BodyUse::Arguments if is_query => return Ok(ArgumentSource::Query(sent.query.to_owned())),
@@ -225,7 +226,7 @@ fn of_body(
     budget: &mut Budget,
 ) -> Result<Vec<Arg>, Fault> {
     let essence = essence_of(content_type);
-    // An empty text may be what is meant; of fields, there are none.
+    // An empty text can be an argument; an empty form has no fields.
     let has_fields = !matches!(&*essence, "" | "text/plain" | "application/octet-stream");
     match essence.as_str() {
         _ if body.is_empty() && has_fields && export.described.is_some() => {
@@ -253,13 +254,13 @@ fn of_body(
         _ => Err(Fault::new(
             FaultKind::ContentType,
             "Content-Type must be application/json, text/plain, application/octet-stream, multipart/form-data or, for a \
-             function that says the names of its arguments, application/x-www-form-urlencoded. A function with \
+             function that names its arguments, application/x-www-form-urlencoded. A function with \
              #[iof::function(raw)] takes any.",
         )),
     }
 }
 
-/// The value of an argument that a request lacks, where one may be missing: a program then has an empty stdin.
+/// The value of an argument that a request lacks, if it may be missing: a program then has an empty stdin.
 fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     match (ty, export.abi) {
         (Type::String, Abi::Command) => Some(Arg::Text(Bytes::new())),
@@ -267,7 +268,7 @@ fn allowed_missing(export: &Export, ty: &Type) -> Option<Arg> {
     }
 }
 
-/// Says what would have fitted.
+/// The fault of arguments that do not fit, with those that the export takes.
 fn misfit(export: &Export, problem: &str) -> Fault {
     let params = export
         .described

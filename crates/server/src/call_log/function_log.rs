@@ -1,4 +1,4 @@
-//! The log of one function: rows and times that are not written yet, and the memory that they take.
+//! The log of one function: rows and times that wait to be written, and the memory that they take.
 
 use super::KeptRows;
 use super::refused::RefusedCall;
@@ -20,7 +20,7 @@ pub(super) struct FunctionLogs {
     keep_refused: usize,
     queue: Sender<Arc<FunctionLog>>,
     pub(super) backlog: Arc<Backlog>,
-    /// The functions that are loaded, wait to be written, or had rows dropped. The lock is taken only by loads.
+    /// The functions that are loaded, have rows waiting, or had rows dropped. Only loads take the lock.
     pub(super) functions: Mutex<HashMap<i64, FunctionEntry>>,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct FunctionEntry {
     dropped: u64,
 }
 
-/// The log of a function for one load of it, with the stored state that its calls find.
+/// The log of a function for one load of it, with the stored state that its calls see.
 pub(crate) struct LogHandle {
     pub(super) log: Arc<FunctionLog>,
     state: Arc<str>,
 }
 
-/// The log of one function, shared by all its loads: rows and times that are not written yet.
+/// The log of one function, shared by all its loads: rows and times that wait to be written.
 pub(super) struct FunctionLog {
     pub(super) function_id: i64,
     shared: Arc<FunctionLogs>,
@@ -57,8 +57,7 @@ struct Unsaved {
     counts: Counts,
     /// Rows that were dropped.
     dropped: u64,
-    /// True if the log is in the queue. Each log is in it at most once, so the queue is no longer than the number of
-    /// functions.
+    /// True if the log is in the queue. Each log is in it at most once, so the number of functions bounds the queue.
     queued: bool,
 }
 
@@ -70,7 +69,7 @@ pub(super) struct Counts {
     pub(super) latest: Duration,
 }
 
-/// Rows and counts that were taken to be written.
+/// Rows and counts that were taken from a log to be written.
 pub(super) struct LogBatch {
     pub(super) rows: VecDeque<Row>,
     pub(super) refused: VecDeque<RefusedCall>,
@@ -120,7 +119,7 @@ impl FunctionLogs {
 }
 
 impl LogHandle {
-    /// A handle for a load with `state`.
+    /// Makes a handle for a load with `state`.
     pub(super) fn new(log: Arc<FunctionLog>, state: &Arc<str>) -> Self {
         Self {
             log,
@@ -133,7 +132,7 @@ impl LogHandle {
         self.record(Row::called(&self.state, arguments, summary, guest));
     }
 
-    /// Logs a result that was sent on.
+    /// Logs a result that was sent to a callback.
     pub(crate) fn called_back(&self, value: &Bytes, options: &Json) {
         self.record(Row::called_back(&self.state, value, options));
     }
@@ -154,7 +153,7 @@ impl LogHandle {
 impl Unsaved {
     fn push(&mut self, row: Row, shared: &FunctionLogs) {
         if self.rows.len() == shared.keep {
-            // Trimmed here, as the store would trim it.
+            // Trimmed here as the store would do.
             self.free_oldest(0, shared);
         }
         let grows = match self.rows.len() < self.rows.capacity() {
@@ -169,7 +168,7 @@ impl Unsaved {
             self.rows.push_back(row);
             return;
         }
-        // The row that goes leaves its place, so this one needs no room for its own.
+        // The removed row frees its slot, so the new row needs no more slots.
         let places = self.rows.capacity() * size_of::<Row>();
         let dropped = match !self.rows.is_empty() && self.held.saturating_sub(places) >= heap {
             true => {
@@ -184,7 +183,7 @@ impl Unsaved {
     }
 
     /// Drops the oldest rows, at least one, until there is room for `heap` bytes, which stay reserved. Returns the
-    /// number of rows dropped.
+    /// number of dropped rows.
     fn free_oldest(&mut self, heap: usize, shared: &FunctionLogs) -> u64 {
         let (mut freed, mut dropped) = (0, 0);
         while let Some(oldest) = self.rows.pop_front() {
@@ -200,7 +199,7 @@ impl Unsaved {
         dropped
     }
 
-    /// Adds a refused call. It replaces the oldest one when as many as are kept are there.
+    /// Adds a refused call. It replaces the oldest one when the log is full.
     fn refuse(&mut self, call: RefusedCall, shared: &FunctionLogs) {
         if self.refused.len() >= shared.keep_refused
             && let Some(oldest) = self.refused.pop_front()
@@ -255,7 +254,7 @@ impl FunctionLog {
         }
     }
 
-    /// Counts calls again that could not be written, to be written later; their `rows` are dropped.
+    /// Puts counts that could not be written back, to be written later; their `rows` are dropped.
     pub(super) fn restore(self: &Arc<Self>, counts: Counts, rows: u64) {
         let mut unsaved = lock(&self.unsaved);
         let newer = unsaved.counts;
@@ -272,8 +271,8 @@ impl FunctionLog {
     }
 }
 
-/// Removes the entry, except for its count of dropped rows. The last owner is gone and no row waits, or the queue would
-/// own the log.
+/// Removes the entry, except for its count of dropped rows. The last owner is gone and no row waits; otherwise the
+/// queue would own the log.
 impl Drop for FunctionLog {
     fn drop(&mut self) {
         let dropped = lock(&self.unsaved).dropped;
@@ -282,7 +281,7 @@ impl Drop for FunctionLog {
             return;
         };
         entry.dropped += dropped;
-        // Another log may have been made meanwhile.
+        // A new log may have been made meanwhile.
         if entry.log.strong_count() == 0 {
             entry.log = Weak::new();
             if entry.dropped == 0 {
@@ -292,7 +291,7 @@ impl Drop for FunctionLog {
     }
 }
 
-/// Takes a lock, also after a panic: the data that these locks guard is consistent between any two statements.
+/// Takes a lock, even after a panic: the data that these locks guard is consistent between any two statements.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }

@@ -1,18 +1,18 @@
-//! The log of calls, on its way to the store: counted and kept in memory, written off the path of calls.
+//! The log of calls on its way to the store: kept in memory first, and written outside the path of calls.
 //!
 //! A call adds a row and its times to its function's [`FunctionLog`], under a lock that only calls of that function
-//! take, and only for the push. One task empties the logs that have rows: under little load, a row is on the disk a few
-//! milliseconds after its call; under much, the task writes for at most a third of its time. A log holds as many rows
-//! as the store keeps of a function, so the rows that a burst loses would have been trimmed anyway.
+//! take, and only for the push. One task empties the logs that have rows. Under low load, a row is on the disk a few
+//! milliseconds after its call; under high load, the task writes for at most a third of its time. A log holds as many
+//! rows as the store keeps for a function, so a burst loses only rows that would have been trimmed anyway.
 //!
-//! Calls that were refused before their function ran have rows of their own, `server.refused_rows` of each function: a
-//! flood of refused calls does not push out rows of calls that ran. Refused calls are not counted as calls.
+//! Calls that were refused before their function ran have separate rows, `server.refused_rows` for each function: a
+//! flood of refused calls does not push out rows of calls that ran. Refused calls do not count as calls.
 //!
-//! All rows that wait share `server.call_log_memory`. A row without room replaces the oldest rows of its own function,
-//! or is dropped; dropped rows are counted, in total and for the function. Counts of calls are never dropped.
+//! All waiting rows share `server.call_log_memory`. A row without room replaces the oldest rows of its own function, or
+//! is dropped; dropped rows are counted, in total and for the function. Counts of calls are never dropped.
 //!
-//! Rejected: writing before the answer (one flush of the disk for every call), and a queue of calls (it fills when
-//! calls come faster than rows can be written, and then either calls wait or counts are wrong).
+//! Rejected: writing before the answer (one flush of the disk for every call), and a queue of calls (if calls arrive
+//! faster than rows can be written, it fills, and either calls wait or counts are wrong).
 
 mod function_log;
 mod reading;
@@ -36,7 +36,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use writer::LogWriter;
 
-/// The number of rows that are kept of each function.
+/// The number of rows that are kept for each function.
 #[derive(Clone, Copy)]
 pub(crate) struct KeptRows {
     /// Rows of calls that ran; 0 keeps only counts.
@@ -52,7 +52,7 @@ pub(crate) struct CallLog {
 }
 
 impl CallLog {
-    /// Starts the task. `kept` rows of each function are kept. Rows that wait take up to `memory`.
+    /// Starts the task. `kept` is the number of rows for each function; waiting rows take up to `memory`.
     pub(crate) fn start(store: Store, kept: KeptRows, memory: ByteSize) -> Self {
         let setting = "server.call_log_memory";
         let backlog = Arc::new(Backlog::new("rows of the call log", setting, memory));
@@ -80,12 +80,12 @@ impl CallLog {
         self.functions.dropped(function_id)
     }
 
-    /// Returns when the rows of all calls that ended are in the store.
+    /// Waits until the rows of all ended calls are in the store.
     pub(crate) async fn flush(&self) {
         self.queue.flush().await;
     }
 
-    /// The rows that wait, and those that were dropped.
+    /// The waiting rows, and the number of dropped ones.
     pub(crate) fn backlog(&self) -> &Backlog {
         &self.functions.backlog
     }
@@ -95,7 +95,7 @@ impl CallLog {
         self.functions.backlog.left()
     }
 
-    /// Writes the rows that wait, counts first, and ends soon after `deadline`. Rows that are not written by then are
+    /// Writes the waiting rows, counts first, and ends soon after `deadline`. Rows that are not written by then are
     /// dropped.
     pub(crate) async fn stop(&self, deadline: Instant) {
         self.queue.stop(deadline).await;

@@ -1,4 +1,4 @@
-//! The log of a function as its readers see it: calls that ran and calls that were refused, in one order.
+//! The log of a function, as readers see it: calls that ran and calls that were refused, in the order of their numbers.
 
 use super::CallLog;
 use super::row::OWN_FIELD;
@@ -19,10 +19,10 @@ pub(crate) struct CallResult {
     /// True if it was refused before the function ran.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) refused: bool,
-    /// The code of what went wrong.
+    /// The code of the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fault: Option<String>,
-    /// A sentence on what went wrong.
+    /// The message of the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
     /// The first 4 KiB that it printed.

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
-/// The most bytes that the log keeps of a message, and of the name of an export, which a client chose.
+/// The most bytes that the log keeps of a message, or of the name of an export, which a client chose.
 const KEPT: usize = 1 << 10;
 
 /// A call that was refused before its function ran.
@@ -34,7 +34,7 @@ impl RefusedCall {
         }
     }
 
-    /// The bytes that the row takes while it waits.
+    /// The bytes that the waiting row takes.
     pub(super) fn bytes(&self) -> usize {
         let texts = [&self.export, &self.fault, &self.message];
         let texts = texts.into_iter().map(|text| allocated(text.len()));

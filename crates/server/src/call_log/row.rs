@@ -1,4 +1,4 @@
-//! A row of the call log: the event that a call leaves, and the record that is made of it.
+//! A row of the call log: the event of a call, and the record that is made from it.
 
 use crate::envelope;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// One row of the log.
 pub(super) struct Row {
     pub(super) at: SystemTime,
-    /// The state that its call found, cut to the length that a log keeps.
+    /// The state that its call saw, cut to the length that a log keeps.
     state: Arc<str>,
     event: Event,
 }
@@ -56,7 +56,7 @@ pub(crate) enum Part {
 const KEPT: usize = 1 << 10;
 /// The most bytes that the log keeps of each stream that a call printed.
 const PRINTED: usize = 4 << 10;
-/// The approximate bytes of an allocation beside its contents.
+/// The approximate overhead of an allocation, in bytes.
 const ALLOCATION: usize = 32;
 
 impl Row {
@@ -87,7 +87,7 @@ impl Row {
         }
     }
 
-    /// The cost of a call; `None` for a row that is not a call.
+    /// The core time of a call; `None` for a row that is not a call.
     pub(super) fn guest(&self) -> Option<Duration> {
         match self.event {
             Event::Called(.., guest) => Some(guest),
@@ -95,7 +95,7 @@ impl Row {
         }
     }
 
-    /// The bytes that the row holds on the heap. Its state counts whole, although the rows of one load share it: a row
+    /// The bytes that the row holds on the heap. Its state counts fully, although the rows of one load share it: a row
     /// may be the last owner.
     pub(super) fn heap(&self) -> usize {
         let event = match &self.event {
@@ -125,7 +125,7 @@ impl Row {
     }
 }
 
-/// The JSON of a record of texts and numbers, which cannot fail.
+/// The JSON of a record. Serializing texts and numbers cannot fail.
 pub(super) fn text(record: &impl Serialize) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
@@ -141,7 +141,7 @@ pub(super) fn allocated(length: usize) -> usize {
 /// The field of a row's record that the API of 2020 does not show.
 pub(crate) const OWN_FIELD: &str = "iof";
 
-/// The record of a call; its names are those of 2020, but for [`OWN_FIELD`].
+/// The record of a call; its names are those of 2020, except for [`OWN_FIELD`].
 #[derive(Serialize)]
 struct CallRecord<'a> {
     original_wasm_executables_id: String,
@@ -228,7 +228,7 @@ impl Part {
         match arg {
             Arg::Text(text) => Self::of_bytes(text),
             Arg::Bytes(bytes) => Self::Bytes(bytes.len()),
-            // Only its body: a query and headers have keys of the sender's.
+            // Only the body is logged: the query and the headers may contain the sender's keys.
             Arg::Request(sealed) => match envelope::open(sealed) {
                 Some((_, body)) if std::str::from_utf8(&body).is_ok() => Self::of_bytes(&body),
                 Some((_, body)) => Self::Bytes(body.len()),
@@ -237,14 +237,14 @@ impl Part {
         }
     }
 
-    /// Copied: a row must not hold on to a body of megabytes.
+    /// Copied: a row must not keep a body of megabytes alive.
     fn of_bytes(text: &Bytes) -> Self {
         Self::Text(Bytes::copy_from_slice(text.get(..KEPT).unwrap_or(text)))
     }
 
     fn to_json(&self) -> Json {
         match self {
-            // JSON that is whole is logged as a value and not as a text, as in 2020.
+            // Complete JSON is logged as a value and not as a text, as in 2020.
             Self::Text(text) if matches!(text.first(), Some(b'{' | b'[')) => {
                 serde_json::from_slice(text)
                     .unwrap_or_else(|_| String::from_utf8_lossy(text).into())
@@ -255,7 +255,7 @@ impl Part {
     }
 }
 
-/// The beginning of a state: one of a megabyte in every row would fill the disk.
+/// The beginning of a state: a state of a megabyte in every row would fill the disk.
 pub(super) fn kept(state: &Arc<str>) -> Arc<str> {
     match state.len() {
         ..=KEPT => Arc::clone(state),

@@ -74,7 +74,7 @@ async fn a_function_has_one_log_however_often_it_is_loaded() {
     drop(first);
     log.flush().await;
     let functions = || lock(&log.functions.functions).len();
-    // The task releases what it wrote a moment later.
+    // The task releases written rows a moment later.
     while functions() > 0 {
         tokio::task::yield_now().await;
     }
@@ -92,7 +92,7 @@ async fn a_full_log_keeps_the_newest_of_the_same_function() {
         log.of_function(1, &"{}".into()),
         log.of_function(2, &"{}".into()),
     );
-    // The task does not run in between: this thread is the only one.
+    // The task does not run in between, because this thread is the only one.
     for number in 0..1000 {
         call(&one, &format!("{number} {}", "x".repeat(200)));
         assert!(held(&log) <= 8 << 10);
@@ -103,12 +103,12 @@ async fn a_full_log_keeps_the_newest_of_the_same_function() {
     let kept = store.calls(1, true, 1000).await.unwrap();
     assert!(kept[0].record.contains("\"999 "), "{}", kept[0].record);
     assert_eq!(log.dropped(1), 1000 - kept.len() as u64);
-    assert_eq!(log.dropped(2), 1, "no room, and none of its own to take");
+    assert_eq!(log.dropped(2), 1, "no room, and no older row to replace");
     for (function, calls) in [(1, 1000), (2, 1)] {
         let usage = store.usage(function).await.unwrap();
         assert_eq!((usage.invocations, usage.guest_ns), (calls, calls));
     }
-    // The count outlives the log of a function that is loaded no more.
+    // The count outlives the log of a function that is no longer loaded.
     drop((one, two));
     while lock(&log.functions.functions)
         .values()
@@ -165,9 +165,12 @@ async fn a_stop_counts_all_and_ends_in_time() {
     store.close().await.unwrap();
 }
 
-/// Run by hand: prints figures.
+/// A benchmark to be run by hand; it prints figures.
 #[ignore = "takes half a minute, and prints figures instead of checking them"]
-#[expect(clippy::disallowed_methods, reason = "the thread is not a runtime's")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread does not belong to a runtime"
+)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_thousand_rows_a_second_of_five_thousand_functions() {
     let functions = 5000;
@@ -241,7 +244,7 @@ async fn refused_calls_push_out_none_that_ran() {
             log.flush().await;
         }
     }
-    // Of a function that does not exist, nothing is kept.
+    // No row is kept for a function that does not exist.
     log.refused(9, refused("nobody"));
     call(&handle, "y");
     log.flush().await;

@@ -12,8 +12,7 @@ use tokio::time::Instant;
 
 /// The most functions of one transaction.
 const BATCH: usize = 1024;
-/// Bytes of rows after which a transaction takes no further function. Writers of other tables wait for the transaction,
-/// too.
+/// Bytes of rows after which a transaction takes no further function, because writers of other tables wait for it.
 const BATCH_BYTES: usize = 1 << 20;
 /// The same bound during a stop, where a transaction that began before the deadline makes the stop longer.
 const LAST_BYTES: usize = 256 << 10;
@@ -33,7 +32,7 @@ impl LogWriter {
         }
     }
 
-    /// Writes the rows and counts that were taken from logs, and gives their memory back.
+    /// Writes the rows and counts that were taken from logs, and releases their memory.
     async fn record(&self, taken: Vec<(Arc<FunctionLog>, LogBatch)>) -> Result<usize, Error> {
         let held = taken.iter().map(|(_, taken)| taken.held).sum();
         let mut counted = Vec::with_capacity(taken.len());
@@ -56,7 +55,7 @@ impl LogWriter {
         self.backlog.release(held);
         if let Err(error) = refused {
             self.backlog.lose(of_refused as u64);
-            tracing::error!(%error, "refused calls could not be written to the log: their rows are missing in it");
+            tracing::error!(%error, "refused calls could not be written to the log: their rows are lost");
         }
         let rows: usize = counted.iter().map(|(.., rows)| *rows).sum();
         let Err(error) = recorded else {
@@ -73,7 +72,7 @@ impl LogWriter {
 impl Writer for LogWriter {
     type Item = Arc<FunctionLog>;
     const BATCH: usize = BATCH;
-    // Calls come first: the log may take a third of one core from them, and drops the rows that it cannot write.
+    // Calls take precedence: the log may use a third of one core, and drops the rows that it cannot write.
     const REST: u32 = 2;
     const RESTS_WHEN_FULL: bool = true;
 
@@ -93,7 +92,7 @@ impl Writer for LogWriter {
         let recorded = self.record(taken).await;
         self.backlog.report();
         recorded.map_err(|error| {
-            tracing::error!(%error, "calls could not be written to the log: their rows are missing in it, and they are counted later");
+            tracing::error!(%error, "calls could not be written to the log: their rows are lost, and they are counted later");
             WriteFailure
         })
     }
@@ -111,10 +110,10 @@ impl Writer for LogWriter {
         let mut left = rows_of(&waiting);
         self.backlog.set_left(left);
         if let Err(error) = self.store.record_calls(counts, self.kept.calls).await {
-            tracing::error!(%error, "calls could not be counted before the end; they are missing in the usage");
+            tracing::error!(%error, "calls could not be counted before the stop; they are missing from the usage");
         }
-        // The newest comes last, where rows are taken from. Within a function the order of numbers is that of time, so
-        // a function's rows go together.
+        // The newest rows come last, where rows are taken from. Within a function, the order of numbers is that of
+        // time, so a function's rows stay together.
         waiting.sort_by_cached_key(|(_, taken)| taken.rows.back().map(|row| row.at));
         while !waiting.is_empty() && Instant::now() < deadline {
             let (mut taken, mut bytes) = (vec![], 0);
@@ -126,7 +125,7 @@ impl Writer for LogWriter {
             }
             let rows = rows_of(&taken);
             if let Err(error) = self.record(taken).await {
-                tracing::error!(%error, "calls could not be written to the log before the end: their rows are missing in it");
+                tracing::error!(%error, "calls could not be written to the log before the stop: their rows are lost");
             }
             left -= rows;
             self.backlog.set_left(left);

@@ -1,9 +1,9 @@
-//! The exchange of a function that answers HTTP requests: its permits, the engine, and what is told at the end of its
-//! answer's body.
+//! The exchange of a function that answers HTTP requests: its permits, the engine, and the notice to its observers at
+//! the end of the answer's body.
 //!
-//! The guest runs in a task of its own, as its answer leaves while it still writes. The task belongs to the server, which
-//! waits for it when it stops; it ends when the client does. What a call takes is given back, and its observers are told,
-//! when the guest and its answer's body have ended.
+//! The guest runs in a task of its own, because its answer leaves while it still writes. The task belongs to the
+//! server, which waits for it when it stops; it ends when the client leaves. When the guest and its answer's body have
+//! ended, the resources of the call are released, and its observers are told.
 
 use super::ended::EndedCall;
 use super::execute::Permits;
@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-/// Where the guests of exchanges run.
+/// The tasks in which the guests of exchanges run.
 #[derive(Clone)]
 pub(crate) struct ExchangeTasks {
     pub(crate) tasks: TaskTracker,
@@ -35,7 +35,7 @@ pub(crate) struct ExchangeTasks {
 pub(crate) type RequestStream = UnsyncBoxBody<Bytes, BodyError>;
 
 /// Waits for the permits of an exchange, starts it, and returns the head of its response; or the fault with which the
-/// guest ended before, of which its observers know.
+/// guest ended earlier, which its observers have been told.
 ///
 /// # Errors
 /// The fault of a permit that was not granted.
@@ -74,14 +74,14 @@ pub(crate) async fn exchange(
                 wall: began.elapsed(),
             };
             Observers::of_exchange().end(&app, &told);
-            // Its receiver is gone when the answer began.
+            // The receiver is gone if the answer has begun.
             let _ = ended.send(outcome.result.err());
         }
     };
     tasks
         .tasks
         .spawn(MigratingRequest::new(running, tasks.compute.clone()));
-    // To drop this future drops the receiver, which ends the guest.
+    // Dropping this future drops the receiver, which ends the guest.
     match answer.await {
         Ok(response) => Ok(Ok(response)),
         Err(_) => match end.await {

@@ -20,8 +20,8 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) stated: Option<&'a StatedTypes<'a>>,
 }
 
-/// The permits of one call: its function's, and the server's. They own their limiters, so they may outlive the call's
-/// future: an answer whose body streams carries them to its end.
+/// The permits of one call: the function's and the server's. They own their limiters, so they may outlive the call's
+/// future: an answer with a streaming body holds them to its end.
 pub(super) struct Permits {
     _server: Permit,
     _function: Option<Permit>,
@@ -41,7 +41,7 @@ impl Permits {
 }
 
 /// Waits for the permits of a call and runs it. `memory` is the share of the memory for bodies that its arguments take;
-/// it is given back before anything is logged.
+/// it is released before anything is logged.
 ///
 /// # Errors
 /// The fault of a permit that was not granted. A failure of the call itself is in its [`Outcome`].
@@ -80,7 +80,7 @@ pub(crate) async fn execute<M>(
     };
     let mut outcome = app.engine.call(&function.code, invocation).await;
     envelope::response::check(&mut outcome.result);
-    // The result is whole: a client that reads it slowly keeps no other call waiting.
+    // The result is complete: a client that reads it slowly keeps no other call waiting.
     drop((permits, memory));
     if let Some(observers) = observers {
         let ended = EndedCall {

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `prepare` | find the function, authorise the caller, count the call, set its deadline |
 //! | `execute` | wait for permits, run the engine |
-//! | `exchange` | the same for functions that answer HTTP requests, whose bodies stream |
+//! | `exchange` | wait for permits and run the engine for functions that answer HTTP requests, whose bodies stream |
 //! | `observe` | tell the observers how a call ended |
 //! | `refused` | log a call that was refused before it ran |
 //!
-//! A surface parses what a client sent, and renders the [`Outcome`](iof_engine::Outcome) or the fault.
+//! A surface parses the client's request, and renders the [`Outcome`](iof_engine::Outcome) or the fault.
 
 mod ended;
 mod exchange;

@@ -49,7 +49,7 @@ pub(crate) struct Origin {
 
 /// The credentials of a caller, which each API reads in its own way.
 pub(crate) trait Credentials: Sync {
-    /// Checks that the caller may call a function in the way that the request asks for.
+    /// Checks that the caller may call a function as the request does.
     ///
     /// # Errors
     /// The refusal.
@@ -64,12 +64,12 @@ pub(crate) trait Credentials: Sync {
 pub(crate) struct PreparedCall {
     pub(crate) function: Arc<LoadedFunction>,
     pub(crate) context: CallContext,
-    /// The recorded answers of the host, for a replay, which no observer is told of.
+    /// The recorded answers of the host for a replay, of which no observer is told.
     pub(super) replayed: Option<HostCallTape>,
 }
 
 impl PreparedCall {
-    /// Prepares a call that a client, or another call, asks for.
+    /// Prepares a call that a client or another call requests.
     ///
     /// # Errors
     /// `no-such-function`, the fault that kept the function from being loaded, the refusal of the credentials, `rate`.
@@ -88,7 +88,7 @@ impl PreparedCall {
         Ok(Self::at(call, function, origin))
     }
 
-    /// Prepares a call that was authorised and counted when it was accepted: a job.
+    /// Prepares a job: a call that was authorised and counted when it was accepted.
     ///
     /// # Errors
     /// `no-such-function`, `no-such-version`, the fault that kept the version from being loaded.

@@ -9,7 +9,7 @@ use crate::call_log::RefusedCall;
 use iof_fault::{Fault, FaultKind};
 use uuid::Uuid;
 
-/// Adds a row to the log of the function that was called. Calls that run do not come here.
+/// Adds a row to the log of the function that was called. Only calls that do not run use this.
 pub(crate) async fn log_refused(
     app: &App,
     call: Uuid,

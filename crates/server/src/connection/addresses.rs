@@ -1,5 +1,5 @@
-//! The connections of each address: one address gets a share of all connections, so that one client cannot lock out the
-//! others.
+//! Limits on the connections of each address: one address gets a share of all connections, so that one client cannot
+//! lock out the others.
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// A count of the open connections of each address. The lock is taken when a connection begins and ends, never for a
+/// A count of the open connections of each address. The lock is taken when a connection begins or ends, never for a
 /// request.
 pub(crate) struct AddressShares {
-    /// Connections of one address; 0 is no limit.
+    /// The most connections of one address; 0 for no limit.
     limit: u32,
-    /// The addresses of proxies, which connect for many clients.
+    /// The addresses of proxies, which connect on behalf of many clients.
     proxies: Vec<IpNet>,
     open: Mutex<HashMap<IpAddr, u32>>,
 }
 
-/// A connection in the count of its address, until it is dropped.
+/// A connection that counts for its address until this is dropped.
 pub(crate) struct AddressShare(Option<(Arc<AddressShares>, IpAddr)>);
 
 impl AddressShares {
@@ -29,7 +29,7 @@ impl AddressShares {
         }
     }
 
-    /// Counts a connection; `None` if its address has `server.connections_per_address` of them.
+    /// Counts a connection; `None` if its address already has `server.connections_per_address`.
     pub(crate) fn take(self: &Arc<Self>, client: IpAddr) -> Option<AddressShare> {
         let client = client.to_canonical();
         if self.limit == 0 || self.proxies.iter().any(|proxy| proxy.contains(&client)) {
@@ -85,8 +85,8 @@ mod tests {
         assert!(take("192.0.2.1").is_none());
         assert!(take("192.0.2.2").is_some(), "another address");
         drop(held.0);
-        assert!(take("192.0.2.1").is_some(), "a share that came back");
-        // An IPv6 client has a whole network.
+        assert!(take("192.0.2.1").is_some(), "a share that was returned");
+        // An IPv6 client has a whole /64.
         let held = (take("2001:db8::1"), take("2001:db8::2"));
         assert!(held.0.is_some() && held.1.is_some());
         assert!(take("2001:db8::3").is_none());

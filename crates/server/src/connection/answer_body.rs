@@ -1,5 +1,5 @@
-//! The body of an answer, which a connection sends in pieces, so that memory is given back while a slow client reads,
-//! and a stalled client is noticed.
+//! The body of an answer, which a connection sends in pieces, so that memory is released while a slow client reads, and
+//! a stalled client is noticed.
 
 use super::answer_share::AnswerShare;
 use super::exchange::Exchange;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 /// The size of a piece of an answer: a frame of HTTP/2.
 const PIECE: usize = 16 << 10;
 
-/// The body of an answer, until the connection has all of it.
+/// The body of an answer until the connection has taken all of it.
 pub(crate) struct AnswerBody {
     body: Body,
     /// The rest of a large frame.
@@ -25,7 +25,7 @@ pub(crate) struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// Makes an answer that keeps its exchange until the connection has all of it.
+    /// Makes an answer that keeps its exchange until the connection has taken all of it.
     pub(crate) fn of(exchange: Exchange, mut response: Response<Body>) -> Response<Self> {
         streams::progress();
         if exchange.begin_answer() {

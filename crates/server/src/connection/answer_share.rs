@@ -1,4 +1,4 @@
-//! The memory that large answers take until they are sent.
+//! Accounting of the memory that large answers take until they are sent.
 
 use crate::app::App;
 use crate::reply;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Answers up to this size are not counted: the number of connections and streams bounds them.
 const SMALL: u64 = 64 << 10;
 
-/// The mark of an answer that is generated while it is sent, and holds only a few pieces of itself at a time.
+/// The marker of an answer that is generated while it is sent, and of which only a few pieces are in memory at a time.
 #[derive(Clone, Copy)]
 pub(crate) struct Written;
 
@@ -20,7 +20,8 @@ pub(crate) struct AnswerShare {
     bytes: u64,
 }
 
-/// Counts a large answer in the memory for bodies until it is sent; without room for it, the answer becomes a refusal.
+/// Counts a large answer toward the memory for bodies until it is sent; if there is no room, a refusal replaces the
+/// answer.
 pub(crate) fn count(app: &Arc<App>, response: &mut Response<Body>) {
     let bytes = response.body().size_hint().lower();
     if bytes <= SMALL || response.extensions().get::<Written>().is_some() {

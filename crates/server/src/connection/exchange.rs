@@ -1,4 +1,4 @@
-//! An exchange over a connection: a request and its answer.
+//! One exchange over a connection: a request and its answer.
 
 use super::ConnectionState;
 use super::request_body::RequestBody;
@@ -8,10 +8,10 @@ use http::{Request, Version, header};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
-/// The size up to which an unread body does not end the connection: these bytes are on their way already.
+/// The size up to which an unread body does not end the connection, because its bytes have already been sent.
 const SMALL: u64 = 64 << 10;
 
-/// A request, from its head until the connection has its answer.
+/// A request, from its head until the connection has taken its answer.
 pub(crate) struct Exchange {
     state: Arc<ConnectionState>,
     unread: Arc<UnreadBody>,
@@ -41,14 +41,14 @@ impl Exchange {
         (exchange, request)
     }
 
-    /// Notes that the answer begins, and whether the connection ends with it.
+    /// Records that the answer begins. Returns whether the connection ends with it.
     pub(super) fn begin_answer(&self) -> bool {
         self.state.answer_begins();
         self.is_http1 && self.is_last()
     }
 
-    /// Returns whether no other request can come over the connection. A client that expected `100 Continue` may never
-    /// send its body: the next bytes would be taken for it.
+    /// Returns whether no other request can follow on the connection. A client that expected `100 Continue` may never
+    /// send its body: its next request would be read as that body.
     fn is_last(&self) -> bool {
         let unread = self.unread.size();
         unread.is_some_and(|size| self.expects || size > SMALL) || self.state.is_mended()

@@ -1,12 +1,12 @@
-//! The first request line of a connection, which clients of 2020 write with bare quotation marks in its query.
+//! The first request line of a connection, in whose query clients of 2020 write bare quotation marks.
 //!
 //! `GET /api/executables/1?filterBy=["wasm_id"] HTTP/1.1` is what curl sends, and what Node sends for a path given as
 //! text; Node's server accepted it. A query may not contain `"` (RFC 3986, section 3.4), and hyper answers 400 before
-//! any route sees the request. So a `"` in the query is rewritten to `%22` as it is read, and nothing else is.
+//! any route sees the request. So a `"` in the query is rewritten to `%22` when it is read; nothing else is changed.
 //!
-//! Only the parser knows where a request begins, with one exception: the first byte of a connection begins one. So only
-//! the bytes from there to the end of that line are examined. A request whose line was rewritten is the last of its
-//! connection, so that the client's next request begins another connection (docs/decisions/0021).
+//! Only the parser knows where a request begins, except for the first request, which begins with the first byte of its
+//! connection. So only the bytes from there to the end of the line are examined. A request with a rewritten line is the
+//! last one of its connection, so that the client's next request begins another connection (docs/decisions/0021).
 
 use super::ConnectionState;
 use std::io;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection whose first request line has no quotation mark in its query.
+/// A connection that rewrites quotation marks in the query of its first request line.
 pub(crate) struct FirstLine<S> {
     stream: S,
     part: Part,
@@ -27,11 +27,11 @@ pub(crate) struct FirstLine<S> {
 /// A part of the connection's bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
-    /// The line up to its query.
+    /// The line before the query.
     Path,
     /// The query.
     Query,
-    /// The bytes behind the line, which stay as they are.
+    /// The bytes after the line, which are not changed.
     Beyond,
 }
 
@@ -45,7 +45,7 @@ impl<S> FirstLine<S> {
         }
     }
 
-    /// Follows the line through the bytes just read. Returns the bytes to pass on instead, if they change.
+    /// Processes the bytes that were just read. Returns the bytes to pass on instead, if they change.
     fn mend(&mut self, read: &[u8]) -> Option<Vec<u8>> {
         let mut mended: Option<Vec<u8>> = None;
         for (at, byte) in read.iter().enumerate() {
@@ -138,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// The bytes that arrive of `sent`, which comes in pieces of `size` bytes and is read in pieces of `room`.
+    /// The bytes that arrive when `sent` comes in pieces of `size` bytes and is read in pieces of `room` bytes.
     async fn arrives(sent: &[u8], size: usize, room: usize) -> Vec<u8> {
         let (near, mut far) = tokio::io::duplex(size);
         let mut line = FirstLine::new(near, Arc::default());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        /// Nothing changes after the first line, whatever it is and however it is cut.
+        /// No byte after the first line changes, whatever it is and however the bytes are split.
         #[test]
         fn bytes_behind_the_line_stay(
             tail in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b'\n'), Just(b'?'), any::<u8>()], 0..200),

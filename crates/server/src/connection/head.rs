@@ -1,18 +1,18 @@
-//! The size of a request's head. The parser has higher limits of its own, whose answers (400, 414 and 431) have no
-//! body.
+//! Limits on the size of a request's head. The parser has higher limits of its own; its answers (400, 414 and 431) have
+//! no body.
 
 use crate::settings::Settings;
 use http::Request;
 use iof_fault::{Fault, FaultKind};
 
-/// The refusal of a head that is too large.
+/// The fault of a head that is too large; `None` for any other head.
 pub(crate) fn refusal<B>(settings: &Settings, request: &Request<B>) -> Option<Fault> {
     let target = request.uri().path_and_query();
     let target = target.map_or(0, |target| target.as_str().len()) as u64;
     let most = settings.uri_size;
     if target > most.as_u64() {
         let message = format!(
-            "The request's URI is too long: got {target} bytes, server.uri_size is {most}. Send what is long in the body."
+            "The request's URI is too long: got {target} bytes, server.uri_size is {most}. Send long values in the body."
         );
         return Some(Fault::new(FaultKind::UriSize, message));
     }

@@ -1,12 +1,12 @@
-//! A connection between the socket and the routes: the bounds on a client that is slow, silent or gone.
+//! A connection between the socket and the routes: the limits on a client that is slow, silent or gone.
 //!
 //! | file | decides |
 //! |---|---|
 //! | `addresses` | how many connections one address may have |
-//! | `transport` | what reads and writes reveal about the client, and what the end of its side means |
+//! | `transport` | what reads and writes reveal about the client, and what it means that the client closes its side |
 //! | `first_line` | bare quotation marks in the first request line |
 //! | `supervisor` | when a connection has been idle, or has taken nothing, for too long |
-//! | `streams` | the same for one stream of HTTP/2 |
+//! | `streams` | when one stream of HTTP/2 has taken nothing for too long |
 //! | `exchange`, `request_body`, `answer_body` | when a request is in progress, and when its answer is sent |
 //! | `unread` | what happens to the rest of a body that its request did not read |
 //! | `answer_share` | how much of the memory for bodies large answers take |

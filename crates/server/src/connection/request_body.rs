@@ -1,4 +1,4 @@
-//! The body of a request, read from its connection. `100 Continue` is not sent for a body that no reader asks for (RFC
+//! The body of a request, read from its connection. `100 Continue` is sent only once a reader asks for the body (RFC
 //! 9110, section 10.1.1).
 
 use super::ConnectionState;
@@ -35,19 +35,19 @@ impl RequestBody {
 }
 
 impl RequestBody {
-    /// The switch by which the request's surface decides what the end of the client's bytes means.
+    /// The switch by which the request's surface decides how to treat a client that closes its side.
     pub(crate) fn client_leaves(&self) -> ClientLeaves {
         ClientLeaves(Arc::clone(&self.state))
     }
 }
 
-/// The switch of what it means that a client closes its side.
+/// A switch for the treatment of a client that closes its side.
 #[derive(Clone)]
 pub(crate) struct ClientLeaves(Arc<ConnectionState>);
 
 impl ClientLeaves {
-    /// Lets the request end when its client closes its side, as most proxies do: usually it still reads, and whether it
-    /// does shows only when something is written to it.
+    /// Lets the request end when its client closes its side, as most proxies do. Such a client may still read, which
+    /// shows only when something is written to it.
     pub(crate) fn at_its_end(self) {
         self.0.leave_at_end();
     }
@@ -69,7 +69,7 @@ impl HttpBody for RequestBody {
         if polled.is_pending() {
             this.state.wait_for_body(cx.waker());
             if this.state.half_closed() {
-                // The bytes that came before the end are here by now.
+                // The bytes that came before the end have arrived by now.
                 polled = Pin::new(incoming).poll_frame(cx);
                 if polled.is_pending() {
                     let error = "the client closed its side before the body was complete";
@@ -79,7 +79,7 @@ impl HttpBody for RequestBody {
             }
         }
         if let Poll::Ready(None) = polled {
-            // The size of a body in chunks is known only now.
+            // The size of a chunked body is known only now.
             this.incoming = None;
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))

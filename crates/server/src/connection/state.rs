@@ -7,19 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
 
-/// The state that the parts of a connection share. All but the body of a request are polled by one task.
+/// The state that the parts of a connection share. One task polls all of them, except for the body of a request.
 #[derive(Default)]
 pub(crate) struct ConnectionState {
-    /// Requests whose answer the connection does not have yet.
+    /// The number of requests whose answer the connection has not taken yet.
     requests: AtomicUsize,
-    /// Requests that the connection has had.
+    /// The number of requests so far.
     served: AtomicUsize,
-    /// True if the request in progress came over HTTP/1, which has one at a time.
+    /// True if the request in progress uses HTTP/1, which has one at a time.
     http1: AtomicBool,
     /// True if the client of the request in progress may be sent `100 Continue`: it speaks HTTP/1.1, and no answer has
     /// begun.
     interim: AtomicBool,
-    /// True if the request line was rewritten: that of a next request cannot be.
+    /// True if the request line was rewritten, which is not possible for a later request.
     mended: AtomicBool,
     /// True if the request in progress ends when its client closes its side.
     leaves: AtomicBool,
@@ -27,18 +27,18 @@ pub(crate) struct ConnectionState {
     half_closed: AtomicBool,
     /// The task that waits for more of a body.
     reader: AtomicWaker,
-    /// True if there are bytes to write that the client does not take.
+    /// True while the client does not take the bytes that wait to be written.
     blocked: AtomicBool,
-    /// True if the client was given up on: what is written and not sent is dropped with the socket.
+    /// True if the client was abandoned: bytes that were written but not sent are dropped with the socket.
     abandoned: AtomicBool,
-    /// Bytes that the client, or its system, took.
+    /// The number of bytes that the client or its system took.
     written: AtomicU64,
-    /// The part of its body that a request of HTTP/1 did not read. Over HTTP/2 each request has its own.
+    /// The part of its body that an HTTP/1 request did not read. Over HTTP/2, each request has its own.
     unread: Arc<UnreadBody>,
 }
 
 impl ConnectionState {
-    /// Notes a request, and whether its client may be sent `100 Continue`.
+    /// Records a request. `interim` is true if its client may be sent `100 Continue`.
     pub(super) fn requested(&self, is_http1: bool, interim: bool) {
         self.requests.fetch_add(1, Relaxed);
         self.served.fetch_add(1, Relaxed);
@@ -56,7 +56,7 @@ impl ConnectionState {
         self.interim.store(false, Relaxed);
     }
 
-    /// Notes that the connection has an answer.
+    /// Records that the connection has taken an answer.
     pub(super) fn answered(&self) {
         self.requests.fetch_sub(1, Relaxed);
     }
@@ -73,8 +73,8 @@ impl ConnectionState {
         self.served.load(Relaxed)
     }
 
-    /// Returns whether a request of HTTP/1 is in progress that its client may wait for with its side closed: only then does
-    /// the end of the client's bytes not end the connection.
+    /// Returns whether an HTTP/1 request is in progress whose client may wait with its side closed: only then, the end
+    /// of the client's bytes does not end the connection.
     pub(crate) fn serves_http1(&self) -> bool {
         self.requests() > 0 && self.http1.load(Relaxed) && !self.leaves.load(Relaxed)
     }
@@ -91,7 +91,7 @@ impl ConnectionState {
         self.mended.store(true, Relaxed);
     }
 
-    /// Notes that the client has closed its side, and wakes the reader of a body, which will get no more.
+    /// Records that the client has closed its side, and wakes the reader of a body, which gets no more bytes.
     pub(crate) fn half_close(&self) {
         self.half_closed.store(true, Relaxed);
         self.reader.wake();

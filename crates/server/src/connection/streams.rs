@@ -1,10 +1,10 @@
 //! Streams of HTTP/2: tasks of the shared runtime, each with a deadline for the client to take more of its answer.
 //!
-//! A connection may have two hundred streams, which are too many for one thread. A client that gives a stream no window
-//! holds its answer without holding up the connection, so the connection's own deadline does not notice.
+//! A connection may have two hundred streams, too many for one thread. A client that grants a stream no window blocks
+//! its answer but not the connection, so the connection's deadline does not apply.
 //!
-//! A stream reads the rest of its request's body after the answer. To reset the stream instead, with `NO_ERROR`, is as
-//! valid (RFC 9113, section 8.1), but some clients then lose the answer.
+//! A stream reads the rest of its request's body after the answer. Rejected: resetting the stream with `NO_ERROR`,
+//! which is valid (RFC 9113, section 8.1), but makes some clients lose the answer.
 
 use super::unread::{DrainedBody, UnreadBody};
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ thread_local! {
     static LEFT: RefCell<Option<Option<Incoming>>> = const { RefCell::new(None) };
 }
 
-/// Notes that the answer of the task that is being polled began, or that the client took a piece of it.
+/// Records that the answer of the task that is being polled began, or that the client took a piece of it.
 pub(super) fn progress() {
     PROGRESS.set(true);
 }
@@ -63,14 +63,15 @@ where
     }
 }
 
-/// A stream. At its deadline it is dropped, which resets it.
+/// A stream, which is dropped and thus reset at its deadline.
 struct Stream<F> {
-    /// `None` once it is answered.
+    /// `None` once the request is answered.
     future: Option<Pin<Box<F>>>,
     /// A body that is read and dropped after the answer.
     unread: Option<DrainedBody>,
     bounds: Streams,
-    /// The deadline of the next piece of the answer, once that has begun; then of the rest of the body.
+    /// The deadline of the next piece of the answer, once the answer has begun; after the answer, of the rest of the
+    /// body.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 

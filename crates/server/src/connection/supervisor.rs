@@ -1,12 +1,12 @@
-//! The supervisor of a connection: it drives the connection, and ends it when its client holds it without using it.
+//! The supervisor of a connection: it drives the connection, and ends it when its client keeps it without using it.
 //!
-//! One rule covers the first byte, the choice of a protocol, a head that drips, and an idle connection: without a
-//! request in progress, a connection lasts for `server.head_wait`, from when it was accepted or its last answer was
-//! sent. Another rule covers answers that are not taken: within `server.write_wait`, a client takes [`TAKEN`] bytes or
-//! everything. Calls in progress have limits of their own.
+//! One rule covers the first byte, the choice of a protocol, a slow head, and an idle connection: without a request in
+//! progress, a connection lasts for `server.head_wait` after it was accepted or its last answer was sent. Another rule
+//! covers answers that are not taken: within `server.write_wait`, a client has to take [`TAKEN`] bytes or everything.
+//! Calls in progress have limits of their own.
 //!
 //! Rejected: hyper's timeout of heads, which covers neither the first byte nor HTTP/2, and sets a timer for every
-//! request. Here a timer that fires is set anew, to the deadline of that moment.
+//! request. Here a timer that fires is set again, to the deadline at that time.
 
 use super::ConnectionState;
 use super::unread::DrainedBody;
@@ -24,7 +24,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// The least bytes of an answer that a client takes within `server.write_wait`.
 const TAKEN: u64 = 64 << 10;
-/// The time that a connection gets to end after it was told to.
+/// The time that a connection has to end after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The most reads of a dropped body in one poll.
 const ROUNDS: usize = 8;
@@ -32,11 +32,11 @@ const ROUNDS: usize = 8;
 /// The bounds of a connection.
 #[derive(Clone, Copy)]
 struct Bounds {
-    /// The wait for a request.
+    /// The longest wait for a request.
     head_wait: Duration,
-    /// The wait for a client that takes nothing.
+    /// The longest wait for a client that takes nothing.
     write_wait: Duration,
-    /// The time and the bytes for which the rest of a request's body is read.
+    /// The time and the bytes up to which the rest of a request's body is read.
     body_wait: Duration,
     body_size: u64,
 }
@@ -46,17 +46,17 @@ pub(crate) struct Supervisor<C> {
     connection: Pin<Box<C>>,
     state: Arc<ConnectionState>,
     bounds: Bounds,
-    /// The phase, since when, and what was counted then.
+    /// The phase, the time at which it began, and the bytes counted then.
     phase: Phase,
     since: Instant,
     served: usize,
     written: u64,
-    /// Never set later than the deadline.
+    /// The timer, never set later than the deadline.
     alarm: Pin<Box<Sleep>>,
     /// A body that is read and dropped after an answer.
     unread: Option<DrainedBody>,
     app: Arc<App>,
-    /// Resolves when the server stops. Polled once: its purpose is to wake the task, in whatever phase that is.
+    /// Resolves when the server stops. It is polled once, so that the stop wakes the task in any phase.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     begun: bool,
     /// True if the connection was told to end.
@@ -67,7 +67,7 @@ pub(crate) struct Supervisor<C> {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// No request is under way.
+    /// No request is in progress.
     Idle,
     /// A request is in progress.
     Busy,
@@ -79,7 +79,7 @@ enum Phase {
     Ending,
 }
 
-/// A reason for which a connection was ended.
+/// The reason why a connection was ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// The connection had no request for too long.
@@ -104,8 +104,7 @@ impl<C> Supervisor<C>
 where
     C: GracefulConnection<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
-    /// Supervises a connection that was accepted at `accepted`; `stop` resolves when the server stops, and not before
-    /// it says so.
+    /// Supervises a connection that was accepted at `accepted`; `stop` resolves when the server stops.
     pub(crate) fn new(
         connection: C,
         state: Arc<ConnectionState>,
@@ -151,7 +150,7 @@ where
                 return Poll::Ready(ended);
             }
             let read = self.read_on(cx);
-            // The parser asks for the end only when it is polled again.
+            // The parser reads the end of the client's bytes only when it is polled again.
             let end = self.state.half_closed() && self.state.requests() == 0;
             let end_seen = std::mem::replace(&mut self.end_seen, end);
             if !read && (!end || end_seen) {
@@ -162,7 +161,7 @@ where
         Poll::Pending
     }
 
-    /// Continues to read the rest of a request's body. Returns whether there were bytes, or an end.
+    /// Continues to read the rest of a request's body. Returns whether it read bytes or the end.
     fn read_on(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unread.is_none() {
             let left = self.state.unread();
@@ -174,7 +173,7 @@ where
         match unread.poll_piece(cx) {
             Poll::Ready(true) => true,
             Poll::Pending if !self.state.half_closed() => false,
-            // The body is at its end, or no more will come.
+            // The body has ended, or no more bytes will come.
             _ => {
                 self.unread = None;
                 true
@@ -182,7 +181,7 @@ where
         }
     }
 
-    /// Notes what the connection waits for now.
+    /// Determines the phase of the connection.
     fn look(&mut self) {
         let (served, written) = (self.state.served(), self.state.written());
         let phase = if self.state.blocked() {

@@ -1,12 +1,12 @@
-//! The transport of a connection: it notes how much the client takes, and what the end of its bytes means.
+//! The transport of a connection: it tracks how much the client takes, and handles a client that closes its side.
 //!
-//! A client may close its side when its request is sent, and still read (RFC 9112, section 9.6): it gets its answer. A
-//! client that is gone looks the same until something is written to it, and its call should end. So a request that
-//! takes long is sent `100 Continue`, which a client that did not ask for it ignores (RFC 9110, section 15.2.1). If the
+//! A client may close its side after its request and still read (RFC 9112, section 9.6): it gets its answer. A client
+//! that is gone looks the same until something is written to it, but its call should end. So during a long request, the
+//! client is sent `100 Continue`, which a client that did not ask for it ignores (RFC 9110, section 15.2.1). If the
 //! client is gone, its system answers with a reset, and the connection fails.
 //!
-//! A socket that is closed with bytes to send keeps them in the system, megabytes for minutes, where no limit of this server
-//! counts them. So a client that was given up on is reset (RFC 9293, section 3.10.4: ABORT).
+//! A socket that is closed with unsent bytes keeps them in the kernel, megabytes for minutes, where no limit of this
+//! server counts them. So an abandoned client is reset (RFC 9293, section 3.10.4: ABORT).
 
 use super::ConnectionState;
 use std::future::Future;
@@ -42,7 +42,7 @@ impl Socket for TlsStream<TcpStream> {
     }
 }
 
-/// A stream that notes in its connection's state what the client does.
+/// A stream that records in its connection's state what the client does.
 pub(crate) struct Transport<S: Socket> {
     stream: S,
     state: Arc<ConnectionState>,
@@ -66,7 +66,7 @@ impl<S: Socket> Transport<S> {
 }
 
 impl<S: Socket> Transport<S> {
-    /// Checks now and then whether the client is still there, while its request is in progress.
+    /// Checks at intervals whether the client is still there while its request is in progress.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(half_closed) = &mut self.half_closed else {
             return Poll::Pending;
@@ -81,7 +81,7 @@ impl<S: Socket> Transport<S> {
                         half_closed.asked = true;
                         let _ = Pin::new(&mut self.stream).poll_flush(cx)?;
                     }
-                    // Half a line, and an answer behind it.
+                    // Only a part of the line was sent, so no answer can follow.
                     Poll::Ready(_) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Pending => {}
                 }
@@ -160,7 +160,7 @@ impl<S: Socket> AsyncWrite for Transport<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Flushing comes last: once it is done, all bytes were taken.
+    /// Flushes the socket. Afterwards all bytes have been taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         self.state.block(polled.is_pending());

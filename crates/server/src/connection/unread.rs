@@ -1,8 +1,8 @@
 //! Request bodies that their requests did not read.
 //!
 //! A request that is refused early leaves a client that is still sending. If the connection were closed then, the
-//! client would lose the answer (RFC 9112, section 9.6). So the unread part of a body stays with the connection, or its
-//! stream, which reads it after the answer, within bounds. The code that refuses need not know of this.
+//! client would lose the answer (RFC 9112, section 9.6). So the connection or its stream keeps the unread part of a
+//! body, and reads it after the answer, within limits. The code that refuses a request does not need to know this.
 
 use bytes::Bytes;
 use http_body::Body as HttpBody;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 /// The part of a body that its request did not read.
 #[derive(Default)]
 pub(crate) struct UnreadBody {
-    /// True if there is a body; most requests therefore never take its lock.
+    /// True if there is a body, so that most requests never take the lock.
     some: AtomicBool,
     body: Mutex<Option<Incoming>>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct UnreadBody {
 /// A body that is read and dropped after the answer to its request.
 pub(super) struct DrainedBody {
     body: Incoming,
-    /// The most bytes of it that are still read.
+    /// The number of its bytes that may still be read.
     most: u64,
 }
 
@@ -58,7 +58,7 @@ impl DrainedBody {
         Self { body, most }
     }
 
-    /// Reads a piece. Returns `false` at the end of the body or of the bytes that are read of it.
+    /// Reads a piece. Returns `false` at the end of the body, or after `most` bytes.
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let Some(Ok(frame)) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
             return Poll::Ready(false);

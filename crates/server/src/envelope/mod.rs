@@ -1,7 +1,7 @@
-//! Whole requests and responses as bytes, in which form they cross to a function and back.
+//! Whole requests and responses as bytes, the form in which they are passed to a function and back.
 //!
-//! Four bytes, little-endian, are the length of a head in JSON; the body follows the head unchanged. So a body of any
-//! bytes costs one copy, a recording and a job keep it like any other argument, and the engine passes it on unread.
+//! Four little-endian bytes hold the length of a head in JSON; the body follows the head unchanged. So a body costs one
+//! copy, a recording and a job store it like any other argument, and the engine passes it on without reading it.
 //!
 //! ```text
 //! {"method":"POST","path":"/below","query":"a=b","headers":[["content-type","text/plain"]]}
@@ -16,7 +16,7 @@ pub(crate) use response::may_leave;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// Bytes of the head's length.
+/// The number of bytes that hold the head's length.
 const PREFIX: usize = 4;
 
 /// Joins a head and a body.

@@ -1,7 +1,7 @@
-//! The head of a request that a function sees.
+//! The head of a request, as a function sees it.
 //!
-//! A function sees what its caller sent to it, and nothing that was meant for this server: not the key that authorised
-//! the call, not the cookies of this origin, and not the headers that concern only the connection.
+//! A function sees what its caller sent to it, but nothing that is meant for this server: neither the key that
+//! authorised the call, nor the cookies of this origin, nor the headers of the connection.
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT,
@@ -15,7 +15,7 @@ use std::borrow::Cow;
 #[derive(Clone, Copy)]
 pub(crate) struct SentHead<'a> {
     pub(crate) method: &'a Method,
-    /// The path below the call, as it was sent: empty, or from a slash on.
+    /// The path below the call, as it was sent: empty, or beginning with a slash.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
@@ -29,8 +29,8 @@ struct Head<'a> {
     headers: Vec<(&'a str, Cow<'a, str>)>,
 }
 
-/// Headers that no function sees: those of the connection (RFC 9110, section 7.6.1), those of a body that was decoded on
-/// its way, and the cookies of this origin, which are not the function's.
+/// Headers that no function sees: those of the connection (RFC 9110, section 7.6.1), those of a body that the server
+/// decoded, and the cookies of this origin, which do not belong to the function.
 const HIDDEN: [HeaderName; 13] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -50,7 +50,7 @@ const HIDDEN: [HeaderName; 13] = [
 /// Prefixes of this server's own headers: keys of both APIs, and headers that direct a call.
 const OURS: [&str; 3] = ["iof-", "ssvm-", "ssvm_"];
 
-/// Writes the head of a request. `hides_key` is true if its token is a key of this server.
+/// Writes the head of a request. `hides_key` is true if its `Authorization` contains a key of this server.
 pub(crate) fn head(sent: SentHead<'_>, hides_key: bool) -> Vec<u8> {
     let head = Head {
         method: sent.method.as_str(),
@@ -71,7 +71,7 @@ fn shown(headers: &HeaderMap, hides_key: bool) -> Vec<(&str, Cow<'_, str>)> {
         .collect()
 }
 
-/// The headers of a request whose body the function reads as it was sent, so that it sees its length and coding, too.
+/// The headers of a request whose body the function reads as it was sent; they include the body's length and coding.
 pub(crate) fn shown_whole(headers: &HeaderMap, hides_key: bool) -> HeaderMap {
     let of_body = [CONTENT_LENGTH, CONTENT_ENCODING];
     let is_shown = |name: &HeaderName| {
@@ -84,7 +84,7 @@ pub(crate) fn shown_whole(headers: &HeaderMap, hides_key: bool) -> HeaderMap {
         .collect()
 }
 
-/// Returns whether a header is neither this server's own nor one of the connection.
+/// Returns whether a header belongs neither to this server nor to the connection.
 fn is_for_function(headers: &HeaderMap, name: &HeaderName, hides_key: bool) -> bool {
     !(OURS.iter().any(|ours| name.as_str().starts_with(ours))
         || (hides_key && *name == AUTHORIZATION)
@@ -100,7 +100,7 @@ fn is_of_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     named.any(|word| word.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
-/// A value as text: UTF-8, or else ISO-8859-1, which is what other bytes of a header mean (RFC 9110, section 5.5).
+/// A value as text: UTF-8, or else ISO-8859-1, the meaning of other bytes in a header (RFC 9110, section 5.5).
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => Cow::Borrowed(text),

@@ -1,9 +1,9 @@
-//! A response of a function, as the server sends it.
+//! Responses of functions, and the headers that they may set.
 //!
 //! A response is served from the origin of this server's own pages, so a function chooses only headers whose effect
-//! ends with its answer. They come from a list of allowed headers: a list of refused ones would let through whatever
-//! browsers and proxies learn next. The policy that the edge adds to every answer bounds what HTML may do, and no
-//! function replaces it.
+//! ends with its answer. They come from a list of allowed headers: a list of forbidden ones would let future features
+//! of browsers and proxies through. The policy that the edge adds to every answer limits what HTML may do, and no
+//! function can replace it.
 
 use super::open;
 use crate::wording;
@@ -18,10 +18,10 @@ use iof_engine::{RESPONSE_HEADER_BYTES as HEADER_BYTES, RESPONSE_HEADERS as HEAD
 use iof_fault::{Fault, FaultKind};
 use serde::Deserialize;
 
-/// The longest head that is read: each byte of a value may take six in JSON.
+/// The longest head that is read, in bytes: each byte of a value may take six in JSON.
 const HEAD: usize = 6 * HEADER_BYTES + (4 << 10);
 
-/// Headers that concern only this answer.
+/// Headers that affect only their own answer.
 const ALLOWED: [HeaderName; 11] = [
     ALLOW,
     CACHE_CONTROL,
@@ -36,7 +36,7 @@ const ALLOWED: [HeaderName; 11] = [
     VARY,
 ];
 
-/// Prefixes of a function's own headers: senders of webhooks ask for some of them.
+/// Prefixes of a function's own headers, some of which senders of webhooks require.
 const OWN: [&str; 2] = ["x-", "webhook-"];
 /// Prefixes of headers on which browsers, or proxies in front of this server, act.
 const ACTED_ON: [&str; 20] = [
@@ -70,7 +70,7 @@ struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// Replaces a result that is a response and cannot be sent by the fault that states why.
+/// Replaces a response that cannot be sent by the fault that states why.
 pub(crate) fn check(result: &mut Result<Value, Fault>) {
     if let Ok(Value::Response(sealed)) = result
         && let Err(fault) = read(sealed)
@@ -90,7 +90,7 @@ pub(crate) fn read(sealed: &Bytes) -> Result<Response<Bytes>, Fault> {
     }
     let head: Head = serde_json::from_slice(&head).map_err(|error| {
         refused(format_args!(
-            "has a head that is not one: {}",
+            "has an invalid head: {}",
             wording::of_json(&error)
         ))
     })?;
@@ -108,7 +108,7 @@ fn status(number: u16, is_empty: bool) -> Result<StatusCode, Fault> {
         .then(|| StatusCode::from_u16(number));
     let Some(Ok(status)) = status else {
         return Err(refused(format_args!(
-            "has a status that is not one: got {number}. Use one from 200 to 599"
+            "has an invalid status: got {number}. Use one from 200 to 599"
         )));
     };
     // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5
@@ -119,7 +119,7 @@ fn status(number: u16, is_empty: bool) -> Result<StatusCode, Fault> {
     ];
     if bare.contains(&status) && !is_empty {
         return Err(refused(format_args!(
-            "has a body, which status {number} does not have. Leave it out, or use another status"
+            "has a body, which status {number} does not allow. Leave it out, or use another status"
         )));
     }
     Ok(status)
@@ -133,20 +133,17 @@ fn headers(given: &[(String, String)]) -> Result<HeaderMap, Fault> {
     let mut headers = HeaderMap::with_capacity(given.len());
     for (name, value) in given {
         let shown = crate::http::truncate(name);
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-            refused(format_args!(
-                "has a header whose name is not one: got {shown:?}"
-            ))
-        })?;
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| refused(format_args!("has an invalid header name: got {shown:?}")))?;
         if !is_allowed(&name) {
             return Err(refused(format_args!(
-                "sets the header `{shown}`, which no function sets. Leave it out; docs/guide/webhooks.md lists those that \
+                "sets the header `{shown}`, which no function may set. Leave it out; docs/guide/webhooks.md lists those that \
                  one may set"
             )));
         }
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
             refused(format_args!(
-                "has a value of `{shown}` that is not one line of text"
+                "has a value of `{shown}` that is not a single line of text"
             ))
         })?;
         if headers.insert(name, value).is_some() {
@@ -164,8 +161,8 @@ fn is_allowed(name: &HeaderName) -> bool {
         || (OWN.iter().any(|with| begins(with)) && !ACTED_ON.iter().any(|with| begins(with)))
 }
 
-/// Headers of a response that a function writes to the connection itself: those of its body, and those by which it
-/// decides which pages may read it.
+/// Headers that a streamed response may have in addition: those of its body, and those that state which pages may read
+/// it.
 const OF_STREAM: [HeaderName; 6] = [
     ACCEPT_RANGES,
     AGE,
@@ -176,7 +173,7 @@ const OF_STREAM: [HeaderName; 6] = [
 ];
 const CORS: &str = "access-control-";
 
-/// Returns whether a header of such a response leaves.
+/// Returns whether a streamed response may have a header.
 pub(crate) fn may_leave(name: &HeaderName) -> bool {
     is_allowed(name) || OF_STREAM.contains(name) || name.as_str().starts_with(CORS)
 }

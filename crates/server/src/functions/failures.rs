@@ -1,5 +1,5 @@
-//! Modules that could not be loaded: the failure is remembered for a while, and one attempt is made at a time, so that
-//! calls of such a function do not each cost a compile.
+//! Modules that could not be loaded. A failure is remembered for a while, and only one attempt is made at a time, so
+//! that not every call of such a function costs a compile.
 
 use crate::status;
 use http::StatusCode;
@@ -8,14 +8,15 @@ use quick_cache::sync::Cache;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The time for which a failure is remembered. Its cause may be fixed without a new version: a setting, a full disk.
+/// The time for which a failure is remembered. Its cause, such as a setting or a full disk, may be fixed without a new
+/// version.
 const KEPT: Duration = Duration::from_secs(30);
 /// The most failures that are remembered; the least used are dropped.
 const MOST: usize = 1000;
-/// Attempts that are made at a time, each for other modules.
+/// The number of attempts that can be made at a time, each for different modules.
 const TURNS: usize = 16;
 
-/// Failures, by the digest of the module.
+/// Remembered failures, by the digest of the module.
 pub(super) struct Failures {
     known: Cache<[u8; 32], (Instant, Fault)>,
     turns: [Mutex<()>; TURNS],
@@ -29,7 +30,7 @@ impl Failures {
         }
     }
 
-    /// Checks whether the last attempt failed a short while ago.
+    /// Checks whether the last attempt failed recently.
     ///
     /// # Errors
     /// The fault of that attempt.

@@ -129,7 +129,7 @@ impl Functions {
         }
     }
 
-    /// Loads a version for a replay: recorded state, no secrets, no limit of its own.
+    /// Loads a version for a replay, with the recorded state, and without secrets and its own limits.
     ///
     /// # Errors
     /// The fault that keeps it from being loaded.
@@ -221,7 +221,7 @@ impl Functions {
         &self.policy.ceiling
     }
 
-    /// Checks that a version can be called, before calls run it.
+    /// Checks that a version can be called, before it gets calls.
     ///
     /// # Errors
     /// The fault that keeps it from being loaded; the store refuses a version that does not exist.
@@ -239,7 +239,7 @@ impl Functions {
             return Ok(code);
         }
         let _turn = self.failures.turn(&sha256).await;
-        // Another task may have had the turn before.
+        // Another task may have made the attempt before.
         self.failures.check(&sha256)?;
         if let Some(code) = self.kept(sha256).await? {
             return Ok(code);
@@ -251,10 +251,10 @@ impl Functions {
         rebuilt
     }
 
-    /// The code that was compiled before, if it is usable.
+    /// The stored code, if it is usable.
     ///
     /// # Errors
-    /// `memory`: compiled again, the code would not be smaller.
+    /// `memory`, because compiling again would not make the code smaller.
     async fn kept(&self, sha256: [u8; 32]) -> Result<Option<iof_engine::Function>, Fault> {
         let engine = self.engine.clone();
         let loaded = self
@@ -269,7 +269,7 @@ impl Functions {
         }
     }
 
-    /// Compiles from the source: after an upgrade, or when an artefact was lost or damaged.
+    /// Compiles a module from its source, after an upgrade or when its artefact was lost or damaged.
     async fn rebuild(&self, id: i64, sha256: [u8; 32]) -> Result<iof_engine::Function, Fault> {
         tracing::info!(function = id, "compiling again: no usable compiled code");
         let source = self.store.source(sha256).await?.ok_or_else(|| {
@@ -289,25 +289,25 @@ impl Functions {
         })
         .await?;
         for flaw in flaws {
-            // Stored by a release that did not look.
+            // A release that did not check descriptions stored this version.
             tracing::warn!(
                 function = id,
-                "{flaw} Its calls go on without that check. Deploy a version without the flaw."
+                "{flaw} Calls skip that check. Deploy a version without the flaw."
             );
         }
         code
     }
 
-    /// Defects of a version that do not keep it from being called.
+    /// Defects of a version that do not prevent calls.
     ///
     /// # Errors
     /// The fault that keeps it from being loaded.
     pub(crate) async fn warnings(&self, id: i64, version: &Version) -> Result<Vec<String>, Fault> {
         let stored: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
         match stored.filter(|manifest| manifest.descriptions_checked) {
-            // Its descriptions would have been refused.
+            // Unreadable descriptions would have been refused.
             Some(manifest) => Ok(warnings::of_start(&manifest)),
-            // An earlier release stored it, and did not look.
+            // An earlier release stored the version without checking descriptions.
             None => {
                 let code = self.code(id, version.sha256).await?;
                 blocking(move || warnings::of(code.manifest())).await

@@ -1,7 +1,8 @@
-//! The cache of functions whose code is in memory, as many as the engine has room for.
+//! The cache of functions whose code is in memory, up to the engine's capacity.
 //!
-//! A function weighs the size of its code, and no less than an even share of the room, so that the number of functions
-//! is bounded along with their bytes. Functions that are called once do not push out functions that are called often.
+//! The weight of a function is the size of its code, but at least an even share of the capacity, so that both the bytes
+//! and the number of functions are bounded. Functions that are called once do not push out functions that are called
+//! often.
 
 use super::LoadedFunction;
 use iof_engine::Capacity;
@@ -13,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of code per shard of the cache, each with a lock of its own.
+/// The bytes of code per shard of the cache. Each shard has its own lock.
 const PART: u64 = 256 << 20;
 /// The most shards per processor.
 const PARTS_A_PROCESSOR: u64 = 4;
@@ -35,9 +36,9 @@ pub(crate) struct LoadedFigures {
     pub(crate) functions: u64,
     /// Bytes of their code.
     pub(crate) bytes: u64,
-    /// Functions that were loaded since the start: calls that found their function not loaded.
+    /// Loads since the start: calls whose function was not loaded.
     pub(crate) loads: u64,
-    /// Functions that made room for others since the start.
+    /// Functions that were evicted since the start.
     pub(crate) evictions: u64,
 }
 
@@ -49,7 +50,7 @@ impl LoadedFunctions {
         let evictions = Arc::<AtomicU64>::default();
         let weights = Weights {
             least: capacity.least().max(1),
-            // A heavier function would not be kept, and would be loaded for each of its calls.
+            // A heavier function would not be kept, and each of its calls would load it.
             most: (capacity.code / parts / 2).max(1),
         };
         let options = OptionsBuilder::new()
@@ -61,7 +62,7 @@ impl LoadedFunctions {
         let hasher = DefaultHashBuilder::default();
         let cache = match options {
             Ok(options) => Cache::with_options(options, weights, hasher, lifecycle),
-            // An error only if a setting is missing.
+            // Building the cache fails only if a setting is missing.
             Err(_) => Cache::with(0, capacity.code, weights, hasher, lifecycle),
         };
         Self {
@@ -84,7 +85,7 @@ impl LoadedFunctions {
         self.loads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The function, loaded by the first of the calls that ask for it at once.
+    /// Returns the function; the first of several concurrent calls loads it.
     pub(super) async fn get_or_load(
         &self,
         id: i64,
@@ -133,7 +134,7 @@ impl Lifecycle<i64, Arc<LoadedFunction>> for Evictions {
     }
 }
 
-/// Evicted functions, which are unmapped off the threads of connections: that takes time.
+/// Evicted functions. Unmapping them takes time, so it happens off the threads of connections.
 #[derive(Default)]
 struct EvictedFunctions(Vec<Arc<LoadedFunction>>);
 
@@ -143,7 +144,7 @@ impl Drop for EvictedFunctions {
             return;
         }
         let evicted = std::mem::take(&mut self.0);
-        // Without a runtime no connection waits.
+        // Without a runtime, no connection waits for this.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || drop(evicted));
         }

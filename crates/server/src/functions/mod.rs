@@ -1,7 +1,7 @@
-//! Loaded functions: found in the store, made callable ([`load`]), kept for the next call.
+//! Loaded functions: they are read from the store, made callable ([`load`]), and kept for later calls.
 //!
-//! Nothing is loaded at start-up, however many functions there are. A function is loaded once even if many calls want
-//! it at the same moment, and the least used functions make room when there are too many.
+//! No function is loaded at start-up. A function is loaded only once even if many calls need it at the same time, and
+//! the least used functions are evicted when there are too many.
 
 mod failures;
 mod load;
@@ -30,15 +30,15 @@ pub(crate) struct LoadedFunction {
     /// The function's rows in the store; `LoadedFunction` dereferences to them.
     spec: Arc<FunctionSpec>,
     pub(crate) code: Arc<iof_engine::Function>,
-    /// The canary, and the percentage of calls that run it.
+    /// The canary version, and the percentage of calls that run it.
     canary: Option<(Arc<LoadedFunction>, u8)>,
 }
 
-/// A version of a function without its code, with what calls need of it.
+/// A version of a function without its code: the data that calls need.
 ///
-/// It stays when the code is evicted, and with it the counters of its limits.
+/// It is kept when the code is evicted, and with it the counters of the version's limits.
 pub(crate) struct FunctionSpec {
-    /// The change counter of this function, or of those that share it, when the row was read from the store.
+    /// The value of the function's change counter when the row was read from the store.
     change: u64,
     sha256: [u8; 32],
     pub(crate) environment: Arc<Environment>,
@@ -83,14 +83,14 @@ pub(crate) struct Functions {
     /// The specs of functions without a canary that were loaded once.
     specs: Cache<i64, Arc<FunctionSpec>>,
     failures: failures::Failures,
-    /// Numbers of functions by name. A name stays with its function; a name whose function is gone is looked up again.
+    /// Numbers of functions by name. A function keeps its name; the name of a deleted function is looked up again.
     names: Cache<Box<str>, i64>,
-    /// Counters of changes since the start. A row that was read before the last change is not used for calls that come
-    /// after it, however late it arrives in `loaded`.
+    /// Counters of changes since the start. A row that was read before a change is not used for calls after the change,
+    /// however late it arrives in `loaded`.
     changes: Box<[AtomicU64; CHANGES]>,
 }
 
-/// The settings of the operator that decide what a function gets.
+/// The operator's settings that determine the grants and limits of functions.
 pub(crate) struct Policy {
     pub(crate) ceiling: Ceiling,
     /// The grants of modules that were uploaded without grants.
@@ -102,9 +102,9 @@ pub(crate) struct Policy {
     pub(crate) secret_keys: SecretKeys,
 }
 
-/// Counters of changes.
+/// The number of change counters.
 const CHANGES: usize = 1 << 14;
-/// Functions that are known, by number or by name, without being loaded.
+/// The most functions that are cached by number or name without being loaded.
 const KNOWN: usize = 1 << 16;
 
 impl Functions {
@@ -141,7 +141,7 @@ impl Functions {
         })
     }
 
-    /// One version of a function, whichever is active.
+    /// A given version of a function, whether it is active or not.
     ///
     /// # Errors
     /// `no-such-function`, `no-such-version`, or the fault that kept the version from being loaded.
@@ -173,7 +173,7 @@ impl Functions {
         let unknown = || Fault::no_such_function(truncate(name));
         let number = self.named(name).await?.ok_or_else(unknown)?;
         match self.get(number).await {
-            // The name of a function that is gone may belong to another one now.
+            // The name of a deleted function may belong to another one now.
             Err(fault) if fault.kind == FaultKind::NoSuchFunction => {
                 self.names.remove(name);
                 let number = self.named(name).await?.ok_or_else(unknown)?;
@@ -201,7 +201,7 @@ impl Functions {
     async fn current(&self, id: i64) -> Result<Arc<LoadedFunction>, Fault> {
         match self.loaded.get(id) {
             Some(loaded) if self.is_current(id, &loaded) => Ok(loaded),
-            // Boxed, so that every call does not carry the large future of a rare load.
+            // Boxed, so that not every call carries the large future of a rare load.
             earlier => Box::pin(self.find(id, earlier)).await,
         }
     }
@@ -216,7 +216,7 @@ impl Functions {
                 .remove_if(id, |loaded| !self.is_current(id, loaded));
             let loading = Box::pin(self.load(id, earlier.as_deref()));
             let loaded = self.loaded.get_or_load(id, loading).await?;
-            // The function changed while it was being loaded: load it again.
+            // If the function changed while it was being loaded, it is loaded again.
             if self.is_current(id, &loaded) {
                 return Ok(loaded);
             }
@@ -229,7 +229,7 @@ impl Functions {
         self.loaded.figures()
     }
 
-    /// Makes calls from now on see a change that is in the store. Calls in progress keep what they have.
+    /// Makes later calls see a change that is in the store. Calls in progress continue with the old version.
     pub(crate) fn changed(&self, id: i64) {
         self.change(id).fetch_add(1, Ordering::AcqRel);
     }
@@ -238,8 +238,8 @@ impl Functions {
         loaded.change == self.change(id).load(Ordering::Acquire)
     }
 
-    /// The counter of changes of a function. Functions share counters: a change of one makes a few others be looked up
-    /// again.
+    /// The change counter of a function. Functions share counters, so a change of one causes a few others to be looked
+    /// up again.
     fn change(&self, id: i64) -> &AtomicU64 {
         let at = usize::try_from(id).unwrap_or_default() % CHANGES;
         &self.changes[at]

@@ -25,7 +25,7 @@ impl AllowedOrigins {
     /// Checks that each origin is written as a browser sends it.
     ///
     /// # Errors
-    /// A sentence about the first origin that is not.
+    /// A message about the first origin that is not.
     pub(super) fn check(&self) -> Result<(), String> {
         let wrong = self.0.iter().find(|origin| !is_origin(origin));
         match wrong {

@@ -1,4 +1,4 @@
-//! The ceiling: the most that a version can declare, and the grants of a version that stays below it.
+//! The ceiling: the most that a version can declare, and the grants of a version within it.
 
 use super::declaration::{CallerRequest, Declaration};
 use super::declared_signing::DeclaredSigning;
@@ -61,7 +61,7 @@ impl Ceiling {
             };
             let port = match self.grants.outbound.0.iter().find(wide) {
                 Some(rule) => format!(
-                    "; `{rule}` does but for the port: a rule without one is of 80 or 443 only"
+                    "; `{rule}` covers it except for the port: a rule without a port covers only 80 and 443"
                 ),
                 None => String::new(),
             };
@@ -72,7 +72,7 @@ impl Ceiling {
         }
         if declared.storage && !self.grants.storage {
             return Err(beyond(
-                "storage: this server grants none ([ceiling] storage = false)".into(),
+                "storage: this server does not grant storage ([ceiling] storage = false)".into(),
             ));
         }
         if let Some(wanted) = declared.concurrency.filter(|&n| n > self.concurrency) {
@@ -92,10 +92,10 @@ impl Ceiling {
         self.limits.narrowed(&declared.limits).map_err(beyond)
     }
 
-    /// The grants of a version whose declaration was [read](Ceiling::read) below this ceiling.
+    /// The grants of a version whose declaration was [read](Ceiling::read) with this ceiling.
     ///
     /// # Errors
-    /// `secret-not-set`; the errors of the location of a secret.
+    /// `secret-not-set`; the errors of a secret's location.
     pub(crate) fn grant(
         &self,
         function: &str,

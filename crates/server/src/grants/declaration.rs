@@ -1,7 +1,7 @@
 //! `function.toml`: what a version needs, declared by its author.
 //!
-//! A version gets only what it declares: a file with one line grants one thing. The API takes the same fields as JSON,
-//! and returns them so.
+//! A version gets only what it declares: a file with one line grants one thing. The API takes and returns the same
+//! fields as JSON.
 
 #[cfg(test)]
 mod tests;
@@ -20,9 +20,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest declaration.
+/// The longest declaration, in bytes.
 pub(crate) const MAX_DECLARATION: usize = 64 << 10;
-/// The most rules, commands or secrets in one.
+/// The most rules, commands or secrets in one declaration.
 const MAX_ENTRIES: usize = 200;
 
 /// The fields of `function.toml`.
@@ -42,10 +42,10 @@ pub(crate) struct Declaration {
     pub(crate) signing: Vec<DeclaredSigning>,
     /// Limits of its calls, below the server's.
     pub(crate) limits: LimitOverrides,
-    /// Concurrent calls; further ones wait. `None`: as many as the server runs.
+    /// The most concurrent calls; further calls wait. `None` for as many as the server runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) concurrency: Option<u32>,
-    /// Calls per minute. `None`: any number.
+    /// The most calls per minute. `None` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
     /// True if every caller may have calls run as jobs (`Prefer: respond-async`). If false, only holders of a key may.
@@ -54,35 +54,35 @@ pub(crate) struct Declaration {
     /// Pages of other origins that may call the function.
     #[serde(skip_serializing_if = "AllowedOrigins::is_empty")]
     pub(crate) cors: AllowedOrigins,
-    /// Requests of its calls whose target a caller may name (`SSVM_Fetch`, `SSVM_Callback`).
+    /// Requests of its calls for which a caller may name the target (`SSVM_Fetch`, `SSVM_Callback`).
     pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// The calls that are recorded, to be replayed.
     pub(crate) record: Record,
     /// Environment variables of its calls. They are not secrets: everyone who may read the function sees them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
-    /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). Checked, and not kept.
+    /// Variables of environments, one of which a deploy chooses (`iof deploy --env`). They are checked, but not stored.
     #[serde(skip_serializing)]
     env: BTreeMap<String, BTreeMap<String, String>>,
-    /// The table with which `iof build` makes the module, which reads and checks it. Not kept.
+    /// The table from which `iof build` makes the module. `iof build` reads and checks it; it is not stored.
     #[serde(skip_serializing)]
     build: IgnoredAny,
-    /// Calls of `iof test`. Checked, and not kept.
+    /// Calls of `iof test`. They are checked, but not stored.
     #[serde(skip_serializing)]
     pub(super) test: Vec<DeclaredTest>,
 }
 
-/// A request whose target a caller names.
+/// A request whose target the caller names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CallerRequest {
-    /// The argument is the response of another server.
+    /// A fetch: the response of another server becomes the argument.
     Fetch,
-    /// The result is sent to another server.
+    /// A callback: the result is sent to another server.
     Callback,
 }
 
-/// Which calls are recorded.
+/// The calls that are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Record {
@@ -93,21 +93,21 @@ pub(crate) enum Record {
     Always,
 }
 
-/// A secret, its location, and the requests that carry it.
+/// A secret, its location, and the requests to which it is added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclaredSecret {
-    /// The text with the secret's name in braces, such as `Bearer {API_TOKEN}`.
+    /// A text with the secret's name in braces, such as `Bearer {API_TOKEN}`.
     pub(crate) value: Template,
-    /// The requests that carry the secret.
+    /// The requests to which the secret is added.
     pub(crate) to: Rule,
-    /// The header whose value the secret is.
+    /// The header whose value is the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     header: Option<String>,
-    /// The query parameter whose value the secret is.
+    /// The query parameter whose value is the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     query: Option<String>,
-    /// The user of basic authentication whose password the secret is.
+    /// The user of basic authentication whose password is the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     basic: Option<String>,
     /// The AWS access key whose secret signs the request.
@@ -136,7 +136,7 @@ impl Declaration {
         Ok(declaration)
     }
 
-    /// The part of the declaration that bounds commands and requests.
+    /// The commands, rules and storage of the declaration, as grants.
     pub(crate) fn grants(&self) -> Grants {
         let signing = self.signing.iter().flat_map(DeclaredSigning::commands);
         let commands = self.commands.iter().cloned();
@@ -147,7 +147,7 @@ impl Declaration {
         }
     }
 
-    /// Refuses what a version with a module of this kind cannot do.
+    /// Refuses a declaration that a module of this kind cannot use.
     ///
     /// # Errors
     /// `declaration`, naming the field.
@@ -185,7 +185,7 @@ impl Declaration {
         ] {
             if count > MAX_ENTRIES {
                 return Err(wrong(format!(
-                    "{field}: {count} entries; at most {MAX_ENTRIES} are taken"
+                    "{field}: {count} entries; at most {MAX_ENTRIES} are allowed"
                 )));
             }
         }
@@ -210,7 +210,7 @@ impl Declaration {
             if before.iter().any(|other| other.name() == secret.name()) {
                 let field = secret.field();
                 return Err(problem(format!(
-                    "the {field} is there twice; give it one algorithm, and all of its uses"
+                    "the {field} is declared twice; give it one algorithm, and all of its uses"
                 )));
             }
         }
@@ -225,22 +225,23 @@ impl Declaration {
         for (table, set) in environments.chain([("variables".to_owned(), &self.variables)]) {
             variables(&table, set).map_err(wrong)?;
         }
-        // A placeholder stands for the value, which is not known yet.
+        // A placeholder stands in for the value, which is not known yet.
         let value =
             SecretValue::new("value").map_err(|error| Fault::host("No declaration.", error))?;
         for (at, secret) in self.secrets.iter().enumerate() {
-            // As the store will, when somebody sets it. The name only: people write a secret where its name belongs.
+            // The same check as in the store when the secret is set. Only the name is quoted, because people write a
+            // secret where its name belongs.
             let mut names = secret.names();
             if let Some(name) = names.find(|name| !iof_store::is_secret_name(name)) {
                 return Err(wrong(format!(
-                    "secrets[{at}]: the name in braces is not one of a secret: it is a capital letter and up to 63 capital letters, digits and underscores, such as {{API_TOKEN}}{}",
+                    "secrets[{at}]: the name in braces is not a valid name of a secret: it is a capital letter and up to 63 capital letters, digits and underscores, such as {{API_TOKEN}}{}",
                     match iof_store::is_secret_name(&name.to_ascii_uppercase()) {
                         true => format!(". Write {{{}}}", name.to_ascii_uppercase()),
                         false => String::new(),
                     }
                 )));
             }
-            // The id of a key is a word, and so is this.
+            // The id of a key is a word, and so is this placeholder.
             let problem = |problem| wrong(format!("secrets[{at}]: {problem}"));
             secret.attachment(|_| Ok(value.clone()), problem)?;
         }
@@ -249,7 +250,7 @@ impl Declaration {
 }
 
 impl DeclaredSecret {
-    /// The names of its secrets: the one that is attached, and that of an id of a key.
+    /// The names of its secrets: the one that is attached, and the one that holds the id of a key.
     fn names(&self) -> impl Iterator<Item = &str> {
         let key_id = self.sigv4.as_ref().and_then(AwsScope::key_id_secret);
         [Some(self.value.name()), key_id].into_iter().flatten()
@@ -258,7 +259,7 @@ impl DeclaredSecret {
     /// Builds the attachment for this secret; `value` is the decrypted value of a secret by its name.
     ///
     /// # Errors
-    /// `problem` of a sentence that says what is wrong with it; those of `value`.
+    /// `problem` with a sentence that states what is wrong; the errors of `value`.
     pub(super) fn attachment<E>(
         &self,
         value: impl Fn(&str) -> Result<SecretValue, E>,
@@ -284,7 +285,7 @@ impl DeclaredSecret {
             (Some(header), None, None, None) => {
                 SecretLocation::Header(HeaderName::try_from(header.as_str()).map_err(|_| {
                     format!(
-                        "header: {header:?} is no name of a header; write one such as authorization"
+                        "header: {header:?} is not a header name; write one such as authorization"
                     )
                 })?)
             }
@@ -293,7 +294,7 @@ impl DeclaredSecret {
             (None, None, None, Some(scope)) => SecretLocation::AwsSignature(scope),
             _ => {
                 return Err(
-                    "it goes to one place; write one of header = \"authorization\", query = \"key\", basic = \"user\" or \
+                    "it has exactly one location; write one of header = \"authorization\", query = \"key\", basic = \"user\" or \
                      sigv4 = { access_key_id, region, service }"
                         .to_owned(),
                 );
@@ -313,7 +314,7 @@ const MAX_VARIABLE_NAME: usize = 64;
 fn variables(table: &str, set: &BTreeMap<String, String>) -> Result<(), String> {
     if set.len() > MAX_ENTRIES {
         return Err(format!(
-            "{table}: {} entries; at most {MAX_ENTRIES} are taken",
+            "{table}: {} entries; at most {MAX_ENTRIES} are allowed",
             set.len()
         ));
     }
@@ -356,7 +357,7 @@ fn of_json(text: &str) -> Result<Declaration, Fault> {
     Ok(read)
 }
 
-/// The position and the problem, without the line itself: people write a secret where its template belongs.
+/// The position and the problem, without the line itself, because people write a secret where its template belongs.
 fn in_line(text: &str, error: &toml::de::Error) -> String {
     let message = match nearest_field(error.message()) {
         Some((wrong, near)) => format!("unknown field `{wrong}`; did you mean `{near}`?"),

@@ -4,17 +4,17 @@ use super::public_key;
 use iof_egress::{KeyEncoding, KeyUse, SecretValue, SigningAlgorithm, SigningKey};
 use serde::{Deserialize, Serialize};
 
-/// One secret that signs, or the public key of another's, with the only algorithm that it is used with.
+/// A secret that signs, or the public key of another party, with the only algorithm for which it is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeclaredSigning {
     /// The name of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
-    /// The name by which the function means the public key.
+    /// The name by which the function refers to the public key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
-    /// A public key of somebody else, which is not a secret.
+    /// A public key of another party, which is not a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     public_key: Option<String>,
     algorithm: SigningAlgorithm,
@@ -32,7 +32,7 @@ fn is_text(encoding: &KeyEncoding) -> bool {
 }
 
 impl DeclaredSigning {
-    /// The commands that it grants: each is useful only with such a secret, and reaches nothing else.
+    /// The commands that it grants: each is useful only with such a key, and reaches nothing else.
     pub(super) fn commands(&self) -> impl Iterator<Item = &'static str> {
         self.uses.iter().map(|one| match one {
             KeyUse::Sign => "sign",
@@ -40,7 +40,7 @@ impl DeclaredSigning {
         })
     }
 
-    /// The name by which the function means it.
+    /// The name by which the function refers to the key.
     pub(crate) fn name(&self) -> &str {
         self.secret
             .as_ref()
@@ -48,7 +48,7 @@ impl DeclaredSigning {
             .map_or("", String::as_str)
     }
 
-    /// The field that has its name.
+    /// The field that contains its name.
     pub(super) fn field(&self) -> &'static str {
         if self.secret.is_some() {
             "secret"
@@ -62,17 +62,17 @@ impl DeclaredSigning {
         self.secret.as_deref()
     }
 
-    /// Checks what can be checked without the value of a secret.
+    /// Checks everything that does not depend on the value of a secret.
     ///
     /// # Errors
-    /// A sentence on what is wrong.
+    /// A sentence that states what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         let public = match (&self.secret, &self.key, &self.public_key) {
             (Some(_), None, None) => None,
             (None, Some(_), Some(public)) => Some(public),
             _ => {
                 return Err(
-                    "it is a secret, or a public key of somebody else; write secret = \"NAME\", or key = \"NAME\" and public_key = \"…\""
+                    "it is a secret, or a public key of another party; write secret = \"NAME\", or key = \"NAME\" and public_key = \"…\""
                         .to_owned(),
                 );
             }
@@ -89,7 +89,7 @@ impl DeclaredSigning {
         if let Some(public) = public {
             if self.algorithm.is_symmetric() {
                 return Err(
-                    "public_key: a key of HMAC is a secret of both sides; write secret = \"NAME\", and set it by `iof secret set`"
+                    "public_key: a key of HMAC is a secret that both sides share; write secret = \"NAME\", and set it by `iof secret set`"
                         .to_owned(),
                 );
             }
@@ -114,13 +114,13 @@ impl DeclaredSigning {
     /// The key; `value` is the decrypted value of a secret by its name.
     ///
     /// # Errors
-    /// Those of `value`.
+    /// The errors of `value`.
     pub(super) fn key<E>(
         &self,
         value: impl FnOnce(&str) -> Result<SecretValue, E>,
     ) -> Result<SigningKey, E> {
         let public = self.public_key.as_deref();
-        // It was read when it was declared.
+        // The key was read successfully when it was declared.
         let public = public.and_then(|text| public_key::read(self.algorithm, text).ok());
         Ok(match public {
             Some(public) => SigningKey::public(self.name(), self.algorithm, public),

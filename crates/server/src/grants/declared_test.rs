@@ -1,10 +1,9 @@
-//! Calls that `iof test` makes: they stand in `function.toml`, so that they are checked where it is, and no server keeps
-//! them.
+//! Calls that `iof test` makes. They are part of `function.toml`, which is checked as a whole; no server stores them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One call of an export, or one request to a function that answers HTTP, and what is expected.
+/// A call of an export, or a request to a function that answers HTTP, with the expected result.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeclaredTest {
@@ -20,16 +19,16 @@ pub struct DeclaredTest {
     /// The text of the request's body.
     #[serde(default)]
     pub body: Option<String>,
-    /// The status of the response to a request. `None`: any below 500.
+    /// The status of the response to a request. `None` for any below 500.
     #[serde(default)]
     pub status: Option<u16>,
-    /// The result, or the body of the response. `None`: any.
+    /// The result, or the body of the response. `None` for any.
     #[serde(default)]
     pub expect: Option<Value>,
 }
 
 impl DeclaredTest {
-    /// A call that stands in no file: of an export that takes nothing, whatever it returns.
+    /// An implicit call of an export without arguments; any result passes.
     #[must_use]
     pub fn without_arguments(export: &str) -> Self {
         Self {
@@ -42,7 +41,7 @@ impl DeclaredTest {
         }
     }
 
-    /// A request that stands in no file: of the first page, whatever it says.
+    /// An implicit request for the first page; any content passes.
     #[must_use]
     pub fn of_first_page() -> Self {
         Self {
@@ -51,10 +50,10 @@ impl DeclaredTest {
         }
     }
 
-    /// Checks what can be checked without the module.
+    /// Checks everything that does not depend on the module.
     ///
     /// # Errors
-    /// A sentence on what is wrong.
+    /// A sentence that states what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         match &self.request {
             Some(request) => self.check_request(request)?,
@@ -100,7 +99,7 @@ impl DeclaredTest {
     }
 }
 
-/// True where a date of TOML is inside, which its parser hands over as a table of this name.
+/// Returns whether a value contains a TOML date, which the parser passes on as a table of this name.
 fn is_date(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields

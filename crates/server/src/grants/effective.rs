@@ -15,11 +15,11 @@ pub(crate) struct EffectiveGrants {
     pub(crate) grants: Arc<Grants>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) secrets: Arc<SecretInjections>,
-    /// The limit of its calls at a time: its own, or its share of the server.
+    /// The limiter of its concurrent calls: its own, or its share of the server.
     pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
-    /// True if every caller may run calls as jobs; else only holders of a key.
+    /// True if every caller may run calls as jobs; if false, only holders of a key may.
     pub(crate) jobs: bool,
     /// Pages of other origins that may call the function.
     pub(crate) cors: AllowedOrigins,
@@ -60,7 +60,7 @@ impl CallerNamedTargets {
 }
 
 impl EffectiveGrants {
-    /// The grants of a version that declared nothing.
+    /// The grants of a version without a declaration.
     pub(crate) fn undeclared(
         defaults: &Arc<Grants>,
         limits: &Arc<Limits>,
@@ -75,7 +75,7 @@ impl EffectiveGrants {
             record: Record::Off,
             jobs: false,
             cors: AllowedOrigins::default(),
-            // As in 2020, when functions declared nothing.
+            // As in 2020, when functions had no declarations.
             callers_may: CallerNamedTargets {
                 fetch: true,
                 callback: true,
@@ -84,8 +84,8 @@ impl EffectiveGrants {
         }
     }
 
-    /// Takes over the counters of equal limits from `earlier`: a change of a function's state must not let a burst
-    /// through.
+    /// Takes over the counters of equal limits from `earlier`, so that a change of a function's state does not admit a
+    /// burst.
     pub(crate) fn go_on_from(&mut self, earlier: &Self) {
         if let (Some(limiter), Some(before)) = (&mut self.limiter, &earlier.limiter)
             && limiter.limit() == before.limit()
@@ -104,7 +104,7 @@ fn not_callers(name: &str, line: &str) -> Fault {
     Fault::new(
         FaultKind::CallerRequest,
         format!(
-            "{name} is not allowed: callers of this function name no {line}. Leave it out, or add callers_may = [\"{line}\"] \
+            "{name} is not allowed: callers of this function may not name a {line}. Leave it out, or add callers_may = [\"{line}\"] \
              to its function.toml."
         ),
     )

@@ -1,4 +1,4 @@
-//! Checks of a `function.toml` against a server as shipped, for authors who have no server at hand.
+//! Checks of a `function.toml` against a server as shipped, for authors without a server.
 
 use super::{Ceiling, Declaration, DeclaredTest};
 use crate::near::nearest;
@@ -22,7 +22,7 @@ const SEND_NOTHING: [&str; 4] = ["infer", "mobilenet_v2", "sign", "verify"];
 /// Checks a `function.toml` against the ceiling as shipped.
 ///
 /// # Errors
-/// The message that the server would send.
+/// The message that a server would send.
 pub fn check_declaration(text: &str) -> Result<(), String> {
     let ceiling = Ceiling {
         grants: Grants::as_shipped(),
@@ -35,14 +35,14 @@ pub fn check_declaration(text: &str) -> Result<(), String> {
 /// The calls that a `function.toml` has for `iof test`.
 ///
 /// # Errors
-/// What the server would say.
+/// The message that a server would send.
 pub fn declared_tests(text: &str) -> Result<Vec<DeclaredTest>, String> {
     let declared = Declaration::parse(text).map_err(|fault| fault.message)?;
     Ok(declared.test)
 }
 
-/// Notes on a `function.toml`, or the same as JSON, that is valid and hardly meant: rules that match nothing, and grants that the
-/// `imports` of the module need and that it lacks. `allowed` are the hosts and ports inside that functions reach
+/// Notes on a valid `function.toml` (or its JSON form) that is probably wrong: rules that match nothing, and missing
+/// grants that the `imports` of the module need. `allowed` lists the internal hosts and ports that functions may reach
 /// (`iof dev --allow`).
 pub fn declaration_notes(text: &str, allowed: &[String], imports: &[String]) -> Vec<String> {
     let Ok(declared) = Declaration::parse(text) else {
@@ -76,7 +76,7 @@ fn has_prefix(import: &str, prefixes: &[&str]) -> bool {
     prefixes.iter().any(|prefix| import.starts_with(prefix))
 }
 
-/// A note for each import that does nothing without a grant which is not declared.
+/// A note for each import that is useless without a grant that is not declared.
 fn missing_grants(declared: &Declaration, imports: &[String]) -> Vec<String> {
     let lacks = [
         (
@@ -171,7 +171,7 @@ mod tests {
             );
         }
         assert_eq!(notes.len(), 3, "{notes:?}");
-        // A component sends by itself, and needs no command for it.
+        // A component sends requests itself, and needs no command for that.
         let fine = "outbound = [\"GET https://a.test\"]\nstorage = true\ncommands = [\"infer\"]";
         assert_eq!(declaration_notes(fine, &[], &imports), Vec::<String>::new());
         let third = ["wasi:http/client@0.3.0".to_owned()];

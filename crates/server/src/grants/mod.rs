@@ -1,9 +1,9 @@
-//! The grants of a version: what it may use, and how much of it.
+//! The grants and limits of a version.
 //!
 //! A version declares its grants (`function.toml`), the operator's settings are their ceiling, and [`EffectiveGrants`]
 //! are the grants with which its calls run. Declaration and ceiling are compared when a version is deployed, so that
-//! its author finds a mistake, and again when it is loaded, so that a ceiling that was lowered since also applies to
-//! versions deployed before.
+//! its author sees a mistake, and again when it is loaded, so that a ceiling that was lowered later also applies to
+//! earlier versions.
 
 mod allowed_origins;
 mod ceiling;

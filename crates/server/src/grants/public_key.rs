@@ -1,12 +1,13 @@
-//! Public keys of others, as a `function.toml` has them: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in PEM or base64, as
-//! `openssl pkey -pubout` writes it; and the bare 32 bytes of Ed25519 in hexadecimal digits, as some services show them.
+//! Public keys of other parties in a `function.toml`: `SubjectPublicKeyInfo` (RFC 5280, section 4.1) in PEM or base64,
+//! as `openssl pkey -pubout` writes it; or the 32 bytes of an Ed25519 key in hexadecimal digits, as some services show
+//! them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iof_egress::SigningAlgorithm;
 use spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
-/// The longest that is read: RSA with 8192 bits takes a fifth.
+/// The longest text that is read, in bytes: a key of RSA with 8192 bits takes a fifth of it.
 const LONGEST: usize = 8 << 10;
 /// RFC 8410, section 3.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -18,10 +19,10 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 
 const FRAME: [&str; 2] = ["-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"];
 
-/// The bytes of a public key, as the arithmetic takes them.
+/// The bytes of a public key, in the form that `ring` takes.
 ///
 /// # Errors
-/// A sentence on what is wrong, without the text.
+/// A sentence that states what is wrong, without the text of the key.
 pub(super) fn read(algorithm: SigningAlgorithm, text: &str) -> Result<Vec<u8>, &'static str> {
     const WRONG: &str = "not a public key: write what `openssl pkey -pubout` prints, from BEGIN PUBLIC KEY to END PUBLIC KEY";
     if text.len() > LONGEST {
@@ -29,7 +30,7 @@ pub(super) fn read(algorithm: SigningAlgorithm, text: &str) -> Result<Vec<u8>, &
     }
     if text.contains("PRIVATE KEY") {
         return Err(
-            "a private key: got one where everybody may read it. Make another one, and write its public key only",
+            "a private key: got one where everyone may read it. Make another key, and write only its public key",
         );
     }
     if algorithm == SigningAlgorithm::Ed25519
@@ -47,14 +48,14 @@ pub(super) fn read(algorithm: SigningAlgorithm, text: &str) -> Result<Vec<u8>, &
     let oid = info.algorithm.oid;
     let is_of_algorithm = match algorithm {
         SigningAlgorithm::Ed25519 => oid == ED25519 && key.len() == 32,
-        // A point that is not compressed: all that `ring` reads.
+        // An uncompressed point, the only form that `ring` reads.
         SigningAlgorithm::Es256 => {
             oid == EC
                 && info.algorithm.parameters_oid() == Ok(P256)
                 && key.len() == 65
                 && key.starts_with(&[4])
         }
-        // What `ring` takes has 2048 bits or more.
+        // `ring` takes keys of 2048 bits or more.
         SigningAlgorithm::Rs256 if oid == RSA && key.len() <= 256 => {
             return Err("a key of RSA that is too short: use one of 2048 bits or more");
         }

@@ -1,7 +1,7 @@
-//! A limit of the calls of one function per minute.
+//! A limit on the calls of one function per minute.
 //!
-//! The generic cell rate algorithm keeps one number: the time at which all calls so far would have been due, had they
-//! come evenly. It needs no lock, no window that begins anew for everybody, and no timer.
+//! The generic cell rate algorithm keeps one number: the time at which the next call would be due if all calls had been
+//! evenly spaced. It needs no lock, no window that restarts for all callers at once, and no timer.
 
 use iof_fault::{Fault, FaultKind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +16,13 @@ pub(crate) struct RateLimiter {
     due: AtomicU64,
     /// Nanoseconds between two calls.
     interval: u64,
-    /// Nanoseconds by which calls may be early: a sixth of a minute's worth at once.
+    /// Nanoseconds by which calls may be early: a burst of a sixth of a minute's calls.
     ahead: u64,
     rate: u32,
 }
 
 impl RateLimiter {
-    /// A limiter that lets `rate` calls per minute through.
+    /// A limiter that admits `rate` calls per minute.
     pub(crate) fn new(rate: u32) -> Self {
         let interval = MINUTE / u64::from(rate.max(1));
         Self {

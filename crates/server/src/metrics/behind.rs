@@ -1,4 +1,4 @@
-//! The metrics of what works behind calls: connections, the compiler, the store, logs and jobs.
+//! Metrics of the parts behind calls: connections, the compiler, the store, logs and jobs.
 
 use super::exposition::{Families, NONE};
 use crate::app::App;
@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Writes them. Without `jobs`, which take a look at the database, theirs are left out.
+/// Writes these metrics. Those of jobs, which come from the database, are left out if `jobs` is `None`.
 pub(super) fn write(
     families: &mut Families<'_, '_>,
     app: &App,

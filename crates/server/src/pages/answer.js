@@ -1,7 +1,7 @@
-// The answer to a call: shown as text, or as a picture; never as markup.
+// The answer to a call, shown as text or as an image, but never as markup.
 const SHOWN = 200_000;
 
-// The type of a picture by its first bytes; a type that the function says is not believed.
+// The type of an image by its first bytes; the type that the function states is not trusted.
 function picture(bytes) {
   const starts = (...of) => of.every((byte, at) => byte === null || bytes[at] === byte);
   if (starts(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)) return "image/png";
@@ -11,7 +11,7 @@ function picture(bytes) {
   return null;
 }
 
-// Bytes as text, if they are one.
+// Bytes as text, if they are valid UTF-8.
 function asItIs(bytes) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -28,7 +28,7 @@ function size(bytes) {
   return bytes === 1 ? "1 byte" : `${unit ? value.toFixed(1) : value} ${units[unit]}`;
 }
 
-// The place for answers of one form.
+// The area for the answers of one form.
 function answerBox(exportName) {
   const title = element("h3");
   const content = element("div", { className: "content" });
@@ -109,7 +109,7 @@ function answerBox(exportName) {
         try {
           JSON.parse(text);
           known = pretty(text);
-        } catch { /* shown as it came */ }
+        } catch { /* shown unchanged */ }
       }
       shown.push(element("pre", { textContent: known.slice(0, SHOWN) }));
       if (long) shown.push(element("p", { className: "note", textContent: `The first ${SHOWN.toLocaleString("en")} characters; the rest is in the file.` }));
@@ -123,7 +123,7 @@ function answerBox(exportName) {
   }
 }
 
-// The sentence of a fault.
+// The message of a fault.
 function faultIn(text) {
   try {
     return String(JSON.parse(text).error);

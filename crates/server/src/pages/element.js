@@ -1,4 +1,5 @@
-// What all pages have: elements, and answers of the server. Nothing that a server says becomes markup.
+// Functions that all pages share: making elements, and reading answers of the server. No text of a server becomes
+// markup.
 const $ = (id) => document.getElementById(id);
 
 function element(tag, properties = {}, ...children) {
@@ -7,7 +8,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// Asks the server. The body is JSON whether it went well or not.
+// Sends a request to the server. The body of the answer is JSON, even for a failure.
 async function ask(path) {
   const response = await fetch(path, { headers: headers() });
   const answer = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));

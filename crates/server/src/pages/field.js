@@ -1,5 +1,5 @@
-// A field for an argument. Its `read` returns the argument as `{ json, bytes }`, of which one is its text in JSON and the
-// other what a part of a form has; `null` if it is left out. What does not fit is refused with its name.
+// A field for an argument. Its `read` returns the argument as `{ json, bytes }`: its text in JSON, and the content of a
+// part of a form; `null` if it is left out. A value that does not fit is refused with the name of the field.
 const LARGEST_FILE = 256 << 20;
 
 class Misfit extends Error {}
@@ -20,7 +20,8 @@ function field(id, name, schema, required, root) {
   input.addEventListener("input", () => say(""));
   return {
     name, box, input, isFile: input.type === "file",
-    // Throws if there is no argument in it, and says so beside the field unless it is read for a text to copy.
+    // Throws if the field has no valid argument, and shows the reason beside the field unless it is read for a text to
+    // copy.
     read: (quiet) => {
       try {
         const value = read();

@@ -1,8 +1,8 @@
-// A form for an export of a function, made of the function's own OpenAPI document. The page that has it says `base`, the
+// A form for an export of a function, made from the function's own OpenAPI document. The page defines `base`, the
 // address of the function.
 const LOGGED = 100;
 
-// The fields of an export, and what they send.
+// The fields of an export, and the body that they make.
 function fieldsOf(operation, root) {
   const id = (of) => `${operation.operationId}-${of}`;
   const content = operation.requestBody?.content;
@@ -15,7 +15,8 @@ function fieldsOf(operation, root) {
   return whole(id, content);
 }
 
-// The one body of a function that takes it as it is, or of a module that says nothing: a text, a file, or arguments in an array.
+// The body for a function that takes it unchanged, or for a module without a description: a text, a file, or arguments
+// in an array.
 function whole(id, content) {
   const raw = content["*/*"];
   const option = (value, textContent) => element("option", { value, textContent });
@@ -91,7 +92,7 @@ function form(path, operation, root) {
   return made;
 }
 
-// What a call printed and cost, for a reader with a key that reads logs.
+// The output and core time of a call, for readers with a key that may read logs.
 async function logged(answer, call) {
   if (!call) return;
   if (!key()) return answer.log(null, "What it printed, and the processor time that it took, is for holders of a key.");

@@ -27,7 +27,7 @@ async function load() {
   loaded = true;
   $("version").textContent = `version ${answer.info.version} · `;
   $("about").textContent = answer.info.description ?? "";
-  // The address below /fn, which some have besides, takes the same.
+  // Some exports also have an address below /fn, which takes the same.
   const calls = Object.entries(answer.paths).filter(([path]) => path.startsWith("/v1/"));
   left = calls.map(([path, operations]) => [path, operations, answer]);
   if (left.length === 0) $("exports").append(element("p", { className: "sheet", textContent: "It exports nothing that can be called." }));
@@ -41,7 +41,7 @@ function reload() {
 }
 
 $("more").addEventListener("click", more);
-// What is typed into the forms stays.
+// The contents of the forms are kept.
 watchKey(() => {
   if (loaded) document.querySelectorAll(".snippet").forEach((one) => one.dispatchEvent(new Event("toggle")));
   else reload();

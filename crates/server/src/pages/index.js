@@ -1,6 +1,6 @@
 // The functions that the reader may see, page by page.
 const ROWS = 50;
-// The last number before each page that was left, to go back by.
+// The last number before each earlier page, for going back.
 let before = [];
 let last = 0;
 let asked = 0;
@@ -17,7 +17,7 @@ function row(of) {
   const calls = of.invocations === 1 ? "1 call" : `${of.invocations.toLocaleString("en")} calls`;
   const facts = element("p", { className: "note", textContent: `version ${of.version}, ${calls}` });
   const row = element("li", {}, head, facts);
-  // The API of 2020 writes this where no description was sent.
+  // The API of 2020 writes this if no description was sent.
   if (of.description && of.description !== "undefined") row.append(element("p", { className: "about", textContent: of.description }));
   return row;
 }
@@ -28,7 +28,7 @@ function say(text, bad = false) {
   $("message").hidden = !text;
 }
 
-// Private functions are for holders of a key that shows them, also where the server lists everything to everybody.
+// Private functions are shown only to holders of a key for them, even if the server lists all functions to everyone.
 function showsPrivate(about) {
   return about.key?.kind === "server" || (about.key?.kind === "made" && about.key.scopes?.includes("read"));
 }
@@ -41,10 +41,10 @@ async function load() {
   if (filter) query.set("name", filter);
   if (!showsPrivate(about)) query.set("private", "false");
   const { response, answer } = await ask(`/v1/functions?${query}`);
-  // The reader asked for something else meanwhile.
+  // The reader requested something else meanwhile.
   if (turn !== asked) return;
   $("dev").hidden = about.dev !== true;
-  // Where there is a console, and for those whom it shows something: on a server without keys, everybody.
+  // The link is shown if there is a console and the reader may use it: on a server without keys, every reader may.
   if ($("console")) $("console").hidden = about.takes_keys && !["server", "made"].includes(about.key?.kind);
   $("functions").replaceChildren();
   $("pager").hidden = true;

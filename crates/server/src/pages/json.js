@@ -1,7 +1,7 @@
-// JSON as text. A number of JavaScript holds 53 bits and a number of a function 64, so what is sent and what came back is
-// checked by the parser of the browser, and never made of what that read.
+// JSON as text. A number of JavaScript holds 53 bits and a number of a function 64, so the browser's parser only checks
+// JSON that is sent or received; its values are never used.
 
-// A text of JSON with one value a line, its numbers as they came.
+// A JSON text with one value per line, and unchanged numbers.
 function pretty(text) {
   let [out, depth, at] = ["", 0, 0];
   const line = () => `\n${"  ".repeat(depth)}`;
@@ -36,7 +36,7 @@ function pretty(text) {
   return out;
 }
 
-// A value that the schema takes, as far as it is plain.
+// A sample value for a simple schema.
 function sample(schema, root, depth = 0) {
   schema = resolved(schema, root);
   if (!schema || schema === true || depth > 8) return null;
@@ -55,7 +55,7 @@ function sample(schema, root, depth = 0) {
   }
 }
 
-// The schema that a reference leads to.
+// The schema to which a reference leads.
 function resolved(schema, root) {
   for (let hops = 0; schema?.$ref?.startsWith("#/") && hops < 8; hops += 1) {
     const part = (at, name) => at?.[name.replaceAll("~1", "/").replaceAll("~0", "~")];
@@ -64,7 +64,7 @@ function resolved(schema, root) {
   return schema;
 }
 
-// A schema without null, and whether it takes null.
+// A schema without null, and a flag that states whether it accepts null.
 function withoutNull(schema, root) {
   schema = resolved(schema, root);
   const types = [schema?.type].flat();

@@ -1,8 +1,8 @@
-//! Pages for people: the functions of the server at `/`, and one to call a function from.
+//! Pages for people: the list of functions at `/`, and a page from which to call a function.
 //!
-//! A page is the same for everybody, and says nothing of any function: its script asks `/v1`, as the reader of the page, with
-//! the key that the reader typed. Whatever comes back is put into the page as text. Nothing is loaded from elsewhere, and
-//! a key is kept in the storage of the browser's tab, under an origin that no function has (decisions 22 and 40).
+//! A page is the same for everyone, and contains nothing about any function: its script requests `/v1` with the key
+//! that the reader typed. Answers are inserted into the page as text. Nothing is loaded from elsewhere, and a key is
+//! kept in the storage of the browser's tab, under an origin that no function has (decisions 22 and 40).
 
 use crate::reply;
 use axum::Router;
@@ -15,11 +15,11 @@ use http::{HeaderName, HeaderValue, Method, Request, Response};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-/// The style of these pages, with which that of the console begins.
+/// The style of these pages, with which the console's style begins.
 pub(crate) const STYLE: &str = include_str!("style.css");
 
-/// The script of the form of a call, which the console has, too. It takes `base`, the address of the function, and `key` and
-/// `headers`, which say how a request is authorised.
+/// The script of the form of a call, which the console uses, too. It takes `base`, the address of the function, and
+/// `key` and `headers`, which authorise a request.
 pub(crate) const CALL_FORM: &str = concat!(
     include_str!("element.js"),
     include_str!("json.js"),
@@ -72,8 +72,9 @@ impl Page {
     fn new(body: &str, scripts: &[&str]) -> Self {
         let script = scripts.concat();
         let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
-        // Its own style and script, requests to this server, and pictures that a function answered: nothing else (CSP 3,
-        // section 2.3.1). A script that made markup of a text would fail (Trusted Types).
+        // The policy allows the page's own style and script, requests to this server, and images in a function's
+        // result, and nothing else (CSP 3, section 2.3.1). A script that turned a text into markup would fail (Trusted
+        // Types).
         let policy = format!(
             "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; connect-src 'self'; img-src blob: data:; \
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -134,13 +135,13 @@ pub(crate) async fn function() -> Response<Body> {
     FUNCTION.answer()
 }
 
-/// Returns whether a browser goes to the root to show a page: whoever else asks gets what is there for programs.
+/// Returns whether a browser requests the root to show a page. Any other client gets the answer for programs.
 pub(crate) fn is_asked_for<B>(request: &Request<B>) -> bool {
     if request.uri().path() != "/" || ![Method::GET, Method::HEAD].contains(request.method()) {
         return false;
     }
     let headers = request.headers();
-    // Of browsers that say it; a script that fetches the root shows no page.
+    // Some browsers state the mode; a script that fetches the root shows no page.
     let mode = headers.get("sec-fetch-mode");
     mode.is_none_or(|mode| mode == "navigate")
         && headers
@@ -151,7 +152,7 @@ pub(crate) fn is_asked_for<B>(request: &Request<B>) -> bool {
             .any(is_html)
 }
 
-/// Returns whether a range of media types (RFC 9110, section 12.5.1) is the one of pages, and accepted.
+/// Returns whether a media range (RFC 9110, section 12.5.1) is that of HTML, and accepted.
 fn is_html(range: &str) -> bool {
     let mut parts = range.split(';').map(str::trim);
     let is_type = parts

@@ -1,11 +1,11 @@
-// The request of a call: as it is sent, as a line of curl, and as JavaScript. All three are made of the same parts.
+// The request of a call: as it is sent, as a curl command, and as JavaScript. All three are made from the same parts.
 //
 // `{ kind, ... }` is one of: none; text `{ text, type }`; file `{ file, type }`; form `{ parts: [name, text or file] }`.
 
-// What a form for an export sends, given its fields, which throw what does not fit.
+// The body of a form for an export. The fields throw if a value does not fit.
 function jsonBody(fields, quiet) {
   const given = read(fields, quiet);
-  // Bytes go as they are, beside the others as parts of a form: a line of curl can do that, too.
+  // Bytes are sent unchanged, together with the other arguments as parts of a form, as a curl command can, too.
   if (fields.some((one) => one.isFile)) {
     return { kind: "form", parts: given.map(([name, { bytes }]) => [name, bytes]) };
   }
@@ -13,7 +13,7 @@ function jsonBody(fields, quiet) {
   return { kind: "text", text: `{${members.join(",")}}`, type: "application/json" };
 }
 
-// All fields are read, so that each says what is wrong with it.
+// All fields are read, so that each shows its problem.
 function read(fields, quiet) {
   const [given, wrong] = [[], []];
   for (const one of fields) {
@@ -41,18 +41,18 @@ function send(path, body) {
     init.headers["content-type"] = body.type;
   } else if (body.kind === "form") {
     init.body = new FormData();
-    // A text as a string would have its line ends changed.
+    // The line ends of a text that is sent as a string would be changed.
     for (const [name, part] of body.parts) init.body.append(name, part instanceof File ? part : new Blob([part]), part.name ?? name);
   }
   return fetch(path, init);
 }
 
-// A word of a shell of POSIX.
+// A text as a word of a POSIX shell.
 function quoted(word) {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-// The name of a file in `-F name=@"file"`, where curl reads backslashes.
+// The name of a file in `-F name=@"file"`, in which curl interprets backslashes.
 function inForm(name) {
   return `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
@@ -68,7 +68,7 @@ function curl(path, body) {
     const value = part instanceof File ? `-F ${quoted(`${name}=@${inForm(part.name)}`)}` : `--form-string ${quoted(`${name}=${part}`)}`;
     words.push(value);
   }
-  // A form without parts is one all the same.
+  // A form without parts is still a form.
   if (body.parts?.length === 0) words.push("-X POST");
   words.push(quoted(location.origin + path));
   return words.join(" \\\n  ");
@@ -98,7 +98,7 @@ function javascript(path, body) {
   return lines.join("\n");
 }
 
-// A text to copy, made anew by `make` while it is open.
+// A text to copy, which `make` makes again while it is open.
 function snippet(title, make) {
   const code = element("pre", { tabIndex: 0 });
   const copy = element("button", { type: "button", className: "quiet", textContent: "Copy" });
@@ -123,7 +123,7 @@ function snippet(title, make) {
       await navigator.clipboard.writeText(code.textContent);
       copy.textContent = "Copied";
     } catch {
-      // Only pages of https and of this machine may.
+      // Only pages over https or from this machine may use the clipboard.
       getSelection().selectAllChildren(code);
       copy.textContent = "Selected";
     }

@@ -1,7 +1,7 @@
-// The key that goes with requests of a page that keeps it.
+// The key that a page stores and sends with its requests.
 const KEY = "iof-key";
 
-// A browser may keep nothing; the key is then in the field only.
+// If the browser stores nothing, the key is only in the field.
 const kept = {
   get: () => { try { return sessionStorage.getItem(KEY) ?? ""; } catch { return ""; } },
   set: (key) => { try { key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY); } catch { /* in the field only */ } },
@@ -15,7 +15,7 @@ function headers(more = {}) {
   return key() ? { ...more, authorization: `Bearer ${key()}` } : more;
 }
 
-// Calls `changed` when the reader gives another key, or none.
+// Calls `changed` when the reader enters another key, or removes it.
 function watchKey(changed) {
   const note = () => { $("key-state").textContent = key() ? "in use" : "none"; };
   const set = () => { kept.set(key()); note(); changed(); };
@@ -26,7 +26,7 @@ function watchKey(changed) {
   $("forget").addEventListener("click", () => { $("key").value = ""; set(); });
 }
 
-// Opens the field for the key where the server wants one.
+// Opens the field for the key if the server requires one.
 function wantsKey(response) {
   const wants = response.status === 403 || response.headers.has("www-authenticate");
   if (wants) $("key-sheet").open = true;

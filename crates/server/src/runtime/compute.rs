@@ -4,11 +4,12 @@ use rustix::process::setpriority_process;
 use std::io;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// The priority of the threads (0 is usual, 19 the least). While others have work, these get a quarter of a core.
+/// The niceness of the threads (0 is the default, 19 the lowest priority). While other threads have work, these get a
+/// quarter of a core.
 const NICE: i32 = 5;
 
 /// Threads, one for each core, with a lower priority than all other threads of the server: a CPU-bound call gets the
-/// time that short calls leave.
+/// time that short calls leave over.
 ///
 /// When these are dropped, the threads end as soon as their calls yield, and calls that still run on them are aborted.
 pub(super) struct ComputeThreads {
@@ -23,8 +24,8 @@ impl ComputeThreads {
             .worker_threads(count)
             .thread_name("iof-compute")
             .on_thread_start(|| {
-                // Sets the priority of this thread only: to Linux, each thread is a process here. If refused, the
-                // thread keeps the usual priority.
+                // On Linux, this sets the priority of this thread only. If it is refused, the thread keeps the default
+                // priority.
                 let _ = setpriority_process(None, NICE);
             })
             .enable_all()
@@ -43,7 +44,7 @@ impl ComputeThreads {
 impl Drop for ComputeThreads {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A runtime may be dropped inside another one, which must not block.
+            // A runtime may be dropped inside another one, where it must not block.
             runtime.shutdown_background();
         }
     }

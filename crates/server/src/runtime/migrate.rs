@@ -1,4 +1,4 @@
-//! The move of CPU-bound calls from the thread where they began to the threads for such calls.
+//! The migration of CPU-bound calls from the thread where they began to the threads for such calls.
 
 use std::future::Future;
 use std::panic;
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub(crate) enum MigratingRequest<F: Future> {
     Here(Pin<Box<F>>, Handle),
     Away(AbortOnDropHandle<F::Output>),
-    /// A state within one poll, in which no future is left to poll.
+    /// A temporary state within one poll, without a future.
     Gone,
 }
 
@@ -43,9 +43,9 @@ where
         };
         match ready!(Pin::new(task).poll(cx)) {
             Ok(output) => Poll::Ready(output),
-            // The panic goes on here, where the future would have been polled.
+            // The panic continues here, where the future would have been polled.
             Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
-            // The runtime is being dropped, and everything with it.
+            // The runtime is being dropped.
             Err(_) => Poll::Pending,
         }
     }

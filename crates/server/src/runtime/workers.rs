@@ -1,5 +1,5 @@
 //! Worker threads: one for each core, with a runtime of its own; a connection stays on the thread to which it is
-//! assigned. Beside them are the threads of CPU-bound calls.
+//! assigned. CPU-bound calls have other threads.
 
 use super::compute::ComputeThreads;
 use std::io;
@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// The worker threads. When these are dropped, the threads end, and what still runs on them is aborted.
+/// The worker threads. When these are dropped, the threads end, and tasks that still run on them are aborted.
 pub struct WorkerThreads {
-    /// One for each core.
+    /// The workers, one for each core.
     workers: Vec<Worker>,
-    /// Declared after the workers: the calls that they wait for run there.
+    /// Declared after the workers, because the calls that they wait for run there.
     compute: ComputeThreads,
 }
 
@@ -26,7 +26,7 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A connection in the count of its worker, until this is dropped.
+/// A connection that counts for its worker until this is dropped.
 pub(crate) struct ConnectionGuard {
     pub(crate) runtime: Handle,
     open: Arc<AtomicUsize>,
@@ -36,7 +36,7 @@ impl WorkerThreads {
     /// Starts a thread for each core that this process may use, and another for its CPU-bound calls.
     ///
     /// # Errors
-    /// An error if the system refuses a thread or a poll.
+    /// An error if the system refuses a thread or an event queue.
     pub fn start() -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
@@ -70,7 +70,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(format!("iof-core-{number}"))
             .spawn(move || {
-                // An error means that the sender is gone, which is what this waits for.
+                // An error means that the sender was dropped, which is the signal to end.
                 let _ = runtime.block_on(stopped);
             })?;
         Ok(Self {
@@ -86,7 +86,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
-            // An error would be the thread's panic, which is already printed.
+            // An error is the thread's panic, which is already printed.
             let _ = thread.join();
         }
     }

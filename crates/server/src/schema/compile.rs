@@ -1,8 +1,8 @@
-//! The compilation of a JSON Schema to a program.
+//! Compilation of a JSON Schema to a program.
 //!
-//! Nothing that a schema says goes unchecked in silence: a keyword that this server does not know, or whose value it cannot
-//! use, is a flaw, and the deploy of its module is refused. Keywords that only annotate are known, and check nothing
-//! (JSON Schema 2020-12, 6.5 of the core, and 7 to 9 of the validation vocabulary); `x-` begins everybody's own.
+//! No rule of a schema is ignored silently: a keyword that this server does not know, or whose value it cannot use, is
+//! a flaw, and the deploy of its module is refused. Keywords that only annotate are known, and check nothing (JSON
+//! Schema 2020-12, 6.5 of the core, and 7 to 9 of the validation vocabulary), and so are keywords that begin with `x-`.
 
 use super::flaw::Flaw;
 use super::program::{Check, Id, Node, Pattern, Program};
@@ -83,7 +83,7 @@ impl<'a> SchemaCompiler<'a> {
         checks.extend(self.contains(at, map)?);
         checks.extend(self.properties(at, map)?);
         checks.extend(self.condition(at, map));
-        // What others evaluated is known only when they are done.
+        // These keywords depend on what the others evaluated, so they come last.
         for (keyword, check) in [
             ("unevaluatedItems", Check::UnevaluatedItems as fn(Id) -> _),
             ("unevaluatedProperties", Check::UnevaluatedProperties),
@@ -96,7 +96,7 @@ impl<'a> SchemaCompiler<'a> {
         Ok(checks)
     }
 
-    /// The check of a keyword that depends on no other; `None` for one that only annotates, and for one that is compiled
+    /// The check of a keyword that depends on no other; `None` for a keyword that only annotates or that is compiled
     /// with its neighbours.
     ///
     /// # Errors

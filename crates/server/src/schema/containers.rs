@@ -157,7 +157,7 @@ impl Program {
         Ok(())
     }
 
-    /// A name is a temporary value at an address that later values may have, so its outcome is not kept by address.
+    /// A name is a temporary value whose address later values may reuse, so its outcome is not cached by address.
     fn is_allowed_name(&self, id: Id, name: &str, run: &mut Run<'_>) -> Result<bool, Stop> {
         let known = std::mem::take(&mut run.known);
         let allowed = self.holds(id, &Json::String(name.to_owned()), None, run);
@@ -166,7 +166,7 @@ impl Program {
         allowed
     }
 
-    /// Checks the value of a property, or names the property where none is allowed.
+    /// Checks the value of a property, or reports a property that is not allowed.
     fn field(
         &self,
         id: Id,

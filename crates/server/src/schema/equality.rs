@@ -1,4 +1,5 @@
-//! Equality and order of JSON values as JSON Schema has them: 1 is 1.0, and the order of fields does not count.
+//! Equality and order of JSON values, as JSON Schema defines them: 1 equals 1.0, and the order of fields does not
+//! matter.
 
 use super::run::{Run, Stop};
 use serde_json::{Number, Value as Json};
@@ -52,7 +53,7 @@ pub(super) fn equal(one: &Json, other: &Json, run: &mut Run<'_>) -> Result<bool,
     }
 }
 
-/// A hash that equal values share.
+/// A hash that is the same for equal values.
 ///
 /// # Errors
 /// The errors of the run.
@@ -86,7 +87,7 @@ pub(super) fn hash(value: &Json, seed: &RandomState, run: &mut Run<'_>) -> Resul
     })
 }
 
-/// Compares two numbers: exactly if each is whole, however it is written.
+/// Compares two numbers: exactly if both are whole, however they are written.
 pub(super) fn compare(one: &Number, other: &Number) -> Ordering {
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => one.cmp(&other),
@@ -97,7 +98,7 @@ pub(super) fn compare(one: &Number, other: &Number) -> Ordering {
     }
 }
 
-/// Returns whether one number is a multiple of another, as far as doubles can tell.
+/// Returns whether one number is a multiple of another, within the precision of doubles.
 pub(super) fn is_multiple(number: &Number, of: &Number) -> bool {
     if let (Some(number), Some(of)) = (whole(number), whole(of)) {
         return of != 0 && number % of == 0;

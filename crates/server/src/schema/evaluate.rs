@@ -1,4 +1,4 @@
-//! The run of a schema over a value, step by step.
+//! Evaluation of a schema on a value, step by step.
 
 use super::equality::{compare, equal, is_multiple, whole};
 use super::mismatch::{Mismatch, Path, quoted, quoted_text};
@@ -63,7 +63,7 @@ impl Program {
             Some(Node::Never) => return run.mismatch(path, || "nothing is allowed here".into()),
             Some(Node::Checks(checks)) => checks,
         };
-        // Where evaluations are tracked, an outcome is more than match or mismatch.
+        // If evaluations are tracked, an outcome is more than match or mismatch, and is not cached.
         let key = (!self.tracks && checks.iter().any(Check::combines))
             .then(|| (id, std::ptr::from_ref(value).addr()));
         match key.and_then(|key| run.known.get(&key)) {
@@ -97,12 +97,12 @@ impl Program {
         Ok(())
     }
 
-    /// Checks a proper part of the value.
+    /// Checks a part of the value against a schema.
     pub(super) fn part(&self, id: Id, value: &Json, path: &Path<'_>, run: &mut Run<'_>) -> Outcome {
         self.node(id, value, path, None, run)
     }
 
-    /// Returns whether a check holds; its mismatch is not a mismatch of the whole value.
+    /// Returns whether a schema matches; a mismatch is not one of the whole value.
     pub(super) fn holds<'v>(
         &self,
         id: Id,
@@ -181,7 +181,7 @@ impl Program {
                 let mut any = false;
                 for id in ids {
                     any |= self.holds(*id, value, seen.as_deref_mut(), run)?;
-                    // The other schemas count only for what they evaluate.
+                    // The other schemas matter only for what they evaluate.
                     if any && !self.tracks {
                         break;
                     }
@@ -297,7 +297,7 @@ impl Types {
             Json::Array(_) => *name == "array",
             Json::Object(_) => *name == "object",
             Json::Number(number) => {
-                // The largest doubles do not have a fraction either.
+                // The largest doubles have no fraction either.
                 let is_whole =
                     || whole(number).is_some() || number.as_f64().is_some_and(|n| n.fract() == 0.0);
                 *name == "number" || *name == "integer" && is_whole()

@@ -3,7 +3,7 @@
 use super::mismatch::quoted;
 use serde_json::Value as Json;
 
-/// A keyword of a schema that cannot be checked, and why.
+/// A keyword of a schema that cannot be checked, and the reason.
 #[derive(Debug, PartialEq)]
 pub(super) struct Flaw {
     /// The location of the keyword: `#` and a JSON Pointer.

@@ -1,10 +1,11 @@
-//! The values of keywords, each read or refused with what it must be.
+//! Readers of keywords' values; each refusal states what the value must be.
 
 use super::program::{Pattern, Types};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value as Json};
 
-/// The compiled size of a pattern in bytes: of one that costs about one step for each byte of text, and of the largest.
+/// Compiled sizes of patterns, in bytes: the largest that costs about one step for each byte of text, and the largest
+/// allowed.
 const SMALL_PATTERN: usize = 16 << 10;
 const LARGE_PATTERN: usize = 256 << 10;
 /// Steps that a large pattern costs for each byte.
@@ -30,8 +31,8 @@ const NEIGHBOURS: [&str; 13] = [
     "unevaluatedItems",
     "unevaluatedProperties",
 ];
-/// Keywords that check nothing: names, words for people, and hints for programs (JSON Schema 2020-12; the last four are
-/// of OpenAPI 3.1).
+/// Keywords that check nothing: names, texts for people, and hints for programs (JSON Schema 2020-12; the last four are
+/// from OpenAPI 3.1).
 const ANNOTATIONS: [&str; 21] = [
     "$id",
     "$anchor",
@@ -55,10 +56,10 @@ const ANNOTATIONS: [&str; 21] = [
     "externalDocs",
     "xml",
 ];
-/// The host of the dialects' names.
+/// The prefixes of the dialects' names.
 const DIALECTS: [&str; 2] = ["https://json-schema.org/", "http://json-schema.org/"];
 
-/// Returns whether a keyword that is not checked by itself is one whose meaning is known.
+/// Returns whether a keyword without a check of its own is known.
 pub(super) fn is_known(keyword: &str) -> bool {
     NEIGHBOURS.contains(&keyword) || ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
 }
@@ -118,7 +119,7 @@ pub(super) fn positive(value: &Json) -> Result<Number, String> {
     number.ok_or_else(|| "must be a number greater than 0".into())
 }
 
-/// A number as a count; one with only zeros behind the point is a whole number, too.
+/// A number as a count; a number with only zeros after the point is a whole number, too.
 pub(super) fn count(value: &Json) -> Result<u64, String> {
     let whole = |number: f64| {
         #[expect(
@@ -143,7 +144,8 @@ pub(super) fn names(value: &Json) -> Result<Vec<String>, String> {
 /// Compiles a pattern.
 ///
 /// # Errors
-/// The part that the engine of regular expressions does not support, in its words: they are for authors of patterns.
+/// The part that the engine of regular expressions does not support, in the engine's words, which suit authors of
+/// patterns.
 pub(super) fn pattern(pattern: &str) -> Result<Pattern, String> {
     let sized = |size| RegexBuilder::new(pattern).size_limit(size).build();
     let of = |regex: Regex, steps| Pattern { regex, steps };
@@ -156,7 +158,7 @@ pub(super) fn pattern(pattern: &str) -> Result<Pattern, String> {
                 format!("has a pattern that takes more than {most} KiB compiled")
             }
             error => {
-                // The lines before it repeat the pattern and point into it.
+                // The lines before the last repeat the pattern and point into it.
                 let text = error.to_string();
                 let last = text.lines().last().unwrap_or_default();
                 let why = last.strip_prefix("error: ").unwrap_or(last);

@@ -1,5 +1,5 @@
-//! Schemas that lead back to themselves for the same value, so that their check would not end (JSON Schema 2020-12, core,
-//! 9.4.1). One that goes into a part of the value on its way ends with the value.
+//! Schemas that lead back to themselves for the same value, whose check would never end (JSON Schema 2020-12, core,
+//! 9.4.1). A schema that descends into a part of the value on its way ends with the value.
 
 use super::program::{Id, Node};
 
@@ -7,7 +7,7 @@ use super::program::{Id, Node};
 pub(super) fn find(nodes: &[Node]) -> Option<Id> {
     let mut state = vec![State::New; nodes.len()];
     for start in 0..nodes.len() {
-        // A path of nodes, each with those of its successors that are not visited.
+        // A path of nodes, each with its unvisited successors.
         let mut path: Vec<(Id, Vec<Id>)> = vec![];
         let mut next = Some(start);
         loop {

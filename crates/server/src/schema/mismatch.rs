@@ -1,4 +1,4 @@
-//! The messages for a value that does not match its schema.
+//! Messages for values that do not match their schemas.
 
 use super::program::Types;
 use serde_json::Value as Json;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Path<'_> {
     }
 }
 
-/// A value as JSON, or the beginning of it.
+/// A value as JSON, or the beginning of the JSON.
 pub(super) fn quoted(value: &Json) -> String {
     let mut beginning = Excerpt(String::new());
     // An error means that the JSON is longer than the quotation.
@@ -64,7 +64,7 @@ pub(super) fn quoted_text(text: &str) -> String {
     beginning.0
 }
 
-/// A text that is cut where it becomes too long.
+/// A text that is cut off when it becomes too long.
 struct Excerpt(String);
 
 impl std::fmt::Write for Excerpt {

@@ -1,11 +1,11 @@
-//! The check of arguments against the JSON Schemas of a function's module.
+//! Checks of arguments against the JSON Schemas of a function's module.
 //!
 //! Both are untrusted input, and a schema is a program: `anyOf`, `$ref` and nested values multiply to any running time,
-//! and the libraries that check schemas cannot be interrupted. So our own code checks schemas and counts its steps:
+//! and libraries that check schemas cannot be interrupted. So this module checks schemas itself and counts its steps:
 //! `server.schema_steps` bounds them, and the deadline of the call ends them. It supports the keywords of JSON Schema
-//! 2020-12 except `$dynamicRef`, nested `$id` and `$anchor`; references lead to locations in the schema itself. A module
-//! whose schemas have anything else is refused when it is deployed ([`accept`]). One that an earlier release took is
-//! called as before: such a schema checks nothing, and the function reads its arguments itself, too.
+//! 2020-12 except `$dynamicRef`, nested `$id` and `$anchor`; references lead to locations in the schema itself. A
+//! module whose schemas contain anything else is refused at its deploy ([`accept`]). A module that an earlier release
+//! accepted is called as before: such a schema checks nothing, and the function validates its arguments itself.
 
 mod compile;
 mod containers;
@@ -32,7 +32,7 @@ use std::sync::OnceLock;
 #[derive(Default)]
 pub(crate) struct Schemas(OnceLock<HashMap<Box<str>, Params>>);
 
-/// Programs by parameter, `None` for one without a schema.
+/// Programs by parameter, `None` for a parameter without a schema.
 type Params = Box<[Option<Program>]>;
 
 impl Schemas {
@@ -85,7 +85,7 @@ fn compiled(exports: &[Export]) -> HashMap<Box<str>, Params> {
     params.map(|(name, params)| (name, params.into())).collect()
 }
 
-/// Compiles the schema of each parameter that a module names, if it has one.
+/// Passes each parameter that a module names to `take`, with its compiled schema, if it has one.
 fn each<'a>(
     exports: &'a [Export],
     mut take: impl FnMut(&'a Export, &'a str, Option<Result<Program, Flaw>>),
@@ -105,7 +105,7 @@ fn each<'a>(
 
 /// The first difference of a value from a schema, with its location; `None` if there is none.
 pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
-    /// More than a small body takes.
+    /// The steps of a check, more than a small body takes.
     const STEPS: u64 = 1_000_000;
     let program = Compiler::default().compile(schema).ok()?;
     let mismatch = evaluate::check(&program, value, STEPS, &mut Budget::default());
@@ -116,7 +116,7 @@ pub(crate) fn mismatch(schema: &Json, value: &Json) -> Option<String> {
     })
 }
 
-/// Descriptions and schemas of a module that this server cannot read or check, a sentence each.
+/// Descriptions and schemas of a module that this server cannot read or check, with a sentence for each.
 pub(crate) fn flaws(manifest: &Manifest) -> Vec<String> {
     let unread = manifest.exports.iter().filter_map(|export| {
         let why = export.unread.as_ref()?;
@@ -137,7 +137,7 @@ pub(crate) fn flaws(manifest: &Manifest) -> Vec<String> {
     flaws
 }
 
-/// Checks that what the functions of a module state of themselves can be read and checked.
+/// Checks that this server can read the descriptions of a module's functions and check their schemas.
 ///
 /// # Errors
 /// `description`

@@ -20,7 +20,7 @@ pub(super) struct Program {
 pub(super) enum Node {
     Always,
     Never,
-    /// Checks that must all hold. Those that depend on what others evaluated are last.
+    /// Checks that must all hold. Those that depend on what others evaluated come last.
     Checks(Vec<Check>),
 }
 

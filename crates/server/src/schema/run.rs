@@ -1,4 +1,4 @@
-//! An evaluation in progress: the steps that are left, and the outcomes that are known already.
+//! An evaluation in progress: the remaining steps, and the outcomes that are already known.
 
 use super::mismatch::{Mismatch, Path};
 use super::program::{Id, Pattern};
@@ -12,7 +12,7 @@ const BYTES: usize = 64;
 const KNOWN_STEPS: u64 = 4;
 pub(super) const KNOWN_BYTES: usize = 64;
 
-/// The early end of an evaluation. It is small: evaluations are nested, and each has one on the stack.
+/// The early end of an evaluation. It is small, because evaluations are nested, and each has one on the stack.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The value does not match, and no reason is needed.
@@ -21,7 +21,7 @@ pub(super) enum Stop {
     Fault(Box<Fault>),
 }
 
-/// A run of a program, with the steps that are left.
+/// A run of a program, with the remaining steps.
 pub(super) struct Run<'a> {
     pub(super) left: u64,
     pub(super) most: u64,
@@ -29,8 +29,8 @@ pub(super) struct Run<'a> {
     pub(super) depth: u32,
     /// The number of enclosing checks that need no reason.
     pub(super) quiet: u32,
-    /// The known outcomes of nodes that combine others, by node and address of the value: each value is evaluated once
-    /// per node, by however many paths it is reached.
+    /// The known outcomes of nodes that combine others, by node and address of the value: a node evaluates each value
+    /// once, however many paths lead there.
     pub(super) known: HashMap<(Id, usize), bool>,
 }
 
@@ -56,7 +56,7 @@ impl Run<'_> {
         Ok(self.budget.step(steps)?)
     }
 
-    /// Accounts for the reading of text.
+    /// Accounts for reading text.
     ///
     /// # Errors
     /// The errors of [`step`](Self::step).

@@ -8,7 +8,7 @@ use crate::parsing::Budget;
 use iof_fault::Fault;
 use serde_json::{Value as Json, json};
 
-/// More than a test of one value takes.
+/// The steps of a test, more than one value takes.
 const STEPS: u64 = 10_000;
 
 fn program(schema: &Json) -> Program {
@@ -249,7 +249,7 @@ fn a_mismatch_says_where_and_why() {
     assert!(long.len() < 400, "{long}");
 }
 
-/// Schemas in which many paths lead to one location: each value is checked once for each schema.
+/// Many paths of a schema may lead to one location: each schema checks each value once.
 #[test]
 fn many_ways_to_one_place_are_one_check() {
     let nested = |depth: usize| (0..depth).fold(json!(0), |value, _| json!([value]));
@@ -286,7 +286,7 @@ fn many_ways_to_one_place_are_one_check() {
     }
 }
 
-/// Schemas that take any time, or any depth, that their authors choose.
+/// Schemas whose authors can choose any running time or depth.
 #[test]
 fn steps_bound_what_a_schema_takes() {
     let nested = |depth: usize| (0..depth).fold(json!(0), |value, _| json!([value]));
@@ -295,7 +295,7 @@ fn steps_bound_what_a_schema_takes() {
         .collect();
     let both = json!([{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]);
     for (schema, value) in [
-        // Deeper than the stack: frames of each kind.
+        // Nesting deeper than the stack, with frames of each kind.
         (
             json!({"allOf": [{"oneOf": [{"anyOf": [{"items": {"$ref": "#"}}]}]}]}),
             nested(127),
@@ -342,6 +342,6 @@ fn a_large_value_of_a_plain_schema_fits() {
     let value = Json::Array((0..80_000).map(|n| json!({"a": n, "b": "x"})).collect());
     let mut budget = Budget::default();
     let outcome = check(&program(&schema), &value, 10_000_000, &mut budget);
-    // Without a turn, it is too much for a thread of connections.
+    // Without a permit, the work is too much for a thread of connections.
     assert!(outcome.is_err() && budget.needs_turn());
 }

@@ -17,7 +17,7 @@ pub(super) fn content_type_fault(message: &'static str) -> Fault {
     Fault::new(FaultKind::ContentType, message)
 }
 
-/// The answer to a failure, with the body that 2020 had on most routes; `wrong_key` is the body for a wrong admin key.
+/// The answer to a failure, with the body of most routes in 2020; `wrong_key` is the body for a wrong admin key.
 pub(super) fn refuse(fault: &Fault, id: &str, wrong_key: &str) -> Response<Body> {
     let body = match fault.kind {
         FaultKind::NoSuchFunction => error_body(&format!("wasm_id of {id} does not exist")),

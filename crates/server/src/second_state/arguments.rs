@@ -1,7 +1,7 @@
 //! The argument of a call, read from its body as the original did: at most one.
 //!
-//! The type of the body is compared to the letter, and JSON is passed on not as it came but as JavaScript would write
-//! it after reading it ([`crate::json`]). Functions rely on this: the original's own test feeds
+//! The type of the body is compared exactly, and JSON is passed on as JavaScript would write it after reading it
+//! ([`crate::json`]), not as it arrived. Functions rely on this: the original's own test feeds
 //! `{"celsius_temperature":25.0}` to a function that reads an integer. Charsets are those of the original's parsers:
 //! any for a text, a UTF charset for JSON, UTF-8 for a form.
 
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use iof_engine::Arg;
 use iof_fault::{Fault, FaultKind};
 
-/// Fields of JSON that the function does not see: the fetch, and the target of the result.
+/// JSON fields that the function does not see: the fetch, and the target of the result.
 const DIRECTIONS: [[&str; 2]; 2] = [
     ["SSVM_Fetch", "SSVM-Fetch"],
     ["SSVM_Callback", "SSVM-Callback"],
@@ -34,7 +34,7 @@ pub(super) fn of_body(
     budget: &mut Budget,
 ) -> Result<ParsedCall, Fault> {
     let text = |text: Bytes| Some(Arg::Text(text));
-    // A byte is replaced by at most three.
+    // Decoding replaces a byte by at most three.
     let decoded = |body: Bytes, budget: &mut Budget| {
         let charset = charset::of(content_type);
         if charset.is_some() || std::str::from_utf8(&body).is_err() {
@@ -54,7 +54,7 @@ pub(super) fn of_body(
             let body = decoded(body, budget)?;
             match rewrite(&body, limits.depth, DIRECTIONS, budget) {
                 Ok(json) => return directed(json),
-                // A text that is nested deeper than JSON may be is passed on as text.
+                // Text that is nested deeper than the limit of JSON is passed on as text.
                 Err(Failure::NotJson | Failure::TooDeep(_)) => text(body),
                 Err(Failure::Fault(fault)) => return Err(fault),
             }
@@ -97,7 +97,7 @@ fn bare(json: String) -> String {
     serde_json::from_str(&json).unwrap_or(json)
 }
 
-/// A body of JSON as JavaScript writes it. The original's body parser took only objects and arrays, in a UTF charset.
+/// A JSON body as JavaScript writes it. The original's body parser accepted only objects and arrays, in a UTF charset.
 ///
 /// # Errors
 /// `json`, `charset`, `json-depth`, and the errors of the budget.
@@ -146,7 +146,7 @@ fn rewrite(
     take: [[&'static str; 2]; 2],
     budget: &mut Budget,
 ) -> Result<RewrittenJson, Failure> {
-    // Most texts are not JSON, which their first byte shows.
+    // Most texts are not JSON, as their first byte shows.
     let (Some(b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'), Ok(text)) =
         (first(body), std::str::from_utf8(body))
     else {
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Each pair is Node's own output.
+    /// Each pair is output of Node.
     #[test]
     fn text_that_is_json_is_rewritten_as_javascript_does() {
         for (sent, passed) in [
@@ -296,7 +296,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text is safe, and a second rewrite changes nothing.
+        /// Any text can be rewritten safely, and a second rewrite changes nothing.
         #[test]
         fn rewriting_is_idempotent(text in "[\\[\\]{}:,\"0-9eE.\\-a-z \\\\u]{0,40}") {
             let once = plain_or(&text);
@@ -315,7 +315,7 @@ mod tests {
     fn depth_and_size_are_bounded() {
         let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(plain(&deep(1000)), deep(1000));
-        // A text that is nested deeper is passed on as text.
+        // Text that is nested deeper is passed on as text.
         assert_eq!(plain(&deep(1001)), deep(1001));
         assert_eq!(
             arg("application/json", &deep(1001)).unwrap_err().code(),

@@ -1,9 +1,9 @@
 //! The module of a function as the original returned it: it kept the decimal text of the module's bytes, and returned
 //! the bytes of that text.
 //!
-//! An answer has eleven bytes for each byte of the module. They are generated as they are sent, in pieces, off the
-//! thread of the connection and no faster than the client reads, so an answer takes the memory of the module and a few
-//! pieces.
+//! An answer has eleven bytes for each byte of the module. They are generated in pieces while they are sent, off the
+//! thread of the connection and no faster than the client reads, so an answer takes the memory of the module and of a
+//! few pieces.
 
 use crate::app::App;
 use crate::memory::MemoryReservation;
@@ -57,7 +57,7 @@ pub(super) async fn source(
     Ok((source, share))
 }
 
-/// The body of such an answer.
+/// The body of an answer that contains a module.
 ///
 /// # Errors
 /// A failure of the server.

@@ -12,8 +12,8 @@ use http::{Request, Response};
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
-/// The host of the original, for which no callback could be stored, because such callbacks ran in circles. The host is
-/// gone, and a callback that names it is still a mistake.
+/// The host of the original, for which no callback could be stored, because such callbacks called each other endlessly.
+/// The host no longer exists, so a callback that names it is still a mistake.
 const GONE: &str = "rpc.ssvm.secondstate.io";
 const REFUSAL: &str = "Not allowed to store a callback to the rpc.ssvm.secondstate.io hostname in the database. Please utilise the SSVM_Callback feature in the request header if you want to execute a callback to this hostname";
 const NOT_JSON: &str = "Must use Content-Type of application/json in the header, please check your request and try again";
@@ -25,7 +25,7 @@ pub(super) async fn write(
     request: Request<Body>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    // In the original's order: errors in the callback come first.
+    // The original's order is kept: errors in the callback come first.
     let written = async {
         let bytes = read_owned(&app, &parts.headers, body).await?;
         let callback = std::str::from_utf8(&bytes).unwrap_or_default();

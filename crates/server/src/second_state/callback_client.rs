@@ -1,9 +1,9 @@
 //! The requests that the server makes for a call: a fetch of its argument, and a callback with its result.
 //!
 //! They are sent under the function's outbound rules, like those of its commands; with its secrets if its owner stored
-//! their target, and without any credential if a caller named it (docs/decisions/0032). A request to a run route of
-//! this very server, known by `public_url`, is not sent: it is dispatched here, without a rule, because the caller
-//! could have sent it directly. Calls that call each other end at `second_state.callback_depth`.
+//! the target, and without any credential if a caller named it (docs/decisions/0032). A request to a run route of this
+//! server itself, known by `public_url`, is not sent: it is dispatched here, without a rule, because the caller could
+//! have sent it directly. Calls that call each other end at `second_state.callback_depth`.
 
 use crate::app::App;
 use crate::callback::RequestTarget;
@@ -21,7 +21,7 @@ use iof_engine::Arg;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 
-/// A function that answers requests to this server itself.
+/// A function that answers requests to this server.
 pub(super) type Dispatch = for<'a> fn(
     &'a Arc<App>,
     Request<Bytes>,
@@ -38,7 +38,7 @@ pub(super) struct CallbackClient<'a> {
 /// The party that named a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetSource {
-    /// The caller, in a header, the body or a part of it.
+    /// The caller, in a header, the body or a part of the body.
     Caller,
     /// The function's owner, who stored the target.
     Owner,
@@ -128,7 +128,7 @@ impl FetchedArgument {
         self.body.len()
     }
 
-    /// The argument: bytes for an image and for anything that is not a text, text for all else.
+    /// The argument: bytes for an image or any other content that is not text, else text.
     pub(super) fn into_arg(self) -> Arg {
         let text =
             !self.content_type.starts_with("image/") && std::str::from_utf8(&self.body).is_ok();
@@ -154,7 +154,7 @@ impl FetchedArgument {
 /// The content type and the body of a response.
 ///
 /// # Errors
-/// The failure of this server's own answer.
+/// A failure of this server's own answer.
 async fn read(response: CallbackResponse) -> Result<(String, Bytes), Fault> {
     match response {
         CallbackResponse::Outside(response) => {

@@ -1,9 +1,9 @@
-//! Answers to browsers: the headers of CORS, as Express sent them.
+//! CORS headers for browsers, as Express sent them.
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-/// The answer to a preflight: any method, and the headers that the browser asked for.
+/// The answer to a preflight, which allows any method and the headers that the browser requests.
 pub(super) fn preflight(cors: bool, asked: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

@@ -86,7 +86,7 @@ async fn describe(
                 function.callback.clone().into()
             }
             ("wasm_callback_object", _) => without_headers(&function.callback).into(),
-            // A placeholder; the module is written as it is sent.
+            // A placeholder: the module is written while the answer is sent.
             ("wasm_as_buffer", _) => Json::Null,
             (name, Some(usage)) => usage_value(name, usage),
             (_, None) => Json::Null,
@@ -156,8 +156,8 @@ pub(super) fn filters(
     Ok(Some(wanted))
 }
 
-/// Returns whether the caller may read the state of a private function: callers who may call it, as under its own
-/// route.
+/// Returns whether the caller may read the state of a private function: those who may call it, as under the route of
+/// the state.
 fn may_call(function: &Function, headers: &HeaderMap) -> bool {
     is_admin(function, headers)
         || function
@@ -183,7 +183,7 @@ fn is_usage(name: &str) -> bool {
     FILTERS.get(6..).unwrap_or_default().contains(&name)
 }
 
-/// The original's words.
+/// The answer with the original's text.
 fn no_usage(id: i64) -> Response<Body> {
     let fault = Fault::new(FaultKind::AdminKey, "SSVM_Admin_Key is missing or wrong.");
     let body = error_body(&format!(
@@ -193,7 +193,7 @@ fn no_usage(id: i64) -> Response<Body> {
     reply::ok_but(&fault, reply::HTML, body)
 }
 
-/// Gas is the time that the function's code held a core, in nanoseconds: what the operator pays for.
+/// Gas is the time for which the function's code held a core, in nanoseconds.
 fn usage_value(name: &str, usage: &Usage) -> Json {
     match name {
         "total_gas_consumed" => usage.guest_ns.into(),

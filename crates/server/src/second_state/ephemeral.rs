@@ -1,8 +1,8 @@
 //! Ephemeral storage: JSON under a key, for an hour.
 //!
-//! The original kept it in memory, among its own notes about compiled code, which anybody could read. Here it is in the
-//! database, so that a restart loses nothing, and contains only what clients stored. A server with keys asks for one;
-//! on a server without keys, every address has a share, so that one client does not fill it for all.
+//! The original kept it in memory, together with its own data about compiled code, which anyone could read. Here it is
+//! in the database, so that a restart loses nothing, and contains only what clients stored. A server with keys requires
+//! one; on a server without keys, every address has a share, so that one client cannot fill the storage for all.
 
 use super::answer::error_body;
 use super::arguments;
@@ -139,7 +139,7 @@ pub(super) async fn read(
         app.store.ephemeral(&key).await.map_err(Fault::from)
     };
     match value.await {
-        // The value was JSON when it was stored.
+        // The value was valid JSON when it was stored.
         Ok(Some(value)) => {
             let body = format!(r#"{{"value":{value}}}"#);
             reply::ok(StatusCode::OK, reply::HTML, body)

@@ -68,7 +68,7 @@ pub(super) async fn update(
     let updated = async {
         let function = administered(&app, &id, &parts.headers).await?;
         let mut version = upload::take(&app, &parts.headers, body).await?;
-        // The new module gets the same grants: this API cannot declare others.
+        // The new module gets the same grants, because this API cannot declare others.
         let _alone = app.deploys.lock(function.function_id).await;
         let current = app.store.function(function.function_id).await?;
         let current = current.ok_or_else(|| Fault::no_such_function(function.function_id))?;
@@ -146,7 +146,7 @@ pub(super) async fn delete(
     }
 }
 
-/// Admits holders of a key of the server, or everybody if the server has none.
+/// Admits holders of a key of the server, or everyone if the server has none.
 pub(super) fn admit(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
     if app.keys.admit(headers) {
         return Ok(());

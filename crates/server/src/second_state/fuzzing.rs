@@ -1,9 +1,6 @@
-//! The targets of `crate::fuzzing` that read the input of this API only.
+//! The targets of `crate::fuzzing` that read only input of this API.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a target reports what it found"
-)]
+#![allow(clippy::unwrap_used, reason = "a target reports a finding by a panic")]
 
 use super::arguments::of_body;
 use super::form::{self, FormLimits};
@@ -20,7 +17,7 @@ const LIMITS: FormLimits = FormLimits {
     depth: 100,
 };
 
-/// The content type and the body of a call, a line and the rest.
+/// A call: its content type in the first line, then its body.
 pub(crate) fn body(data: &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n');
     let (content_type, body) = data.split_at(end.unwrap_or(0));

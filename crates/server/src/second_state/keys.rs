@@ -1,4 +1,4 @@
-//! The usage key of a function: renewing it, and removing it.
+//! Renewal and removal of the usage key of a function.
 
 use super::answer::refuse;
 use super::executables::NIL_KEY;
@@ -12,7 +12,7 @@ use iof_fault::{Fault, FaultKind};
 use serde_json::json;
 use std::sync::Arc;
 
-/// `PUT /api/keys/{wasm_id}/usage_key`: from now on, callers need this new key.
+/// `PUT /api/keys/{wasm_id}/usage_key`: callers then need the new key.
 pub(super) async fn renew(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -21,7 +21,7 @@ pub(super) async fn renew(
     answer(&id, set(&app, &id, &headers, true).await)
 }
 
-/// `DELETE /api/keys/{wasm_id}/usage_key`: from now on, anybody may call.
+/// `DELETE /api/keys/{wasm_id}/usage_key`: everyone may then call the function.
 pub(super) async fn open(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

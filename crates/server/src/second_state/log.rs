@@ -1,7 +1,7 @@
 //! The log of calls: one row per call, for holders of the function's admin key.
 //!
-//! The original showed the first row to anybody. The first row that is kept is still the answer, because clients parse
-//! one object; `?last=20` is our addition and answers an array of the newest rows.
+//! The original showed the first row to anyone. The first stored row is still the answer, because clients parse one
+//! object; `?last=20` is an addition of iof, and returns an array of the newest rows.
 
 use super::answer::refuse;
 use super::describe;

@@ -1,9 +1,9 @@
 //! The API of the Second State FaaS of 2020: `/api/...`.
 //!
-//! Its clients read the body of a 200, whatever happened, so they get that body: a string that is JSON under the type
+//! Its clients read the body of a 200, whatever happened, so they get that body: a JSON string with the type
 //! `text/html`, as Express sent it. The real outcome is in `iof-status`, `iof-fault` and `iof-message`, and with
-//! `second_state.status = "real"` in the status line too. Where the original accepted nonsense, hung or crashed, no
-//! client can depend on it, and the status line is always true. docs/second-state.md lists every difference.
+//! `second_state.status = "real"` in the status line, too. Where the original accepted invalid input, hung or crashed,
+//! no client can depend on it, and the status line is always true. docs/second-state.md lists every difference.
 //!
 //! | file | decides |
 //! |---|---|

@@ -1,10 +1,10 @@
 //! Several arguments in one body: `multipart/form-data`.
 //!
 //! A part's name ends in its position: the text after the last `_`, or the whole name. Positions that are numbers come
-//! first, by number, then the others as texts; gaps are closed. Of two parts for one position the later one is taken,
-//! where fields count as earlier than files, and both as earlier than what is fetched: all as in the original. A part
-//! whose name begins with `fetch` names a fetch, one that begins with `SSVM_Callback` names the target of the result,
-//! and one with a file's name is bytes, of whatever type: the original accepted images and failed on the rest.
+//! first, by number, then the others as texts; gaps are closed. Of two parts for one position the later one is used;
+//! fields count as earlier than files, and both as earlier than fetched arguments. All this is as in the original. A
+//! part whose name begins with `fetch` names a fetch, one that begins with `SSVM_Callback` names the target of the
+//! result, and one with a file name is bytes of any type: the original accepted images and failed on others.
 
 use super::callback_client::CallbackClient;
 use super::parsed_call::ParsedCall;
@@ -103,7 +103,7 @@ pub(super) async fn read(
 
 /// Sorts parts by their positions.
 fn arrange(parts: Vec<Part>) -> OrderedParts {
-    // For one name there is one field and one file, at the position of the first in the order and with the last value.
+    // For each name there is one field and one file, in the position of the first and with the value of the last.
     let mut named: Vec<(String, Part)> = vec![];
     let mut known = HashMap::new();
     for part in parts {
@@ -129,7 +129,7 @@ fn arrange(parts: Vec<Part>) -> OrderedParts {
     let mut places = HashMap::new();
     for (name, part) in named {
         if !part.is_file && is_callback(&name) {
-            // Of two parts, the first.
+            // Of two such parts, the first is used.
             arranged.callback.get_or_insert(part);
             continue;
         }
@@ -190,7 +190,7 @@ mod tests {
                 &[("name=a_2", "two"), ("name=b_1", "one")][..],
                 &["one", "two"][..],
             ),
-            // Gaps are closed, and numbers are sorted by number.
+            // Gaps are closed, and numeric positions are sorted by number.
             (
                 &[("name=x_10", "ten"), ("name=x_9", "nine")],
                 &["nine", "ten"],

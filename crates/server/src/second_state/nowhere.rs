@@ -1,5 +1,5 @@
-//! The page of Express for a path that does not exist, and for a method that a path does not have: Express knows no
-//! 405.
+//! The page of Express for a path that does not exist, and for a method that a path does not support: Express does not
+//! send 405.
 
 use crate::reply;
 use axum::body::Body;

@@ -16,8 +16,8 @@ use url::Url;
 /// The run routes of a server, which the egress client looks up.
 struct OwnRoutes(Weak<App>);
 
-/// The entry for requests of functions to this server. While this API is off, they are refused like requests to any
-/// other path of it.
+/// The entry point for requests of functions to this server. While this API is off, they are refused like requests to
+/// any other path of it.
 pub(crate) fn own_routes(app: &Arc<App>) -> Arc<dyn LocalDispatch> {
     Arc::new(OwnRoutes(Arc::downgrade(app)))
 }
@@ -44,7 +44,7 @@ impl LocalDispatch for OwnRoutes {
             Err(fault) => reply::failure(&fault),
         };
         let (parts, body) = response.into_parts();
-        // The answer is our own, so it does not break off.
+        // This server made the answer, so it is complete.
         let body = body.collect().await.ok()?.to_bytes();
         Some(Response::from_parts(parts, body))
     }

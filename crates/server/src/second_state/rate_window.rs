@@ -1,9 +1,9 @@
-//! A limit of the requests of one client per minute, counted as in the original.
+//! A limit on the requests of one client per minute, counted as in the original.
 //!
-//! Off unless `second_state.rate_limit` is set. The minute is the server's, not the client's: all counts begin anew
+//! It is off unless `second_state.rate_limit` is set. The minute is the server's, not the client's: all counts restart
 //! together, at the time that `X-RateLimit-Reset` announces. A client is an IPv4 address, or the network of an IPv6
-//! address, because one client has billions of those. Behind a proxy the client is the proxy, which should then count
-//! clients itself.
+//! address, because one client has billions of IPv6 addresses. Behind a proxy the client is the proxy, which should
+//! then count clients itself.
 
 use crate::connection::network;
 use crate::reply;
@@ -58,7 +58,7 @@ impl FixedWindowLimiter {
         let ends = self.ends.load(Ordering::Acquire);
         if now >= ends {
             let next = now + MINUTE;
-            // The first request after the end clears the counts; one that slips in between is counted in either minute.
+            // The first request after the end clears the counts; a concurrent request may count in either minute.
             let first = self
                 .ends
                 .compare_exchange(ends, next, Ordering::AcqRel, Ordering::Acquire);
@@ -81,7 +81,7 @@ impl FixedWindowLimiter {
 }
 
 impl Decision {
-    /// The refusal, if the client asked too often.
+    /// The refusal, if the client sent too many requests.
     pub(super) fn refusal(self) -> Option<Response<Body>> {
         self.refused.then(|| {
             let fault = Fault::new(

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use iof_fault::{Fault, FaultKind};
 
-/// A header of the original, spelt with dashes until June 2020 and with underscores since. Proxies drop underscores,
-/// and articles show dashes: both spellings work.
+/// A header of the original, spelt with dashes until June 2020 and with underscores since then. Proxies drop headers
+/// with underscores, and articles show dashes: both spellings work.
 pub(super) struct Name(HeaderName, HeaderName);
 
 pub(super) static DESCRIPTION: Name = Name(
@@ -46,7 +46,8 @@ pub(super) struct CallHeaders<'a> {
 
 impl<'a> CallHeaders<'a> {
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        // Six lookups by name cost more than a look at the names that there are, and most requests have none of these.
+        // Six lookups by name cost more than one pass over the names that are present, and most requests have none of
+        // these headers.
         if !headers.keys().any(|name| name.as_str().starts_with("ssvm")) {
             return Self::default();
         }

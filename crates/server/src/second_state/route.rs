@@ -10,11 +10,11 @@ use http::{HeaderValue, Response, StatusCode};
 /// | path | answers |
 /// |---|---|
 /// | `/api/run/{wasm_id}/{function}` | the result as text |
-/// | `/api/run/{wasm_id}/{function}/bytes` | the result as it is |
-/// | `/api/multipart/run/…` | the same, of several arguments |
+/// | `/api/run/{wasm_id}/{function}/bytes` | the result unchanged |
+/// | `/api/multipart/run/…` | the same, for several arguments |
 ///
-/// The router does not know these routes. They are what a server is asked all day, and the router's general ways (a
-/// table of routes, parameters by name, boxes for middleware) were a thirtieth of the cost of such a request.
+/// These routes are not in the router. They get most of the requests, and the router's general mechanisms (a table of
+/// routes, parameters by name, boxed middleware) were a thirtieth of the cost of such a request.
 pub(super) struct Route {
     pub(super) id: String,
     pub(super) function: String,

@@ -44,7 +44,7 @@ pub(super) fn client(
     answer(app, route, request, origin)
 }
 
-/// Answers a request to run a function, of a client or of another call.
+/// Answers a request of a client or of another call to run a function.
 async fn answer(
     app: &Arc<App>,
     route: &Route,
@@ -87,7 +87,7 @@ async fn run(
     };
     let body = held.bytes.clone();
     if body.len() > SMALL {
-        // The code below reads and copies the body: not on the thread of a connection.
+        // The next steps read and copy the body, which must not happen on the thread of a connection.
         iof_engine::leave().await;
     }
     let mut parsed = if route.multipart {
@@ -116,7 +116,7 @@ async fn run(
             stored.map(|target| (TargetSource::Owner, target))
         }
     };
-    // A callback needs these after the call has ended.
+    // A callback needs these values after the end of the call.
     let callback = callback.map(|target| {
         let function = Arc::clone(&prepared.function);
         (function, prepared.context.clone(), target)
@@ -219,9 +219,9 @@ async fn call_back(
     }
 }
 
-/// A reason for which a request to run a function has no result.
+/// The reason why a request to run a function has no result.
 enum Refusal {
-    /// The call ended with this fault: of the function, of its input, or of a limit that it reached.
+    /// The call ended with this fault of the function, of its input, or of a limit.
     Call(Fault),
     /// The request failed before the call: in its body, its wait for a turn, or its fetch.
     Request(Fault),
@@ -242,9 +242,9 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
         Refusal::Call(fault) | Refusal::Request(fault) | Refusal::Callback(fault) => fault,
     };
     match (refusal, fault.kind) {
-        // A server that is full sends 503, for clients and proxies that know the status.
+        // A busy server sends 503, for clients and proxies that know the status.
         _ if status::of(fault.kind) == StatusCode::SERVICE_UNAVAILABLE => reply::failure(fault),
-        // The header is ours; clients of 2020 do not know it.
+        // Only iof has the header; clients of 2020 do not know it.
         (Refusal::Call(_), FaultKind::Signature) => reply::failure(fault),
         (Refusal::Call(_), _) => reply::ok_but(fault, content_type, FAILED),
         (_, FaultKind::NoSuchFunction) => {
@@ -258,7 +258,7 @@ fn refuse(refusal: &Refusal, route: &Route) -> Response<Body> {
         // The deadline passed while its arguments were read.
         (_, FaultKind::WallTime) => reply::ok_but(fault, content_type, FAILED),
         _ if fault.kind.source() == Source::Host => reply::ok_but(fault, content_type, FAILED),
-        // The original's parsers refused with a true status, too; and where it hung, no client expects a 200.
+        // The original's parsers refused with a true status, too; where the original hung, no client expects a 200.
         _ => reply::failure(fault),
     }
 }

@@ -1,4 +1,4 @@
-//! The surface of 2020: its routes, and the conventions that its clients know from Express.
+//! The surface of 2020: its routes, and the conventions of Express that its clients know.
 
 use super::cors;
 use super::ephemeral::ClientAddress;
@@ -19,7 +19,7 @@ use tower::Service;
 /// The surface of one server.
 pub(crate) struct Surface {
     app: Arc<App>,
-    /// `None`: requests are not limited.
+    /// `None` if requests are not limited.
     limiter: Option<FixedWindowLimiter>,
     routes: Router,
 }
@@ -33,9 +33,9 @@ impl Surface {
         }
     }
 
-    /// Returns whether pages of other origins may read answers of a path, which comes without its first slash. Without
-    /// keys such pages may run functions and read nothing else: all other routes are open only because every client on
-    /// loopback is trusted, and such a page is not.
+    /// Returns whether pages of other origins may read answers of a path, which has no leading slash. On a server
+    /// without keys, such pages may run functions, but read nothing else: all other routes are open only because every
+    /// client on loopback is trusted, which such a page is not.
     pub(crate) fn is_for_pages(&self, path: &str) -> bool {
         let runs = ["api/run/", "api/multipart/run/"];
         self.app.keys.are_set() || runs.iter().any(|run| path.starts_with(run))
@@ -94,7 +94,7 @@ fn promote_status(response: &mut Response<Body>) {
     }
 }
 
-/// Removes one slash at the end of a path: to Express, `/api/executables/` is `/api/executables`.
+/// Removes one slash at the end of a path: for Express, `/api/executables/` is `/api/executables`.
 fn without_last_slash<B>(request: &mut Request<B>) {
     let path = request.uri().path();
     if path.len() < 2 || !path.ends_with('/') {

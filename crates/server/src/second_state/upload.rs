@@ -1,4 +1,4 @@
-//! The upload of a module to the API of 2020: the bytes as the body, the rest in headers.
+//! The upload of a module to the API of 2020, with its bytes in the body and all else in headers.
 
 use super::answer::content_type_fault;
 use super::request::{CREATE_USAGE_KEY, DESCRIPTION, header};
@@ -10,7 +10,7 @@ use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use iof_store::NewVersion;
 
-/// A description is a line for people; the original kept 255 characters.
+/// The most characters of a description that are stored, as in the original. A description is a line for people.
 const DESCRIPTION_LENGTH: usize = 255;
 
 /// Reads the description of a function, and whether it is private, from the headers of an upload.

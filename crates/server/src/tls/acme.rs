@@ -1,5 +1,5 @@
-//! Certificates that are ordered and renewed (RFC 8555), by the challenge TLS-ALPN-01 (RFC 8737): the authority connects to
-//! the server's own port, so no other port and no files of a web server are needed.
+//! Certificates that the server orders and renews (RFC 8555), by the challenge TLS-ALPN-01 (RFC 8737): the authority
+//! connects to the server's own port, so no other port and no files of a web server are needed.
 
 use crate::settings::Acme;
 use futures::StreamExt as _;
@@ -38,7 +38,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Keeps account and certificate in `folder`, which is made, for the server's user only.
+    /// Keeps account and certificate in `folder`, which is created for the server's user only.
     ///
     /// # Errors
     /// A message that names the setting, or the folder.
@@ -70,43 +70,43 @@ impl Order {
         })
     }
 
-    /// The certificate for each handshake.
+    /// The resolver that chooses the certificate of each handshake.
     pub(super) fn resolver(&self) -> Arc<ResolvesServerCertAcme> {
         self.state.resolver()
     }
 
-    /// Orders, and renews when two thirds of a certificate's time are over. What fails is said, and tried again later.
+    /// Orders a certificate, and renews it after two thirds of its lifetime. Failures are logged and retried later.
     pub(super) async fn renew(mut self) {
         let directory = &*self.directory;
         while let Some(event) = self.state.next().await {
             match event {
                 Ok(EventOk::DeployedNewCert) => tracing::info!("a new certificate is in use"),
                 Ok(EventOk::DeployedCachedCert) => {
-                    tracing::info!("the certificate that was ordered before is in use");
+                    tracing::info!("the certificate of an earlier order is in use");
                 }
                 Ok(EventOk::CertCacheStore | EventOk::AccountCacheStore) => {}
                 Err(EventError::Order(error @ OrderError::Acme(_))) => tracing::warn!(
                     directory,
                     %error,
-                    "no certificate came: the authority was not reached, or refused the order; it is tried again"
+                    "no certificate was issued: the authority was not reached or refused the order; the server tries again"
                 ),
                 Err(EventError::Order(error)) => tracing::warn!(
                     directory,
                     %error,
-                    "no certificate came. Port 443 of each of tls.acme.names has to lead to tls.listen; it is tried again"
+                    "no certificate was issued. Port 443 of each of tls.acme.names has to lead to tls.listen; the server tries again"
                 ),
-                Err(error) => tracing::warn!(%error, "a file of an ordered certificate"),
+                Err(error) => tracing::warn!(%error, "a file of an ordered certificate failed"),
             }
         }
     }
 }
 
-/// Refuses what no authority would issue a certificate for.
+/// Refuses names for which no public authority would issue a certificate.
 ///
 /// # Errors
 /// A message that names the setting.
 pub(super) fn check(settings: &Acme) -> Result<(), String> {
-    // An authority of one's own issues what it likes.
+    // A private authority can issue certificates for any name.
     let is_public = settings.directory == Acme::default().directory;
     for name in &settings.names {
         let refused = |why: &str| Err(format!("tls.acme.names: got {name:?}. {why}"));

@@ -1,7 +1,8 @@
 //! HTTPS: the certificate of `[tls]`, read at the start and again whenever its file changes, or ordered (`[tls.acme]`).
 //!
-//! Certificates are renewed every few weeks by programs that replace the files; a server that had to be restarted for it
-//! would be down with an expired one sooner or later. One that ends soon is warned of when it is read, and once a day.
+//! Programs renew certificates every few weeks by replacing the files; a server that had to be restarted for that would
+//! sooner or later serve an expired one. A certificate that expires soon causes a warning when it is read, and once a
+//! day.
 
 mod acme;
 mod validity;
@@ -25,15 +26,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use validity::DailyWarning;
 
-/// How often the files are looked at.
+/// The interval of the checks for changed files.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// The part that makes a connection one of HTTPS.
+/// The TLS side of a listener.
 pub struct Https {
     pub(crate) acceptor: TlsAcceptor,
-    /// The one that is read from files.
+    /// The certificate that is read from files; `None` if it is ordered.
     certificate: Option<Certificate>,
-    /// What renews or reads it. Ends with the server.
+    /// The task that renews or rereads the certificate; it ends with the server.
     _watch: JoinSet<()>,
 }
 
@@ -61,8 +62,8 @@ impl Https {
         })
     }
 
-    /// Orders a certificate, and renews it. What was ordered is kept in `folder`, which is made, for the next start;
-    /// `roots` are believed for the authority's own certificate. Until there is one, no handshake succeeds.
+    /// Orders a certificate, and renews it. It is kept for the next start in `folder`, which is created; `roots` are
+    /// trusted for the authority's own certificate. Until there is a certificate, no handshake succeeds.
     ///
     /// # Errors
     /// A message that names the setting.
@@ -83,7 +84,7 @@ impl Https {
     /// Checks that certificate and key can be read and belong together, or that a certificate can be ordered.
     ///
     /// # Errors
-    /// As [`Https::of_files`] and [`Https::of_acme`].
+    /// The errors of [`Https::of_files`] and [`Https::of_acme`].
     pub async fn check(settings: &Tls) -> Result<(), String> {
         check_one(settings)?;
         match settings.acme.names.is_empty() {
@@ -92,26 +93,26 @@ impl Https {
         }
     }
 
-    /// The certificate that is read from files, to be read again. `None`: it is an ordered one.
+    /// The certificate that is read from files, to be read again; `None` if it is ordered.
     #[must_use]
     pub fn certificate(&self) -> Option<Certificate> {
         self.certificate.clone()
     }
 }
 
-/// True if a connection was made only to answer the authority's challenge, which the handshake has done.
+/// Returns whether a connection served only to answer the authority's challenge, which the handshake has done.
 pub(crate) fn is_challenge<S>(stream: &TlsStream<S>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(acme::PROTOCOL)
 }
 
-/// One way to a certificate, not both.
+/// Checks that the certificate is either ordered or read from files.
 fn check_one(settings: &Tls) -> Result<(), String> {
     let files = [&settings.certificate, &settings.key];
     if settings.acme.names.is_empty() || files.iter().all(|file| file.as_os_str().is_empty()) {
         return Ok(());
     }
     Err(
-        "tls.acme.names is set, and so is tls.certificate or tls.key. Remove one of them: a certificate is ordered, or read from files."
+        "tls.acme.names is set together with tls.certificate or tls.key. Remove one of them: a certificate is either ordered or read from files."
             .to_owned(),
     )
 }
@@ -122,8 +123,8 @@ fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, 
         .map_err(|error| format!("tls: {error}"))?
         .with_no_client_auth();
     let mut config = config.with_cert_resolver(resolver);
-    // The older one first, for clients that take either: the bare quotation marks that those of 2020 write in a URL
-    // can be mended in the first request line, and not in the compressed headers of HTTP/2.
+    // HTTP/1.1 comes first, for clients that support both: the bare quotation marks that clients of 2020 write in a URL
+    // can be rewritten in the first request line, but not in the compressed headers of HTTP/2.
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
     Ok(config)
 }
@@ -136,10 +137,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads certificate and key again, for new connections; those that are open keep theirs.
+    /// Reads certificate and key again for new connections; open connections keep theirs.
     ///
     /// # Errors
-    /// A message that names the setting. The certificate that was in use stays.
+    /// A message that names the setting; the current certificate then stays in use.
     pub async fn reload(&self) -> Result<(), String> {
         let key = load(&self.settings).await?;
         warn(&self.settings, &key);
@@ -184,14 +185,14 @@ async fn load(settings: &Tls) -> Result<Arc<CertifiedKey>, String> {
     Ok(Arc::new(key))
 }
 
-/// Warns of a certificate that clients refuse, or will soon.
+/// Logs a warning for a certificate that clients refuse or will soon refuse.
 fn warn(settings: &Tls, key: &CertifiedKey) {
     let file = settings.certificate.display();
     match Validity::of(&key.cert).map(|validity| validity.expiry(SystemTime::now())) {
         Ok(None) => {}
         Ok(Some(expiry)) => tracing::warn!(%file, "{expiry}"),
         Err(error) => {
-            tracing::warn!(%file, error, "how long the certificate is valid is not known");
+            tracing::warn!(%file, error, "the validity of the certificate is unknown");
         }
     }
 }
@@ -215,7 +216,7 @@ async fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
     read.map_err(|error| format!("{setting}: {}: {error}", path.display()))
 }
 
-/// Replaces the certificate when one of the files was, and warns of one that ends once a day.
+/// Replaces the certificate when one of its files changes, and warns once a day of one that expires soon.
 async fn watch(certificate: Certificate) {
     let settings = &certificate.settings;
     let mut seen = modified(settings).await;
@@ -234,10 +235,10 @@ async fn watch(certificate: Certificate) {
                 tracing::info!("the certificate was replaced");
                 seen = now;
             }
-            // Half of a renewal, perhaps: look again.
+            // A renewal may be half done: check again.
             Err(error) => tracing::warn!(
                 error,
-                "the new certificate cannot be used; the old one stays"
+                "the new certificate cannot be used; the old one stays in use"
             ),
         }
     }

@@ -1,6 +1,7 @@
-//! How long certificates are valid, and the warning before they are not any more.
+//! The validity of certificates, and the warning before they expire.
 //!
-//! Clients refuse a chain of which one certificate has ended (RFC 5280, section 6.1.3), so all that are sent count.
+//! Clients refuse a chain with an expired certificate (RFC 5280, section 6.1.3), so every certificate that is sent
+//! counts.
 
 use crate::http::time;
 use rustls::pki_types::CertificateDer;
@@ -11,35 +12,36 @@ use tokio::time::Instant;
 use yasna::tags::TAG_UTCTIME;
 use yasna::{ASN1Result, BERReader, BERReaderSeq, Tag};
 
-/// The time before its end from which on a certificate is warned of: half of what is left when one of 90 days is renewed.
+/// The time before the expiry of a certificate at which warnings begin: half of the rest when a certificate of 90 days
+/// is renewed.
 const SOON: Duration = Duration::from_secs(14 * DAY);
 const DAY: u64 = 24 * 60 * 60;
 
-/// The time in which all certificates of a chain are valid, in Unix seconds.
+/// The period in which all certificates of a chain are valid, in Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     from: i64,
     until: i64,
 }
 
-/// A chain that clients refuse, or will soon.
+/// The reason why clients refuse a chain, or will soon refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
     /// It is not valid yet.
     NotYet {
-        /// The time from which on it is.
+        /// The beginning of its validity.
         from: i64,
     },
     /// It is valid for a few more days.
     Soon {
-        /// Those days.
+        /// The number of days.
         days: u64,
-        /// Its end.
+        /// The end of its validity.
         until: i64,
     },
-    /// It was valid.
+    /// It has expired.
     Ended {
-        /// Its end.
+        /// The end of its validity.
         until: i64,
     },
 }
@@ -48,7 +50,7 @@ impl Validity {
     /// The validity of the certificates in a PEM file.
     ///
     /// # Errors
-    /// A sentence on what keeps it from being read.
+    /// A sentence that states why it cannot be read.
     pub fn of_pem(pem: &[u8]) -> Result<Self, String> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<_, _>>()
@@ -69,7 +71,7 @@ impl Validity {
         all.ok_or_else(|| "no certificate in it".to_owned())
     }
 
-    /// What is to be said of it at a time.
+    /// The warning that is due at a given time.
     #[must_use]
     pub fn expiry(self, now: SystemTime) -> Option<Expiry> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -122,7 +124,7 @@ fn skip(rest: &mut BERReaderSeq<'_, '_>) -> ASN1Result<()> {
     Ok(())
 }
 
-/// `until` and its end.
+/// Writes `until` and the end of the validity.
 impl fmt::Display for Validity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "until {}", at(self.until))
@@ -139,13 +141,13 @@ impl fmt::Display for Expiry {
             ),
             Self::Soon { days, until } => write!(
                 f,
-                "The certificate ends in {days} day{}, at {}. Renew it: the files are read again when they change.",
+                "The certificate expires in {days} day{}, at {}. Renew it: the files are read again when they change.",
                 if *days == 1 { "" } else { "s" },
                 at(*until)
             ),
             Self::Ended { until } => write!(
                 f,
-                "The certificate has ended, at {}: clients refuse it. Renew it: the files are read again when they change.",
+                "The certificate expired at {}: clients refuse it. Renew it: the files are read again when they change.",
                 at(*until)
             ),
         }
@@ -156,20 +158,20 @@ fn at(seconds: i64) -> String {
     time(seconds.saturating_mul(1000))
 }
 
-/// The days of a warning that was given once.
+/// A timer for a warning that is repeated once a day.
 pub(super) struct DailyWarning {
     given: Instant,
 }
 
 impl DailyWarning {
-    /// One that was given just now.
+    /// The timer of a warning that was just given.
     pub(super) fn given_now() -> Self {
         Self {
             given: Instant::now(),
         }
     }
 
-    /// Returns whether a day has passed, which then begins again.
+    /// Returns whether a day has passed; if so, the day restarts.
     pub(super) fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let is_due = now.duration_since(self.given) >= Duration::from_secs(DAY);

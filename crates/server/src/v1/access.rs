@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// Refuses a request of a page of another origin, except for calls, for which the function decides.
+/// Refuses a request from a page of another origin, except for calls, for which the function's declaration decides.
 ///
 /// # Errors
 /// `origin`
@@ -41,7 +41,7 @@ fn is_call<B>(request: &Request<B>) -> bool {
         && [Method::POST, Method::OPTIONS].contains(request.method())
 }
 
-/// Scopes as a type, which states in a handler's signature what the request needs: a key of any of them.
+/// A type for scopes, with which a handler's signature states what the request needs: a key with any of them.
 pub(super) trait NeededScope: Send {
     const ANY_OF: &[Scope];
 }
@@ -50,7 +50,7 @@ pub(super) trait NeededScope: Send {
 pub(super) struct Deploy;
 /// The scope `read`.
 pub(super) struct Read;
-/// The scope `read`, or `deploy`: a sender who replaces a version sees which there are.
+/// The scope `read` or `deploy`: a sender who replaces a version has to see the versions.
 pub(super) struct ReadOrDeploy;
 /// The scope `admin`.
 pub(super) struct Admin;

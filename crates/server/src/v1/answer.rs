@@ -1,4 +1,4 @@
-//! Answers of `/v1`: what its handlers return.
+//! Answers of `/v1`, which its handlers return.
 
 use super::openapi::FaultCode;
 use crate::reply;
@@ -15,18 +15,18 @@ pub(super) struct ErrorResponse(Fault);
 
 /// The body of a failed request.
 ///
-/// It is a shape of the document: [`reply::failure`] writes it, for every surface.
+/// This type only describes the body: [`reply::failure`] writes it, for every surface.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Problem {
-    /// A sentence for people: what is wrong, and what to do next.
+    /// A sentence for people that states the problem and the next step.
     error: String,
     /// A code for programs. docs/FAULTS.md lists them all.
     #[schema(value_type = FaultCode)]
     fault: String,
-    /// The status with which a program or function ended itself, where it did.
+    /// The exit status of a program or function that ended itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_status: Option<i32>,
-    /// The beginning of what a program had printed when it failed.
+    /// The beginning of the output of a failed program.
     #[serde(skip_serializing_if = "Option::is_none")]
     stdout: Option<String>,
     /// The error that a function of a component returned, as JSON.

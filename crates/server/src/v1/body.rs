@@ -42,8 +42,8 @@ impl<T: DeserializeOwned + ToSchema> FromRequest<Arc<App>> for Json<T> {
     }
 }
 
-/// The first difference of a body from the schema that the document of this API has of it; `None` if the body is not JSON,
-/// or if only the reader of a field refuses it.
+/// The first difference of a body from its schema in the document of this API; `None` if the body is not JSON, or if
+/// only the deserializer of a field refuses it.
 fn misfit<T: ToSchema>(body: &[u8]) -> Option<String> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let mut parts = vec![];
@@ -53,14 +53,14 @@ fn misfit<T: ToSchema>(body: &[u8]) -> Option<String> {
         .into_iter()
         .filter_map(|(name, part)| Some((name, serde_json::to_value(part).ok()?)))
         .collect();
-    // The document has them where OpenAPI has them.
+    // OpenAPI keeps schemas elsewhere than JSON Schema does.
     let text = schema
         .to_string()
         .replace("#/components/schemas/", "#/$defs/");
     schema::mismatch(&serde_json::from_str(&text).ok()?, &value)
 }
 
-/// A whole number, however JSON writes it: to JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).
+/// A whole number in any JSON form: for JSON Schema, 15.0 is an integer (2020-12, section 4.2.3).
 pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(
     deserializer: D,
 ) -> Result<T, D::Error> {

@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// A call that goes on.
+/// A call that continues as a job.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AcceptedCall {
     /// The id of the job; its outcome will be at `/v1/jobs/{job}`.
@@ -103,18 +103,18 @@ pub(super) async fn wrong_method(
 
 /// Call a function
 ///
-/// A public function is called by anybody; a private one with its usage key, or a key of scope `call`.
+/// Everyone may call a public function; a private one takes its usage key, or a key of scope `call`.
 #[utoipa::path(post, path = "/functions/{function}/call/{export}", operation_id = "call", tag = "calls",
     params(
         FunctionPath,
         ExportPath,
-        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome to be fetched"),
-        ("iof-signature" = Option<String>, Header, description = "The types of a function that does not say them: `(i32, i32) -> i32`"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async`: answer 202, and keep the outcome for a later request"),
+        ("iof-signature" = Option<String>, Header, description = "The types of a function that does not declare them: `(i32, i32) -> i32`"),
     ),
     request_body(content((Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"), (Object = "multipart/form-data"), (Object = "application/x-www-form-urlencoded"))),
     security((), ("key" = [])),
     responses(
-        (status = 200, description = "What it returned: text, bytes or JSON", content(
+        (status = 200, description = "The result: text, bytes or JSON", content(
             (Json = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"))),
         (status = 202, body = AcceptedCall),
         (status = 204, description = "It returned nothing."),
@@ -186,7 +186,7 @@ async fn respond(
     Ok(response)
 }
 
-/// The answer to a call that was refused; the refusal is in the log of its function.
+/// Answers a refused call; the refusal is in the log of its function.
 async fn refused(
     app: &App,
     id: uuid::Uuid,
@@ -242,7 +242,7 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => reply::of_value(value),
-        // Its observers know of its fault.
+        // The observers have already been told the fault.
         Err(fault) => {
             let fault = caller::disclosed(app, function, headers, fault).await;
             Ok(ErrorResponse::from(fault).into_response())
@@ -250,7 +250,7 @@ async fn run(
     }
 }
 
-/// The answer to a call that goes on as a job.
+/// The answer to a call that continues as a job.
 fn accepted(job: uuid::Uuid) -> Response<Body> {
     let accepted = AcceptedCall {
         job: job.to_string(),

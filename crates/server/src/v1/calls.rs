@@ -38,7 +38,7 @@ pub(super) struct RecordedList {
     calls: Vec<RecordedInfo>,
 }
 
-/// A recorded call, whole.
+/// A recorded call with its contents.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Recorded {
     call: String,
@@ -121,7 +121,7 @@ pub(super) struct ReplayTarget {
 /// Replays the call offline, with the recorded host responses, on the original version or the one given.
 #[utoipa::path(post, path = "/calls/{call}/replay", operation_id = "replayCall", tag = "records",
     params(CallPath, ReplayTarget),
-    responses((status = 200, body = Object, description = "The two ends of the call, and their differences"), (status = "default", body = Problem)))]
+    responses((status = 200, body = Object, description = "The outcomes of both calls, and their differences"), (status = "default", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Path(CallPath { call }): Path<CallPath>,
@@ -157,7 +157,7 @@ async fn recording(
             Err(Fault::new(
                 FaultKind::NoSuchCall,
                 format!(
-                    "Nothing is recorded of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
+                    "There is no recording of call {}; `record = \"always\"` or \"errors\" in function.toml records calls.",
                     truncate(call)
                 ),
             ))

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Show a function's own OpenAPI document
 ///
-/// A sender who may call it may see what it takes.
+/// Everyone who may call the function may read its document.
 #[utoipa::path(get, path = "/functions/{function}/openapi.json", operation_id = "readFunctionDocument", tag = "functions",
     params(FunctionPath),
     security((), ("key" = [])),
@@ -34,8 +34,8 @@ pub(super) async fn read(
     Ok(Json(document(&id, &function, &manifest)))
 }
 
-/// A function that the sender may call, as stored: one that cannot run yet, because a secret is not set, describes its
-/// arguments all the same.
+/// A function that the sender may call, as stored. A function that cannot run yet, because a secret is not set, can
+/// still be described.
 async fn described(app: &App, id: &str, headers: &HeaderMap) -> Result<iof_store::Function, Fault> {
     let unknown = || Fault::no_such_function(truncate(id));
     let number = access::number(app, id).await?.ok_or_else(unknown)?;
@@ -49,7 +49,7 @@ async fn described(app: &App, id: &str, headers: &HeaderMap) -> Result<iof_store
 fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Value {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for export in &manifest.exports {
-        // The slash in the name of a function of an interface is not one of the path.
+        // The slash in the name of an interface's function is not a separator of the path.
         let segment = export.name.replace('/', "%2F");
         let path = format!("/v1/functions/{id}/call/{segment}");
         let operation = operation(export, &mut schemas);
@@ -82,7 +82,7 @@ fn document(id: &str, function: &iof_store::Function, manifest: &Manifest) -> Va
     document
 }
 
-/// The methods at `/fn/NAME/EXPORT` of a function that takes requests as they are, or says its methods.
+/// The methods at `/fn/NAME/EXPORT` of a function that takes whole requests or declares its methods.
 fn own_address(export: &Export, operation: &Value) -> Option<Value> {
     let described = export.described.as_ref()?;
     if described.body == BodyUse::Arguments && described.methods.is_empty() {
@@ -127,7 +127,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     });
     let mut operation = json!({ "operationId": export.name });
     let (Some(signature), Some(described)) = (&export.signature, &export.described) else {
-        // A module without a description takes a text, or several arguments in an array, and its result is unknown.
+        // A module without a description takes a text, or several arguments in an array; its result is unknown.
         operation["requestBody"] = json!({
             "content": { "text/plain": {}, "application/octet-stream": {}, "application/json": { "schema": { "type": "array" } } },
         });
@@ -157,7 +157,7 @@ fn operation(export: &Export, schemas: &mut Map<String, Value>) -> Value {
         let place = format!("{}.{}", export.name, param.name);
         let schema = named(schema(ty, param.schema.as_ref()), &place, schemas);
         properties.insert(param.name.clone(), schema);
-        // Absent JSON is null, which some types accept, and absent stdin is empty.
+        // Missing JSON is null, which some types accept, and missing stdin is empty.
         let program = export.abi == Abi::Command;
         if !program && (*ty != Type::Json || !takes_null(param.schema.as_ref())) {
             required.push(param.name.as_str());
@@ -226,8 +226,8 @@ fn responses(export: &Export, schemas: &mut Map<String, Value>) -> Value {
     }
 }
 
-/// Moves a schema to where its references lead: `#/$defs/Item` is relative to the schema, and here `#` is the whole
-/// document.
+/// Moves a schema so that its references resolve: `#/$defs/Item` is relative to the schema, but in the document `#` is
+/// the whole document.
 fn named(mut schema: Value, place: &str, schemas: &mut Map<String, Value>) -> Value {
     let place: String = place
         .chars()

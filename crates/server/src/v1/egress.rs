@@ -23,12 +23,12 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Outbound requests and commands, oldest or newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SentList {
-    /// A request or a command each; docs/egress.md says what the fields are.
+    /// Each is a request or a command; docs/egress.md describes the fields.
     #[schema(value_type = Vec<Object>)]
     sent: Vec<Value>,
 }
 
-/// The query of the record of what left.
+/// The query of the list of outbound requests and commands.
 #[derive(Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
@@ -88,8 +88,8 @@ pub(super) async fn list(
     }))
 }
 
-/// The function whose rows are asked for. Where anybody may see the rows of all functions, on a server without keys,
-/// anybody may see those of one.
+/// The function whose rows are requested. On a server without keys, where everyone may see the rows of all functions,
+/// everyone may see those of one.
 async fn function(app: &App, id: &str, headers: &HeaderMap) -> Result<i64, Fault> {
     if app.keys.are_set() {
         let function = access::function(app, id, headers, &[Scope::Read]).await?;

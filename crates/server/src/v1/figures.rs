@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// The use of functions since the server started.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FunctionUseList {
-    /// Seconds since the server started: the difference of two answers is the time between them.
+    /// Seconds since the server started. The difference between two answers is the time between them.
     uptime: f64,
     /// Upper bounds, in seconds, of the groups in `times` and `waits`. One more group has all longer times.
     bounds: Vec<f64>,
@@ -21,7 +21,7 @@ pub(super) struct FunctionUseList {
     functions: Vec<FunctionUse>,
 }
 
-/// The use of one version of a function. All counts only grow, unless the server starts again.
+/// The use of one version of a function. All counts only grow, until the server restarts.
 #[derive(Serialize, ToSchema)]
 struct FunctionUse {
     /// Its name, or its number.
@@ -29,9 +29,9 @@ struct FunctionUse {
     version: i64,
     /// Calls that ended.
     calls: u64,
-    /// Calls that failed through the request.
+    /// Calls that failed because of the request.
     client_faults: u64,
-    /// Calls that failed through anything else.
+    /// Calls that failed for any other reason.
     faults: u64,
     /// Calls that waited for its code to be loaded.
     loads: u64,

@@ -1,4 +1,4 @@
-//! `/v1/functions`: functions, created, listed, shown and deleted.
+//! `/v1/functions`: functions are created, listed, shown and deleted.
 
 use super::access::{
     Admin, AuthorizedFunction, AuthorizedServer, Deploy, FunctionPath, Read, ReadOrDeploy,
@@ -30,14 +30,14 @@ pub(super) struct Deployed {
     pub(super) name: Option<String>,
     /// The version that was added.
     pub(super) version: i64,
-    /// Changes and deletes it. Shown once, with the first version.
+    /// The key that changes and deletes the function. It is shown once, with the first version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) admin_key: Option<String>,
     /// Names that can be called.
     pub(super) exports: Vec<String>,
-    /// Secrets that it declares and that are not set; calls that need one fail until then.
+    /// Declared secrets that are not set; calls that need one fail until it is set.
     pub(super) secrets_not_set: Vec<String>,
-    /// Defects of the module that do not keep it from being deployed.
+    /// Defects of the module that do not prevent its deploy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub(super) struct FunctionSummary {
     description: String,
     /// True if callers need a key.
     private: bool,
-    /// The version that runs.
+    /// The active version.
     version: i64,
     /// Number of its versions.
     versions: u64,
@@ -68,7 +68,7 @@ pub(super) struct FunctionSummary {
 #[derive(Serialize, ToSchema)]
 pub(super) struct FunctionList {
     functions: Vec<FunctionSummary>,
-    /// True if more follow: ask again with `after`, the last number of these.
+    /// True if more follow: request them with `after` and the last number of these.
     more: bool,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct FunctionInfo {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// The version that runs.
+    /// The active version.
     version: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     canary: Option<Canary>,
@@ -88,9 +88,9 @@ pub(super) struct FunctionInfo {
     /// True if callers need a key.
     private: bool,
     created_at: String,
-    /// Secrets that the version that runs declares and that are not set.
+    /// Secrets that the active version declares and that are not set.
     secrets_not_set: Vec<String>,
-    /// Defects of the version that runs that do not keep it from being called.
+    /// Defects of the active version that do not prevent calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     /// All versions, the newest first.
@@ -121,7 +121,7 @@ impl From<Summary> for FunctionSummary {
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CreateFunction {
-    /// A name of its own, such as `send-mail`; it stays
+    /// A unique name, such as `send-mail`, which cannot be changed
     #[param(required = false, value_type = String, pattern = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
     name: Option<String>,
     /// A line for people
@@ -142,10 +142,10 @@ pub(super) struct FunctionPage {
     /// Number of rows; 100 by default
     #[param(inline)]
     limit: RowLimit,
-    /// Only those whose names have this part
+    /// Only those whose names contain this text
     #[param(required = false, value_type = String)]
     name: Option<String>,
-    /// Only those that take a key of their callers, or only those that do not
+    /// Only private functions, or only public ones
     #[param(required = false, value_type = bool)]
     private: Option<bool>,
 }
@@ -153,7 +153,8 @@ pub(super) struct FunctionPage {
 /// Deploy a new function
 ///
 /// The body is a module, or a form with a part `module` and a part `function`, the text of its `function.toml`. Without
-/// the latter it gets what the server grants by default. It takes a key of scope `deploy`, unless the server has none.
+/// the latter, the function gets the server's default grants. The request takes a key of scope `deploy`, unless the
+/// server has no keys.
 #[utoipa::path(post, path = "/functions", operation_id = "createFunction", tag = "functions",
     params(CreateFunction),
     request_body(content((Vec<u8> = "application/wasm"), (versions::Form = "multipart/form-data"))),
@@ -191,7 +192,7 @@ pub(super) async fn create(
 
 /// List the functions
 ///
-/// It takes a key of scope `read`, unless the server has none.
+/// The request takes a key of scope `read`, unless the server has no keys.
 #[utoipa::path(get, path = "/functions", operation_id = "listFunctions", tag = "functions",
     params(FunctionPage),
     responses((status = 200, body = FunctionList), (status = "default", body = Problem)))]
@@ -202,9 +203,9 @@ pub(super) async fn list(
 ) -> Result<Json<FunctionList>, ErrorResponse> {
     let limit = page.limit.get();
     let after = page.after.map_or(0, RowId::get);
-    // Calls that have ended count, too.
+    // The counts include all ended calls.
     app.call_log.flush().await;
-    // One more tells whether there are more.
+    // One more row shows whether more follow.
     let which = FunctionFilter {
         name_has: page.name.filter(|part| !part.is_empty()),
         private: page.private,
@@ -220,7 +221,7 @@ pub(super) async fn list(
 
 /// Show a function
 ///
-/// It takes a key of scope `read` or `deploy`.
+/// The request takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}", operation_id = "readFunction", tag = "functions",
     params(FunctionPath),
     responses((status = 200, body = FunctionInfo), (status = "default", body = Problem)))]
@@ -238,7 +239,7 @@ pub(super) async fn read(
         private: function.usage_key_hash.is_some(),
         created_at: time(function.created_at),
         secrets_not_set: secrets_not_set(&app, id, active).await?,
-        // A version that cannot be loaded says so when it is called.
+        // A version that cannot be loaded faults when it is called.
         warnings: app
             .functions
             .warnings(id, &function.version)
@@ -252,10 +253,11 @@ pub(super) async fn read(
 
 /// Delete a function
 ///
-/// With its versions, secrets, stored values and log. What it sent stays on record. It takes scope `admin`.
+/// Its versions, secrets, stored values and log are deleted, too. The record of its outbound requests stays. The
+/// request takes scope `admin`.
 #[utoipa::path(delete, path = "/functions/{function}", operation_id = "deleteFunction", tag = "functions",
     params(FunctionPath),
-    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "The function was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,

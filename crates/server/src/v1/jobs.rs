@@ -20,7 +20,7 @@ use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A call whose outcome is fetched.
+/// A call whose outcome is fetched later.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobInfo {
     job: String,
@@ -32,22 +32,22 @@ pub(super) struct JobInfo {
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
-    /// The code of what went wrong.
+    /// The code of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
-    /// What went wrong, in a sentence.
+    /// The message of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// The status with which a program or function ended itself, where it did.
+    /// The exit status of a program or function that ended itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_status: Option<i32>,
-    /// The beginning of what a program had printed when it failed.
+    /// The beginning of the output of a failed program.
     #[serde(skip_serializing_if = "Option::is_none")]
     stdout: Option<String>,
-    /// The type of what it returned.
+    /// The content type of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    /// What it returned: JSON as it is, text as a string, bytes that are no text as `{"base64": "…"}`.
+    /// The result: JSON unchanged, text as a string, other bytes as `{"base64": "…"}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Value, required = false)]
     result: Option<Json>,
@@ -55,9 +55,10 @@ pub(super) struct JobInfo {
 
 /// Show a job
 ///
-/// Its outcome, once it is done. It takes what calling the function takes, or a key of scope `read`.
+/// The answer has the outcome once the job is done. The request takes the same key as a call of the function, or a key
+/// of scope `read`.
 #[utoipa::path(get, path = "/jobs/{job}", operation_id = "readJob", tag = "calls",
-    params(("job" = String, Path, description = "What the answer 202 said", format = "uuid")),
+    params(("job" = String, Path, description = "The id from the answer 202", format = "uuid")),
     security((), ("key" = [])),
     responses((status = 200, body = JobInfo), (status = "default", body = Problem)))]
 pub(super) async fn read(
@@ -94,7 +95,8 @@ pub(super) async fn read(
     Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
-/// A job as JSON, for a reader who may read the log of its function, or may not. A result that is JSON stands in it as it was returned: a tree of it would take a hundred times as much.
+/// A job as JSON; `reads_log` is true for a reader who may read the log of its function. A JSON result is inserted as
+/// it was returned, because a tree would take a hundred times its memory.
 fn shown(job: Job, reads_log: bool) -> serde_json::Result<String> {
     let kept = job.outcome.as_deref();
     let kept: Option<JobOutcome> = kept.and_then(|kept| serde_json::from_slice(kept).ok());

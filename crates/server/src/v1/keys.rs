@@ -19,16 +19,16 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CreateKey {
-    /// A line for people: who has it, what for.
+    /// A line for people: the holder and the purpose.
     #[schema(min_length = 1, max_length = 100)]
     label: String,
     /// The scopes of the key. `admin` is everything.
     #[schema(min_items = 1)]
     scopes: Vec<KeyScope>,
-    /// The one function that it is for, by number or name; all of them if it is left out.
+    /// The only function for which the key is valid, by number or name; all functions if it is left out.
     #[serde(default)]
     function: Option<String>,
-    /// The time at which it ends, as in 2027-01-01T00:00:00Z; never if it is left out.
+    /// The time at which the key expires, as in 2027-01-01T00:00:00Z; never if it is left out.
     #[serde(default)]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -42,9 +42,9 @@ pub(super) enum KeyScope {
     Deploy,
     /// Call private functions.
     Call,
-    /// See functions, logs, usage, what left.
+    /// See functions, logs, usage and outbound requests.
     Read,
-    /// All of that, and secrets, keys, deletion.
+    /// All of these, and secrets, keys and deletion.
     Admin,
 }
 
@@ -64,15 +64,15 @@ impl From<KeyScope> for Scope {
 pub(super) struct KeyInfo {
     /// Its number.
     id: i64,
-    /// A line for people: who has it, what for.
+    /// A line for people: the holder and the purpose.
     label: String,
     /// The scopes of the key.
     scopes: Vec<&'static str>,
-    /// The one function that it is for.
+    /// The only function for which the key is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<i64>,
     created_at: String,
-    /// The time at which it ends.
+    /// The time at which the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
 }
@@ -95,7 +95,7 @@ impl KeyInfo {
 pub(super) struct NewKeyInfo {
     #[serde(flatten)]
     info: KeyInfo,
-    /// The key itself. It is shown once, and kept nowhere.
+    /// The key itself. It is shown once, and not stored.
     key: String,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct KeyList {
 
 /// Make a key
 ///
-/// It takes a key of the server, or one of scope `admin` for all functions.
+/// The request takes a key of the server, or one of scope `admin` for all functions.
 #[utoipa::path(post, path = "/keys", operation_id = "createKey", tag = "keys", request_body = CreateKey,
     responses((status = 201, body = NewKeyInfo), (status = "default", body = Problem)))]
 pub(super) async fn create(
@@ -149,7 +149,7 @@ pub(super) async fn create(
 
 /// List the keys
 ///
-/// Without their secrets.
+/// The answer does not contain the keys themselves.
 #[utoipa::path(get, path = "/keys", operation_id = "listKeys", tag = "keys",
     responses((status = 200, body = KeyList), (status = "default", body = Problem)))]
 pub(super) async fn list(
@@ -164,10 +164,10 @@ pub(super) async fn list(
 
 /// Delete a key
 ///
-/// From now on it opens nothing.
+/// The key stops working at once.
 #[utoipa::path(delete, path = "/keys/{key}", operation_id = "deleteKey", tag = "keys",
     params(("key" = i64, Path, description = "The key's number", minimum = 1)),
-    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "The key was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     _: Operator,
@@ -190,14 +190,14 @@ pub(super) struct NewAdminKeyInfo {
     function: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// Changes and deletes the function. It is shown once, and kept nowhere.
+    /// The key that changes and deletes the function. It is shown once, and not stored.
     admin_key: String,
 }
 
 /// Make another admin key for a function
 ///
-/// The one before opens nothing from now on. It takes scope `admin`, which a key of the server has: a function whose key
-/// is lost is not.
+/// The previous key stops working at once. The request takes scope `admin`, which a key of the server has, so a
+/// function whose key is lost can still be managed.
 #[utoipa::path(post, path = "/functions/{function}/admin-key", operation_id = "rotateAdminKey", tag = "keys",
     params(FunctionPath),
     responses((status = 201, body = NewAdminKeyInfo), (status = "default", body = Problem)))]
@@ -221,7 +221,7 @@ fn instant(text: &str) -> Result<i64, Fault> {
     let wrong = || {
         Fault::new(
             FaultKind::KeyWish,
-            "expires_at is a time such as 2027-01-01T00:00:00Z, in UTC.",
+            "expires_at must be a time such as 2027-01-01T00:00:00Z, in UTC.",
         )
     };
     let at = parse_rfc3339(text).map_err(|_| wrong())?;

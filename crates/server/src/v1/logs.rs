@@ -21,10 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// One call.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LogRow {
-    /// Its place in the log.
+    /// Its position in the log.
     id: i64,
     at: String,
-    /// Time that its code held a core, in microseconds.
+    /// The time for which its code held a core, in microseconds.
     guest_us: u64,
     #[serde(flatten)]
     result: CallResult,
@@ -34,7 +34,8 @@ pub(super) struct LogRow {
 #[derive(Serialize, ToSchema)]
 pub(super) struct LogList {
     logs: Vec<LogRow>,
-    /// Rows that were dropped since the server's start: `server.call_log_memory` was full. They count in the usage.
+    /// Rows that were dropped since the server's start, because `server.call_log_memory` was full. They count in the
+    /// usage.
     dropped: u64,
 }
 
@@ -42,11 +43,11 @@ pub(super) struct LogList {
 #[derive(Serialize, ToSchema)]
 pub(super) struct UsageInfo {
     function: i64,
-    /// All calls ever.
+    /// The number of all calls.
     invocations: u64,
-    /// Time that they held a core together, in microseconds.
+    /// The time for which all calls together held a core, in microseconds.
     guest_us: u64,
-    /// Time that the last one held a core, in microseconds.
+    /// The time for which the last call held a core, in microseconds.
     latest_us: u64,
 }
 
@@ -69,8 +70,8 @@ pub(super) struct LogQuery {
 /// Read the log of a function
 ///
 /// The newest calls, or with `after` those logged since; `wait` then waits for one. The server keeps the newest
-/// `second_state.log_rows` of each function, and beside them the newest `server.refused_rows` of those that were refused
-/// before it ran.
+/// `second_state.log_rows` calls of each function, and the newest `server.refused_rows` calls that were refused before
+/// the function ran.
 #[utoipa::path(get, path = "/functions/{function}/logs", operation_id = "readLogs", tag = "logs",
     params(FunctionPath, LogQuery),
     responses((status = 200, body = LogList), (status = "default", body = Problem)))]
@@ -97,7 +98,7 @@ pub(super) async fn list(
     }
 }
 
-/// A row, unless it is that of a result sent to a callback.
+/// The row of a call; `None` for the row of a result that was sent to a callback.
 fn row(call: &LoggedCall) -> Option<LogRow> {
     Some(LogRow {
         id: call.log_id,

@@ -1,4 +1,4 @@
-//! Our own API: `/v1/...`. JSON and true status lines, without the quirks of 2020.
+//! The API of iof: `/v1/...`, with JSON and true status lines, and without the quirks of 2020.
 //!
 //! A failure is `{"error": sentence, "fault": code}`. The OpenAPI document is generated from the code below and served
 //! at `/v1/openapi.json`; a test pins it. `{function}` in a path is a function's number or its name.

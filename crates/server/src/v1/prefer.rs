@@ -1,9 +1,9 @@
-//! The header `Prefer` (RFC 7240), by which a client asks to fetch the outcome later.
+//! The header `Prefer` (RFC 7240), by which a client requests to fetch the outcome later.
 //!
 //! The header is a list of preferences, each with an optional value and parameters, in one header line or in several.
-//! Names are case-insensitive; a comma or a semicolon in quotation marks separates nothing. What is not understood is
-//! ignored, as section 2 asks: only a whole preference `respond-async` counts, not one that stands in quotes or in
-//! another one.
+//! Names are case-insensitive; a comma or a semicolon in quotation marks separates nothing. Unknown preferences are
+//! ignored, as section 2 requires: only a complete preference `respond-async` counts, not one within quotes or within
+//! another preference.
 
 use http::{HeaderMap, HeaderName};
 
@@ -18,7 +18,8 @@ pub(super) fn respond_async(headers: &HeaderMap) -> bool {
         .any(is_respond_async)
 }
 
-/// The preference has no value; an empty value is the same as none (section 2). Its parameters mean nothing here.
+/// Returns whether this is the preference, which has no value; an empty value is the same as none (section 2). Its
+/// parameters are ignored.
 fn is_respond_async(preference: &str) -> bool {
     let mut parts = split(preference, ';');
     let (name, value) = pair(parts.next().unwrap_or_default());
@@ -50,7 +51,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(known)
 }
 
-/// RFC 9110, section 5.6.4: one string, which ends where the text does.
+/// RFC 9110, section 5.6.4: one quoted string, which ends at the end of the text.
 fn is_quoted(text: &str) -> bool {
     let Some(inner) = text.strip_prefix('"') else {
         return false;
@@ -66,7 +67,7 @@ fn is_quoted(text: &str) -> bool {
     false
 }
 
-/// The parts between separators that stand outside of quotation marks.
+/// The parts between separators outside of quotation marks.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {

@@ -1,7 +1,8 @@
-//! Parameters of the query, parsed into the struct that a handler asks for.
+//! Parameters of the query, parsed into the struct that a handler takes.
 //!
-//! A parameter that the struct does not have is refused, because a misspelt filter must not show everything; so is a
-//! parameter that comes twice, since one of the two would be ignored. Rejected: axum's own `Query`, which ignores both.
+//! A parameter that the struct does not have is refused, because a misspelt filter must not show everything. A repeated
+//! parameter is refused, too, because one of the two would be ignored. Rejected: axum's own `Query`, which ignores
+//! both.
 
 use super::answer::ErrorResponse;
 use crate::app::App;
@@ -41,12 +42,12 @@ fn read<T: DeserializeOwned>(query: Option<&str>) -> Result<T, Fault> {
     })
 }
 
-/// The number of rows that a request asks for.
+/// The number of requested rows.
 #[derive(Clone, Copy, Debug, PartialEq, ToSchema)]
 #[schema(minimum = 1, maximum = 1000)]
 pub(super) struct RowLimit(u32);
 
-/// The id of a row, beyond or before which others are asked for.
+/// The id of a row after or before which other rows are requested.
 #[derive(Clone, Copy, Debug, PartialEq, ToSchema)]
 #[schema(minimum = 0)]
 pub(super) struct RowId(i64);
@@ -122,7 +123,7 @@ enum Problem {
     Query(String),
     /// The bounds that a number exceeds.
     Range(String),
-    /// The value is not of the field's type, which it should be.
+    /// The value does not have the field's type, which is named.
     Shape(&'static str),
 }
 
@@ -139,7 +140,7 @@ impl std::error::Error for Problem {}
 
 impl Error for Problem {
     fn custom<T: Display>(_: T) -> Self {
-        // What no parser of this file reads is the id of a call.
+        // The only type without a parser in this file is the id of a call.
         Self::Shape("an id, as `iof-call` has it")
     }
 

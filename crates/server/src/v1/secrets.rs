@@ -42,7 +42,7 @@ pub(super) struct SecretPath {
 
 /// List the secrets of a function
 ///
-/// Without their values. It takes scope `admin`.
+/// The answer does not contain their values. The request takes scope `admin`.
 #[utoipa::path(get, path = "/functions/{function}/secrets", operation_id = "listSecrets", tag = "secrets",
     params(FunctionPath),
     responses((status = 200, body = SecretList), (status = "default", body = Problem)))]
@@ -64,11 +64,11 @@ pub(super) async fn list(
 
 /// Set a secret
 ///
-/// The body is the value, as it is. Calls from now on send it.
+/// The body is the value, unchanged. Later calls send it.
 #[utoipa::path(put, path = "/functions/{function}/secrets/{name}", operation_id = "setSecret", tag = "secrets",
     params(FunctionPath, SecretPath),
     request_body(content = String, content_type = "text/plain"),
-    responses((status = 204, description = "It is set."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "The secret is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
@@ -95,8 +95,8 @@ pub(super) async fn set(
         )
         .await?;
     let value = String::from_utf8(held.bytes.to_vec())
-        .map_err(|_| wrong("The secret is no UTF-8.".into()))?;
-    // The same check as an attachment makes.
+        .map_err(|_| wrong("The secret is not UTF-8.".into()))?;
+    // The same check as that of an attachment.
     iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
     let set = app.store.set_secret(keys, id, name, value.into()).await;
     set.map_err(|error| match error {
@@ -110,7 +110,7 @@ pub(super) async fn set(
 /// Delete a secret
 #[utoipa::path(delete, path = "/functions/{function}/secrets/{name}", operation_id = "deleteSecret", tag = "secrets",
     params(FunctionPath, SecretPath),
-    responses((status = 204, description = "It is gone."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "The secret was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,

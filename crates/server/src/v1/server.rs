@@ -1,4 +1,4 @@
-//! `/v1/server`: the server's identity, for clients that keep a key of it; and its current state, for its operator.
+//! `/v1/server`: the server's identity, for clients that store a key of it, and its current state, for its operator.
 //!
 //! The identity is public, and proves nothing: a client sends a key only to the address from which it got the key.
 
@@ -15,19 +15,20 @@ use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// A server. Counts since the start grow; all else is of now.
+/// A server: counts since its start, and current values.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ServerInfo {
-    /// Its identity: made with its data, and kept with it, wherever it listens.
+    /// Its identity, which was made with its data and stays with it, wherever the server listens.
     id: String,
-    /// True for the server of `iof dev`, on which each build replaces what was deployed.
+    /// True for the server of `iof dev`, on which each build replaces the deployed version.
     dev: bool,
     /// True if it was started with keys (auth.keys).
     takes_keys: bool,
     /// The key that was sent with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<CallerKey>,
-    /// The version of iof. This and all that follows takes a key of the server, or one of scope `read` for all functions.
+    /// The version of iof. This field and the following ones take a key of the server, or one of scope `read` for all
+    /// functions.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,16 +45,16 @@ pub(super) struct ServerInfo {
 #[derive(Serialize, ToSchema)]
 struct CallerKey {
     kind: KeyKind,
-    /// Of a key that was made here: its label.
+    /// The label of a key that was made here.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
     /// Its scopes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes: Vec<&'static str>,
-    /// The one function that it is for.
+    /// The only function for which the key is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<i64>,
-    /// The time at which it ends.
+    /// The time at which the key expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
 }
@@ -66,7 +67,7 @@ enum KeyKind {
     Server,
     /// A key that was made here (/v1/keys).
     Made,
-    /// None of both: the key of a function, or wrong, or ended.
+    /// Any other key: the key of a function, a wrong key or an expired one.
     Unknown,
 }
 
@@ -112,9 +113,9 @@ struct CallFigures {
 struct FunctionFigures {
     /// Functions that are loaded.
     loaded: u64,
-    /// Functions that there is room for.
+    /// The most functions that can be loaded.
     limit: u32,
-    /// The resource of which there would have to be more for a higher limit.
+    /// The resource that bounds the limit.
     bound: String,
     /// Bytes that their code takes.
     bytes: u64,
@@ -122,7 +123,7 @@ struct FunctionFigures {
     bytes_limit: u64,
     /// Loads since the start: calls whose function was not loaded.
     loads: u64,
-    /// Functions that made room for others since the start.
+    /// Functions that were evicted since the start.
     evictions: u64,
 }
 
@@ -133,9 +134,9 @@ struct SlotFigures {
     used: u64,
     /// Slots that keep the memory of a function in place for its next call.
     warm: u64,
-    /// Slots that there are.
+    /// All slots.
     limit: u32,
-    /// Bytes that stay resident in those that are kept.
+    /// Bytes that stay resident in the free slots.
     bytes: u64,
 }
 
@@ -143,13 +144,13 @@ struct SlotFigures {
 #[derive(Serialize, ToSchema)]
 struct MapFigures {
     used: u64,
-    /// The most that the kernel allows (vm.max_map_count); 0 if it does not say.
+    /// The most that the kernel allows (vm.max_map_count); 0 if it is unknown.
     limit: u64,
 }
 
 /// Show the server
 ///
-/// Its identity is for everybody; its state takes a key of the server, or one of scope `read` for all functions.
+/// Everyone may read the identity; the state takes a key of the server, or one of scope `read` for all functions.
 #[utoipa::path(get, path = "/server", operation_id = "readServer", tag = "server",
     security((), ("key" = [])),
     responses((status = 200, body = ServerInfo), (status = "default", body = Problem)))]
@@ -201,7 +202,7 @@ pub(super) async fn read(
         limit: capacity.slots,
         bytes: pool.map_or(0, |pool| pool.resident),
     });
-    // A server of many functions has tens of thousands of entries, which the kernel lists one by one.
+    // A server with many functions has tens of thousands of entries, which the kernel lists one by one.
     info.maps = Some(blocking(maps).await?);
     Ok(Json(info))
 }

@@ -1,7 +1,7 @@
-//! `/v1/functions/{function}/variables`: the environment variables of a function, each change a version of its own.
+//! `/v1/functions/{function}/variables`: the environment variables of a function; each change makes a version.
 //!
 //! A variable belongs to a version, so that a rollback restores it together with the code that was written for it. A
-//! change makes the next version of the active module, without a build and without an upload.
+//! change makes the next version of the active module, without a build or an upload.
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath};
 use super::answer::{Created, ErrorResponse, Json, Problem};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Variables that change; those that are not named stay.
+/// Variables to be changed; other variables stay.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VariableChanges {
@@ -24,7 +24,7 @@ pub(super) struct VariableChanges {
     variables: Vec<VariableChange>,
 }
 
-/// A variable that changes.
+/// A variable to be changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct VariableChange {
@@ -36,11 +36,11 @@ struct VariableChange {
     value: Option<String>,
 }
 
-/// The refusal of a change that would end a canary without a word, or leave it without the change.
+/// The fault of a change that would silently end a canary or not apply to it.
 fn during_canary(id: i64, name: Option<&str>, active: i64, canary: &iof_store::Canary) -> Fault {
     let function = name.map_or_else(|| id.to_string(), str::to_owned);
     let message = format!(
-        "Version {} is a canary of {function}, and keeps the variables that it was deployed with. Before variables change, promote it (`iof promote {function}`), or end it (`iof rollback {function} --version {active}`).",
+        "Version {} is a canary of {function}, and keeps the variables that it was deployed with. Before changing variables, promote it (`iof promote {function}`), or end it (`iof rollback {function} --version {active}`).",
         canary.version.number
     );
     Fault::new(FaultKind::RolloutConflict, message)
@@ -48,8 +48,9 @@ fn during_canary(id: i64, name: Option<&str>, active: i64, canary: &iof_store::C
 
 /// Change the variables of a function
 ///
-/// A text sets a variable, null removes it, and what is not named stays. The version that this makes runs from now on: the
-/// module, grants and limits of the one that ran, with other variables. Refused while there is a canary.
+/// A text sets a variable, null removes it, and other variables stay. The new version becomes active: it has the
+/// module, grants and limits of the active one, with the changed variables. The request is refused while there is a
+/// canary.
 #[utoipa::path(patch, path = "/functions/{function}/variables", operation_id = "changeVariables", tag = "versions",
     params(FunctionPath),
     request_body = VariableChanges,
@@ -64,7 +65,7 @@ pub(super) async fn change(
         return Err(Fault::new(FaultKind::Json, message).into());
     }
     let id = function.function_id;
-    // Of changes that arrive together, each is applied to the result of the one before.
+    // Concurrent changes are applied one after another.
     let _alone = app.deploys.lock(id).await;
     let current = app.store.function(id).await?;
     let current = current.ok_or_else(|| Fault::no_such_function(id))?;
@@ -76,9 +77,9 @@ pub(super) async fn change(
     let mut declaration = match active.declaration.as_deref() {
         Some(text) => ceiling.read(text)?,
         None => {
-            // With a declaration, the version would get only what that grants.
+            // With a declaration, the version would get only what it declares.
             let message = format!(
-                "Version {} has no function.toml, and gets what the server grants by default. Deploy it with a function.toml that says what it needs, and [variables].",
+                "Version {} has no function.toml, and gets what the server grants by default. Deploy it with a function.toml that declares what it needs, and [variables].",
                 active.number
             );
             return Err(Fault::new(FaultKind::Declaration, message).into());

@@ -1,6 +1,6 @@
 //! `/v1/functions/{function}/versions`: the versions of a function, the active one and its canary.
 //!
-//! A version never changes. A rollback, or the promotion of a canary, moves a pointer, and the next call sees it.
+//! A version never changes. A rollback or the promotion of a canary moves a pointer, and the next call sees the change.
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath, ReadOrDeploy};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
@@ -42,7 +42,7 @@ pub(super) struct VersionInfo {
     created_at: String,
     /// Names that can be called.
     exports: Vec<String>,
-    /// The declaration of its `function.toml`; null, if it has none.
+    /// The declaration of its `function.toml`; null if it has none.
     #[schema(value_type = Option<Object>)]
     declaration: Option<Value>,
     /// The imports and exports of a component, by name and type; absent for a core module.
@@ -88,7 +88,7 @@ pub(super) struct VersionList {
     versions: Vec<VersionInfo>,
 }
 
-/// A version that some of the calls run.
+/// A version that a part of the calls runs.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Canary {
@@ -110,7 +110,7 @@ impl Canary {
     }
 }
 
-/// The version that runs.
+/// The active version.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Active {
@@ -119,18 +119,18 @@ pub(super) struct Active {
     version: i64,
 }
 
-/// A module, and what it declares.
+/// A module and its declaration.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
-    reason = "it is a shape of the document; the parts are read one by one"
+    reason = "it only describes the body; the parts are read one by one"
 )]
 pub(super) struct Form {
     /// The module.
     #[schema(value_type = String, format = Binary)]
     module: Vec<u8>,
-    /// The text of its `function.toml`, or the same as JSON.
+    /// The text of its `function.toml`, or the same content as JSON.
     function: Option<String>,
 }
 
@@ -142,14 +142,14 @@ pub(super) struct CreateVersion {
     /// Percent of the calls that run it
     #[param(required = false, value_type = u8, minimum = 1, maximum = 99)]
     canary: Option<u8>,
-    /// True if no call runs it yet
+    /// True if no call is to run it yet
     idle: bool,
 }
 
 /// Deploy the next version
 ///
-/// The body is as for a new function. It runs from now on; with `canary`, for that percentage of the calls; with
-/// `idle=true`, not until it is made the active one.
+/// The body is as for a new function. The version becomes active; with `canary`, it runs that percentage of the calls;
+/// with `idle=true`, it runs no call until it is made active.
 #[utoipa::path(post, path = "/functions/{function}/versions", operation_id = "addVersion", tag = "versions",
     params(FunctionPath, CreateVersion),
     request_body(content((Vec<u8> = "application/wasm"), (Form = "multipart/form-data"))),
@@ -193,7 +193,7 @@ pub(super) async fn add(
 
 /// List the versions of a function
 ///
-/// It takes a key of scope `read` or `deploy`.
+/// The request takes a key of scope `read` or `deploy`.
 #[utoipa::path(get, path = "/functions/{function}/versions", operation_id = "listVersions", tag = "versions",
     params(FunctionPath),
     responses((status = 200, body = VersionList), (status = "default", body = Problem)))]
@@ -209,7 +209,7 @@ pub(super) async fn list(
 
 /// Make a version the active one
 ///
-/// To roll back, and to promote a canary: calls from now on run it, calls under way end on theirs.
+/// Rolls back, or promotes a canary. Later calls run this version; calls in progress end on theirs.
 #[utoipa::path(put, path = "/functions/{function}/active", operation_id = "activateVersion", tag = "versions",
     params(FunctionPath),
     request_body = Active,
@@ -254,7 +254,7 @@ pub(super) async fn set_canary(
 /// All calls run the active version again.
 #[utoipa::path(delete, path = "/functions/{function}/canary", operation_id = "endCanary", tag = "versions",
     params(FunctionPath),
-    responses((status = 204, description = "There is none now."), (status = "default", body = Problem)))]
+    responses((status = 204, description = "There is no canary any more."), (status = "default", body = Problem)))]
 pub(super) async fn end_canary(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
@@ -276,7 +276,7 @@ fn share(percent: u8) -> Result<Percent, Fault> {
 pub(super) fn refused(id: i64, error: iof_store::Error) -> Fault {
     match error {
         iof_store::Error::NoVersion { number, .. } => Fault::no_such_version(id, number),
-        // The current rollout conflicts with it.
+        // The change conflicts with the current rollout.
         iof_store::Error::Invalid { what } => {
             Fault::new(FaultKind::RolloutConflict, format!("{what}."))
         }
@@ -285,13 +285,14 @@ pub(super) fn refused(id: i64, error: iof_store::Error) -> Fault {
 }
 
 /// The module of a request, compiled, with its declaration: `multipart/form-data` with a part `module` and a part
-/// `function` (the text of function.toml, or the same as JSON), or only a module, which then gets the defaults.
+/// `function` (the text of function.toml, or the same content as JSON), or only a module, which then gets the default
+/// grants.
 pub(super) async fn take(
     app: &App,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(NewVersion, Manifest), Fault> {
-    // Checked before any of the body is asked for.
+    // Checked before the body is requested.
     let form = match essence(headers).as_str() {
         "application/wasm" | "application/octet-stream" => false,
         "multipart/form-data" => true,
@@ -345,7 +346,7 @@ async fn parts(
     };
     const MOST: PartLimit = PartLimit {
         number: 8,
-        setting: "what a form of a module has",
+        setting: "the limit for a module's form",
     };
     let boundary = boundary(content_type)?;
     let deadline = Instant::now() + app.wall_time;
@@ -360,7 +361,7 @@ async fn parts(
             "module" if module.is_none() => module = Some(bytes),
             "function" if declaration.is_none() && bytes.len() <= MAX_DECLARATION => {
                 let text = String::from_utf8(bytes.into());
-                declaration = Some(text.map_err(|_| wrong("The part `function` is no UTF-8"))?);
+                declaration = Some(text.map_err(|_| wrong("The part `function` is not UTF-8"))?);
             }
             "function" if declaration.is_none() => {
                 return Err(wrong("The part `function` is too long"));

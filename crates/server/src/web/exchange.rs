@@ -1,9 +1,10 @@
-//! A request for a function that answers HTTP requests: what it sees of the request, and what leaves of its response.
+//! Requests for functions that answer HTTP: the part of the request that the function sees, and the part of its
+//! response that is sent.
 //!
-//! The function is a server of its own below `/fn/NAME`: every method and path is its own affair, and so are pages of other
-//! origins. It sees the path below its name, and the part before in `x-forwarded-prefix`, as other proxies that take a
-//! part of a path off tell it; at a host of its own there is none. Its response leaves from the origin of this server's own pages, so headers that reach
-//! beyond this answer are withheld (decision 40), and named in `iof-withheld`.
+//! The function is a server of its own below `/fn/NAME`: it handles every method and path, and requests from pages of
+//! other origins. It sees the path below its name, and the part before in `x-forwarded-prefix`, as from other proxies
+//! that strip a prefix; at its own host name there is no prefix. Its response is sent from the origin of this server's
+//! own pages, so headers with effects beyond this answer are withheld (decision 40), and named in `iof-withheld`.
 
 use super::{Address, OwnHost, Refusal};
 use crate::app::App;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 /// The part of the path that the function does not see.
 const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-/// The names of headers that the function set and that did not leave.
+/// The header with the names of headers that the function set and that were withheld.
 const WITHHELD: HeaderName = HeaderName::from_static("iof-withheld");
 
 pub(super) async fn serve(
@@ -38,7 +39,7 @@ pub(super) async fn serve(
     upgrade(&parts)?;
     size(&body, prepared.function.granted.limits.streamed_body)?;
     if let Some(leaves) = parts.extensions.remove::<ClientLeaves>() {
-        // Only so is it known at once, and a function that streams may run for long.
+        // Otherwise the server would notice late that the client left, and a streaming function may run for long.
         leaves.at_its_end();
     }
     let hides_key = caller::hides_key(app, &prepared.function, &parts.headers);
@@ -49,7 +50,7 @@ pub(super) async fn serve(
             leave(response.headers_mut());
             let status = reply::number(response.status());
             response.headers_mut().insert(reply::STATUS, status);
-            // Generated while it is sent.
+            // The body is generated while it is sent.
             response.extensions_mut().insert(Written);
             Ok(response)
         }
@@ -137,7 +138,7 @@ fn seen(
     Ok(request)
 }
 
-/// Takes the headers that do not leave out of a response, and names them.
+/// Removes the headers that must not be sent from a response, and names them.
 fn leave(headers: &mut HeaderMap) {
     let withheld: Vec<_> = headers
         .keys()

@@ -1,9 +1,9 @@
-//! Functions at short public addresses: `/fn/{function}/{export}`, and whatever is below; or `/fn/{function}` and whatever
-//! is below, for functions that answer HTTP requests ([`exchange`]).
+//! Functions at short public addresses: `/fn/{function}/{export}` and the paths below it, or `/fn/{function}` and the
+//! paths below it for functions that answer HTTP requests ([`exchange`]).
 //!
-//! For those who call because they were told a URL: webhooks, forms, links, pages. The call is that of `/v1`, by the same
-//! keys, limits and arguments; what differs is that a function may say which methods call it, and that the path below the
-//! call is the function's. What it answers cannot reach beyond its answer: see [`crate::envelope::response`].
+//! They are for clients that know only a URL: webhooks, forms, links, pages. The call is that of `/v1`, with the same
+//! keys, limits and arguments, but a function may declare the methods that call it, and the path below the call belongs
+//! to the function. A response has no effect beyond itself: see [`crate::envelope::response`].
 
 mod exchange;
 
@@ -34,10 +34,10 @@ use uuid::Uuid;
 /// The first segment of these paths.
 const FIRST: &str = "/fn/";
 
-/// The function to whose own host a request was sent: all of its path is the function's.
+/// The function to whose own host a request was sent: the whole path belongs to the function.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnHost(pub(crate) String);
-/// The method of a function that says none.
+/// The method of a function that declares none.
 const USUAL: &str = "POST";
 
 /// The parts that requests for functions use.
@@ -46,7 +46,8 @@ struct Web {
     exchanges: ExchangeTasks,
 }
 
-/// The routes below `/fn`. Answers that go on after their head run in `tasks`, and on `compute` if they are CPU-bound.
+/// The routes below `/fn`. Answers that continue after their head run in `tasks`, and on `compute` if they are
+/// CPU-bound.
 pub(crate) fn router(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> Router {
     let web = Web {
         app: Arc::clone(app),
@@ -64,7 +65,7 @@ pub(crate) fn router(app: &Arc<App>, compute: &Handle, tasks: &TaskTracker) -> R
 async fn call(State(web): State<Arc<Web>>, request: Request<Body>) -> Response<Body> {
     let path = match request.extensions().get::<OwnHost>() {
         Some(OwnHost(function)) => {
-            // `*`, of `OPTIONS`, is no path.
+            // `*`, the target of `OPTIONS`, is not a path.
             let path = request.uri().path();
             let path = path.strip_prefix('/').unwrap_or_default();
             format!("{FIRST}{function}/{path}")
@@ -96,7 +97,7 @@ async fn respond(
     let page = cors::foreign(app, &request)?;
     let is_asked = page.is_some() || request.method() == Method::OPTIONS;
     if is_asked && address.takes_http(app).await {
-        // Which pages it answers, and what it tells them, is the function's affair.
+        // The function itself decides which pages it answers.
         return run(web, call, (function, address), request).await;
     }
     cors::admit(app, function, page.as_ref()).await?;
@@ -147,7 +148,7 @@ async fn run(
         let served = exchange::serve(app, &web.exchanges, address, prepared, (parts, body));
         return match Box::pin(served).await {
             Err(refusal) => {
-                // The path is the function's, and no export.
+                // The path belongs to the function, and names no export.
                 caller::log_refused(app, call, &address.function, HANDLER, &refusal.fault).await;
                 Ok(refusal.into_response())
             }
@@ -184,7 +185,7 @@ async fn run(
     let outcome = execute(app, prepared, request, (held, share)).await?;
     match outcome.result {
         Ok(value) => Ok(reply::of_value(value)?),
-        // Its observers have logged its fault.
+        // The observers have already logged the fault.
         Err(fault) => {
             let fault = caller::disclosed(app, &address.function, headers, fault).await;
             Ok(reply::failure(&fault))
@@ -208,7 +209,7 @@ async fn preflight(
     })
 }
 
-/// A refusal, and the methods that would not be refused.
+/// A refusal, and the methods that are allowed.
 struct Refusal {
     fault: Fault,
     allow: Option<String>,
@@ -249,13 +250,13 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// The methods that a function says.
+/// The methods that a function declares.
 fn said(export: Option<&Export>) -> &[String] {
     let described = export.and_then(|export| export.described.as_ref());
     described.map_or(&[], |described| &described.methods)
 }
 
-/// The methods that call an export; `HEAD` goes with `GET`.
+/// The methods that call an export; `GET` includes `HEAD`.
 fn methods(export: Option<&Export>) -> String {
     match said(export) {
         [] => USUAL.to_owned(),
@@ -276,11 +277,11 @@ fn is_method(export: Option<&Export>, method: &Method) -> bool {
 struct Address<'a> {
     path: &'a str,
     function: Cow<'a, str>,
-    /// The path below the function, as it was sent: empty, or from a slash on.
+    /// The path below the function, as it was sent: empty, or beginning with a slash.
     below: &'a str,
     /// Empty, if the path names none.
     export: Cow<'a, str>,
-    /// The path below the call, as it was sent: empty, or from a slash on.
+    /// The path below the call, as it was sent: empty, or beginning with a slash.
     rest: &'a str,
 }
 

@@ -170,7 +170,7 @@ async fn a_component_in_javascript_is_tested_served_swapped_and_deployed() {
         );
         // What cannot be built is said, and the version before runs on.
         fs::write(&source, "export function (").unwrap();
-        dev.line("bills version 2 runs on");
+        dev.line("bills version 2 still runs");
         assert!(call(ORDER).contains("[error"), "{}", dev.seen);
         assert_eq!(dev.interrupt(), Some(0), "{}", dev.seen);
     });

@@ -194,7 +194,7 @@ fn a_new_project_passes_and_failures_are_named() {
     let (_, output, _) = tested(&author, &project, &[]);
     assert!(
         output
-            .contains("skipped  add: it takes arguments, and function.toml has no [[test]] of it"),
+            .contains("skipped  add: it takes arguments, but function.toml has no [[test]] for it"),
         "{output}"
     );
     fs::write(project.join("src/lib.rs"), "fn broken( {").unwrap();

@@ -125,7 +125,7 @@ async fn stdin_is_any_bytes_beside_arguments() {
         (vec![("argv", b"[]".to_vec())], "there is no `argv`"),
         (
             vec![("stdin", vec![]), ("stdin", vec![])],
-            "came more than once",
+            "was sent more than once",
         ),
     ] {
         let answer = server.answer(form(parts)).await;

@@ -175,7 +175,7 @@ async fn an_unknown_import_is_found_before_anything_is_compiled() {
         r#"(import "env" "global" (global i32))"#,
     ] {
         let answer = server.try_upload(wat(&format!("(module {import})"))).await;
-        is_refused(&answer, "unknown-import", &["no function"]);
+        is_refused(&answer, "unknown-import", &["not a function"]);
     }
 }
 

@@ -82,7 +82,7 @@ async fn a_check_reports_the_changes_of_a_start_and_makes_none() {
         (&["upgrade"][..], "--check"),
         (
             &["upgrade", "--check", "--data", "nowhere"],
-            "no database of iof is there",
+            "there is no database of iof",
         ),
     ] {
         let output = user.types(line).await;

@@ -40,7 +40,7 @@ pub(super) fn lower(
     }
     let any = |texts: bool| {
         shaped(export, &given, texts)
-            // A single text that cannot be the argument may be an array of all of them.
+            // A single text that cannot be the argument may be a JSON array of all arguments.
             .or_else(|| shaped(export, &expand_array(&given)?, texts))
             .or_else(|| padded(export, given.clone(), texts))
     };

@@ -1,7 +1,7 @@
 //! Results of this ABI, from core values or from a return area.
 //!
-//! All of this is under the guest's control: a pointer, a length and a handle are checked before they are followed, and
-//! nothing is written that is larger than a result may be.
+//! The guest controls all of this: pointers, lengths and handles are checked before use, and no output is larger than
+//! the limit of a result.
 //!
 //! A function without known types is expected to return a text. The words behind pointer and length show when the
 //! result was of another type: such a result is refused, because its type is unknown.
@@ -23,9 +23,9 @@ use wasmtime::Val;
 #[error("the function returned an error")]
 pub(crate) struct Returned(pub(crate) u32);
 
-/// Core values of the largest result: an optional number of 64 bits in halves, an error, a flag.
+/// The number of core values of the largest result: an optional number of 64 bits in halves, an error, a flag.
 pub(super) const MOST: usize = 6;
-/// Words of an area for a text: pointer, length, error, flag.
+/// The number of words in a return area for a text: pointer, length, error, flag.
 const WORDS: usize = 4;
 /// The value of the last two words before the call.
 const UNTOUCHED: u32 = 0xa5a5_a5a5;
@@ -76,7 +76,7 @@ pub(super) fn count(returns: &ResultLayout) -> usize {
 /// Reads the result of a call.
 ///
 /// # Errors
-/// [`Returned`], `bad-result`, a bad pointer, the limit of what may be returned.
+/// [`Returned`], `bad-result`, a bad pointer, the limit of a result.
 pub(super) fn read<T: Holder>(
     guest: &mut Guest<'_, T>,
     returns: &ResultLayout,
@@ -108,7 +108,7 @@ pub(super) fn read<T: Holder>(
             let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
             match *words.as_slice() {
                 [pointer, length, UNTOUCHED, UNTOUCHED] => text(guest, pointer, length, limit),
-                // A `Result` of nothing or of one word, which can be read only if it is an error.
+                // A `Result` without a value or with one word, which can be read only if it is an error.
                 [_, error, 1, UNTOUCHED] => Err(Returned(error).into()),
                 [pointer, length, error, flag] => {
                     fallible_text(guest, [pointer, length, error, flag], limit)
@@ -191,12 +191,12 @@ fn text<T: Holder>(
     limit: u64,
 ) -> wasmtime::Result<Value> {
     let (objects, _) = guest.store.data_mut().objects();
-    // The handle and the flag of a `Result` of nothing: a handle of ours, or of a reference to an error.
+    // The handle and the flag of a `Result` without a value: a handle of the host, or a reference to an error.
     if length == 1 && (objects.get(pointer).is_some() || pointer < LOW && objects.last().is_some())
     {
         return Err(Returned(pointer).into());
     }
-    // The presence of an optional number, and the number: a text never lies at address 1.
+    // The flag of an optional number, and the number: a text never lies at address 1.
     if pointer == 1 && length > 0 {
         return Err(bad());
     }
@@ -211,7 +211,7 @@ fn fallible_text<T: Holder>(
 ) -> wasmtime::Result<Value> {
     match flag {
         1 => Err(Returned(error).into()),
-        // An empty text has the dangling address; a number may be any.
+        // The address of an empty text dangles; a number may have any value.
         0 if length > 0 || pointer <= 1 => fetch(guest, pointer, length, limit).map(Value::Text),
         _ => Err(bad()),
     }

@@ -1,4 +1,4 @@
-//! Rules of planning a call. Calls themselves are tested from outside, with real modules.
+//! Rules for planning a call. Calls themselves are tested from outside, with real modules.
 
 use super::*;
 use crate::abi::layout::{Era, ErrorLayout, ResultLayout, whole};
@@ -212,13 +212,13 @@ fn fewer_arguments_than_a_function_takes_are_empty_texts() {
         assert_eq!(plan.slots, slots.map(bytes), "{given:?}");
         assert_eq!(plan.returns, ResultLayout::Area);
     }
-    // An absent number is `None`, and so is one text too many.
+    // A missing number is refused, and so is one text too many.
     for (params, given) in [(&[I, I, I][..], &["a", "b"][..]), (&[Core::I64], &[])] {
         let fault = plan(&export(params, &[I], None), &texts(given)).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Arguments, "{params:?}");
     }
     assert!(plan(&three, &texts(&["a", "b", "c", "d"])).is_err());
-    // A client that sends an array has counted the arguments.
+    // An array of arguments is never padded.
     assert!(plan(&three, &texts(&["[\"a\"]"])).is_err());
     let described = Some(Signature {
         params: vec![Type::String, Type::I32, Type::Bytes],

@@ -94,7 +94,7 @@ fn returned(
         fallible,
     };
     if area {
-        // One value is returned directly; a return area means more values, or an error beside the value.
+        // One value is returned directly; a return area means several values, or an error beside the value.
         let several = cores.len() >= 2 || cores == [Core::I64];
         return match fallible {
             None if several => Some(known(ErrorLayout::Perhaps)),
@@ -216,7 +216,7 @@ fn lower_one(ty: &Type, given: &InputArg, era: Era, none: Option<f64>) -> Option
                 .trim()
                 .parse()
                 .ok()?;
-            // The number of `None` is not one of the enum's own.
+            // The number that stands for `None` is not a value of the enum.
             if number == i64::from(*hole) {
                 return None;
             }

@@ -5,8 +5,8 @@ use crate::abi::layout::{CallPlan, CoreArg, Era, ErrorLayout, ResultLayout};
 use crate::manifest::{Core, Export, Type};
 use std::collections::HashSet;
 
-/// The elements of an array that has one number for each core parameter of a function that returns a number: they are
-/// the function's arguments. A text would take two parameters.
+/// The elements of an array with one number for each core parameter of a function that returns a number. They are the
+/// function's arguments, because a text would take two parameters.
 pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputArg>> {
     let one_number = match export.core_results.as_slice() {
         [one] | [one, Core::I32, Core::I32] => number(*one).is_some(),
@@ -17,11 +17,11 @@ pub(super) fn counted(export: &Export, given: &[InputArg]) -> Option<Vec<InputAr
     (all && elements.iter().all(InputArg::is_number)).then_some(elements)
 }
 
-/// The most core parameters for which empty texts are tried: the search takes time that no limit of a call counts.
+/// The most core parameters for which empty texts are tried: no limit of a call covers the time of this search.
 const PADDED: usize = 64;
 
-/// Plans a call with fewer arguments than the function takes: the missing ones are empty texts, as in 2020. A client
-/// that sends an array of arguments has counted them.
+/// Plans a call with fewer arguments than the function takes: the missing ones are empty texts, as in 2020. An array of
+/// arguments is never padded.
 pub(super) fn padded(export: &Export, mut given: Vec<InputArg>, texts: bool) -> Option<CallPlan> {
     if expand_array(&given).is_some() || export.core_params.len() > PADDED {
         return None;
@@ -68,7 +68,7 @@ pub(super) fn passes_result(export: &Export) -> bool {
     }
 }
 
-/// A number of a core type, signed.
+/// The result layout of a signed number of a core type.
 fn scalar(core: Core, fallible: ErrorLayout) -> Option<ResultLayout> {
     Some(ResultLayout::Known {
         ty: number(core)?,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use wasmtime::component::Type;
 use wasmtime::component::types::ComponentFunc;
 
-/// The most parts of the types of a component's exports together: each is described, and shown to clients.
+/// The most parts of the types of a component's exports together: each is described and shown to clients.
 pub(crate) const PARTS: usize = 10_000;
 /// The most characters of a type in a message.
 const SHOWN: usize = 400;
@@ -65,7 +65,7 @@ pub(crate) fn signature(
     ))
 }
 
-/// The type of a core module's value that crosses in the same way; JSON, where there is none.
+/// The type of a core module that is passed in the same way, or JSON if there is none.
 fn plain(ty: &Type, is_param: bool) -> Plain {
     match ty {
         Type::Bool => Plain::Bool,
@@ -75,7 +75,7 @@ fn plain(ty: &Type, is_param: bool) -> Plain {
         Type::S16 => Plain::I16,
         Type::U32 => Plain::U32,
         Type::S32 => Plain::I32,
-        // As arguments they may be strings as well.
+        // As arguments, such numbers may be strings as well.
         Type::U64 if !is_param => Plain::U64,
         Type::S64 if !is_param => Plain::I64,
         Type::String => Plain::String,
@@ -89,7 +89,8 @@ pub(super) fn is_bytes(ty: &Type) -> bool {
     matches!(ty, Type::List(of) if matches!(of.ty(), Type::U8))
 }
 
-/// Returns whether the value of an option of this type is written as `{"some": …}`, because it can be null itself.
+/// Returns whether the value of an option of this type is written as `{"some": …}`, because the value itself can be
+/// null.
 pub(super) fn is_wrapped(ty: &Type) -> bool {
     matches!(ty, Type::Option(_))
 }

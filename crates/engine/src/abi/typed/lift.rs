@@ -9,8 +9,8 @@ use bytes::Bytes;
 use iof_fault::{Fault, FaultKind};
 use wasmtime::component::{Type, Val};
 
-/// The result of a call as its caller gets it: texts, bytes and simple values as those of core modules, all else as JSON. An
-/// `ok` is its value.
+/// The result of a call as its caller gets it: texts, bytes and simple values as those of core modules, all else as
+/// JSON. An `ok` is replaced by its value.
 ///
 /// # Errors
 /// [`LimitExceeded::Output`]; for an `err`, the fault with its JSON.
@@ -30,7 +30,7 @@ pub(super) fn result(value: Val, ty: &Type, most: u64) -> wasmtime::Result<Value
 
 /// The fault of an error that a function returned.
 pub(super) fn returned(error: Option<(&Val, &Type)>, most: usize) -> Result<Fault, LimitExceeded> {
-    /// The most bytes of an error that its message has.
+    /// The most bytes of an error that a message quotes.
     const SHOWN: usize = 4096;
     let Some((error, ty)) = error else {
         return Ok(Fault::new(
@@ -68,7 +68,7 @@ fn plain(value: Val, ty: &Type, most: usize) -> wasmtime::Result<Value> {
     })
 }
 
-/// The bytes of a result, of which there are at most `most`.
+/// The bytes of a result, if there are at most `most`.
 pub(super) fn within(bytes: Vec<u8>, most: usize) -> Result<Bytes, LimitExceeded> {
     match bytes.len() <= most {
         true => Ok(Bytes::from(bytes)),
@@ -118,7 +118,7 @@ impl Writer {
         self.push(&serde_json::Value::from(text).to_string())
     }
 
-    /// A number, or the word for one that JSON cannot write.
+    /// Writes a number, or its name if JSON has no form for it.
     fn float(&mut self, number: f64, shortest: impl FnOnce() -> String) -> Written {
         match number {
             n if n.is_nan() => self.push("\"NaN\""),
@@ -128,7 +128,7 @@ impl Writer {
         }
     }
 
-    /// Values with commas between them, in brackets.
+    /// Writes a list of values.
     fn list<T>(
         &mut self,
         brackets: [&str; 2],
@@ -145,7 +145,7 @@ impl Writer {
         self.push(brackets[1])
     }
 
-    /// An object of one member; a value that a type does not have is null.
+    /// Writes an object of one member; a case without a value has null.
     fn tagged(&mut self, name: &str, value: Option<&Val>, ty: Option<&Type>) -> Written {
         self.push("{")?;
         self.quoted(name)?;

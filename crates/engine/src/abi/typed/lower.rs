@@ -7,7 +7,7 @@ use serde::de::DeserializeSeed as _;
 use std::cell::Cell;
 use wasmtime::component::{Type, Val};
 
-/// Bytes that the values of a call may still take on the host.
+/// The bytes that the values of a call may still take on the host.
 pub(super) struct Room(Cell<usize>);
 
 impl Room {
@@ -58,7 +58,7 @@ pub(super) fn element(ty: &Type, arg: &Arg, room: &Room) -> Result<Val, String> 
     json(ty, std::str::from_utf8(bytes).unwrap_or_default(), room)
 }
 
-/// The value of an argument that did not come: an empty text or list of bytes, or none, where the type has one.
+/// The value of a missing argument: an empty text, an empty list of bytes or `none`, if the type has one of these.
 pub(super) fn missing(ty: &Type) -> Option<Val> {
     match ty {
         Type::String => Some(Val::String(String::new())),

@@ -1,9 +1,10 @@
 //! The kind `typed`: exports of components, called with JSON.
 //!
-//! A value crosses as its type says: [`lower`] reads JSON as a value of a type, [`lift`] writes a value as JSON, and
-//! [`describe`] states the same for clients, as JSON Schema. docs/components.md has the table of types. An argument is read
-//! without a tree between text and value, and its values are counted: what the host holds of one call's values is bounded
-//! by `limits.memory`, in both directions. Texts and bytes of functions that have nothing else cross as such ([`plain`]).
+//! A value is passed by its type: [`lower`] reads JSON as a value of a type, [`lift`] writes a value as JSON, and
+//! [`describe`] states the same for clients, as JSON Schema. docs/components.md has the table of types. An argument is
+//! read without a tree between text and value, and its values are counted: `limits.memory` bounds the values of one
+//! call that the host holds, in both directions. Functions whose values are all texts and bytes take a direct path
+//! ([`plain`]).
 
 pub(crate) mod describe;
 mod lift;
@@ -44,7 +45,7 @@ impl TypedSignature {
         }
     }
 
-    /// The values of `args`, which take at most `room` bytes on the host.
+    /// Lowers `args` to values that take at most `room` bytes on the host.
     ///
     /// # Errors
     /// `arguments`, naming the one that does not fit.

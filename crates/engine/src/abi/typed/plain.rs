@@ -1,10 +1,10 @@
-//! Calls whose arguments and result are texts and bytes, which cross as such.
+//! Calls whose arguments and result are texts and bytes, which are passed without dynamic values.
 //!
-//! wasmtime's dynamic values take 32 bytes for each element of a list, of a `list<u8>` too: a picture of 4 MiB would fill the
-//! default `limits.memory`. Its static types take a byte for a byte, and have to be known when the server is compiled. So the
-//! shapes are listed here that functions on files have: up to two parameters, and a result that may be fallible. All others
-//! go by dynamic values. Rejected: a type of our own that lifts any list as bytes. It needs `unsafe`, and wasmtime's
-//! internals.
+//! wasmtime's dynamic values take 32 bytes for each element of a list, of a `list<u8>` too: a picture of 4 MiB would
+//! fill the default `limits.memory`. Its static types take one byte for each, but have to be known when the server is
+//! compiled. So this file lists the shapes that functions on files have: up to two parameters, and a result that may be
+//! fallible. All other functions use dynamic values. Rejected: a type of our own that lifts any list as bytes. It needs
+//! `unsafe`, and wasmtime's internals.
 
 use super::lift::{returned, within};
 use super::{TypedSignature, describe};
@@ -54,7 +54,7 @@ enum Args {
 }
 
 impl Shape {
-    /// The shape of a function with bytes in its parameters or its result; `None` for one that goes by dynamic values.
+    /// The shape of a function with bytes in its parameters or its result; `None` for one that uses dynamic values.
     pub(super) fn of(params: &[(String, Type)], result: Option<&Type>) -> Option<Self> {
         let types: Vec<_> = params.iter().map(|(_, ty)| ty).collect();
         let params = match *types {
@@ -82,8 +82,8 @@ impl Shape {
 }
 
 impl TypedSignature {
-    /// Plans the call of a function that has texts and bytes only, with all of its arguments as they are; `None` if it goes
-    /// by dynamic values.
+    /// Plans the call of a function that has texts and bytes only, with all of its arguments as they are; `None` if it
+    /// uses dynamic values.
     ///
     /// # Errors
     /// `arguments`, naming the one that does not fit.

@@ -1,4 +1,4 @@
-//! The reading of JSON as a value of a component's type, without a tree between them.
+//! A reader of JSON as values of a component's types, without a tree in between.
 
 use super::describe;
 use super::lower::{Room, list_of_bytes};
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         )))
     }
 
-    /// The value of an option that is there, if this is the type of one whose value is written as it is.
+    /// The inner type of an option whose value is written without `{"some": …}`.
     fn inside(self) -> Option<Type> {
         match self.ty {
             Type::Option(of) if !describe::is_wrapped(&of.ty()) => Some(of.ty()),
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         value.map_or_else(|| self.wrong(&number.to_string()), Ok)
     }
 
-    /// A number of a floating-point type, if it has one that is as large.
+    /// A number as a value of a floating-point type, if it is in range.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "to the nearest of single precision"
@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a number of JSON is the nearest that the type has"
+        reason = "a number of JSON becomes the nearest that the type has"
     )]
     fn visit_i64<E: Error>(self, value: i64) -> Result<Val, E> {
         if let Some(inside) = self.inside() {
@@ -131,7 +131,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a number of JSON is the nearest that the type has"
+        reason = "a number of JSON becomes the nearest that the type has"
     )]
     fn visit_u64<E: Error>(self, value: u64) -> Result<Val, E> {
         if let Some(inside) = self.inside() {
@@ -152,7 +152,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         }
         match self.is_float() {
             true => self.float(value),
-            // As it may be written: 1.0, 1e3.
+            // Integers may be written as 1.0 or 1e3.
             false if value.fract() == 0.0 && value.abs() <= EXACT => self.integer(value as i128),
             false => self.wrong(&value.to_string()),
         }
@@ -310,7 +310,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
                     _ => Err(value),
                 }))
             }
-            // An option whose value could be null itself.
+            // An option whose value itself could be null.
             Type::Option(of) => {
                 let name = map.next_key::<String>()?.unwrap_or_default();
                 if name != "some" {

@@ -243,7 +243,7 @@ proptest! {
 
     #[test]
     fn every_type_round_trips(ty in made(), seed in any::<u64>()) {
-        // Alone, the elements would be bytes.
+        // A list of bare `u8` would be bytes.
         let ty = match ty {
             Made::Plain("u8") => Made::Tuple(vec![ty]),
             ty => ty,

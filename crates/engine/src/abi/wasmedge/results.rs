@@ -1,7 +1,7 @@
 //! Results of this ABI: values that carry their types, anywhere in memory.
 //!
-//! The table and everything in it are under the guest's control. Nothing is copied before it was found in memory; a
-//! million entries may name the same bytes, so the bound is on the output, as it is written.
+//! The guest controls the table and everything in it. Nothing is copied before it is known to lie in memory. A million
+//! entries may name the same bytes, so the output is bounded as it is written.
 
 use super::super::guest::result;
 use crate::Value;
@@ -30,12 +30,12 @@ const BYTES: u32 = 21;
 const ARRAYS: std::ops::RangeInclusive<u32> = 21..=28;
 const STRING: u32 = 31;
 
-/// Reads `count` results: one unchanged, several or a list of numbers as JSON, none as nothing.
+/// Reads `count` results: a single one unchanged, several or a list of numbers as JSON, none as no value.
 ///
 /// # Errors
 /// `bad-pointer` and `bad-result` for a malformed value, `output` for more than may be returned.
 pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtime::Result<Value> {
-    // Every entry is at least a digit and a comma, so a table of more bytes than this cannot be written.
+    // Every entry takes at least a digit and a comma, so the JSON of a larger table would exceed the limit.
     let room = limit.saturating_mul(ENTRY);
     let table = result(memory, table, u64::from(count) * ENTRY, room)?;
     let (entries, _) = table.as_chunks::<{ ENTRY as usize }>();
@@ -54,7 +54,7 @@ pub(super) fn read(memory: &[u8], table: u32, count: u32, limit: u64) -> wasmtim
     }
 }
 
-/// The pieces of an entry.
+/// The fields of an entry: pointer, type and bytes.
 fn parts(
     [p0, p1, p2, p3, t0, t1, t2, t3, l0, l1, l2, l3]: [u8; ENTRY as usize],
 ) -> (u32, u32, u32) {
@@ -88,7 +88,7 @@ fn single(memory: &[u8], entry: &[u8; ENTRY as usize], limit: u64) -> wasmtime::
     }
 }
 
-/// A value of one of the scalar types, if `bytes` is as long as that type is.
+/// A value of one of the scalar types, if `bytes` has the length of that type.
 fn number(code: u32, bytes: &[u8]) -> Option<Value> {
     fn array<const W: usize>(bytes: &[u8]) -> Option<[u8; W]> {
         bytes.try_into().ok()
@@ -140,7 +140,7 @@ fn write(
         U32 | I32 => 4,
         _ => 8,
     };
-    // Elements are at least a digit and a comma each.
+    // Each element takes at least a digit and a comma.
     let room = json.limit.saturating_mul(width as u64);
     let bytes = result(memory, pointer, length.into(), room)?;
     if bytes.len() % width != 0 {
@@ -159,7 +159,7 @@ fn write(
     json.put(b"]")
 }
 
-/// The error of a scalar that is longer than any type, which is not a matter of limits.
+/// The error of a scalar longer than any type, which is malformed rather than over a limit.
 fn too_long(error: wasmtime::Error, code: u32, length: u32) -> wasmtime::Error {
     match error.downcast_ref() {
         Some(LimitExceeded::Output) => bad(code, length),
@@ -175,7 +175,7 @@ fn bad(code: u32, length: u32) -> wasmtime::Error {
     Fault::new(FaultKind::BadResult, text).into()
 }
 
-/// A text that does not grow beyond a limit.
+/// A text that cannot grow beyond a limit.
 struct LimitedText {
     text: Vec<u8>,
     limit: u64,

@@ -273,7 +273,7 @@ fn what_is_no_result_is_a_fault() {
     }
 }
 
-/// However many entries name the same bytes, the output is not larger than a result may be.
+/// The output stays within the limit of a result, however many entries name the same bytes.
 #[test]
 fn what_is_written_is_bounded() {
     let control = [1u8; 64];

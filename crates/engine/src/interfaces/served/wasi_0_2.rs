@@ -2,7 +2,7 @@
 
 use super::Interfaces;
 
-/// Interfaces without their version, and what they have.
+/// Interfaces without their version, and their functions and resources.
 pub(super) const INTERFACES: Interfaces = &[
     (
         "wasi:cli/environment",

@@ -1,4 +1,4 @@
-//! stdout and stderr of WASI 0.3: a stream that the call's log, or a program's result, takes within its limit.
+//! stdout and stderr of WASI 0.3: streams into the call's log or a program's result, within the limit of each.
 
 use crate::capability::log::{LogRecorder, Stream};
 use crate::state::CallState;

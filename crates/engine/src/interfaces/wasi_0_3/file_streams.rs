@@ -1,4 +1,4 @@
-//! Streams of files of WASI 0.3, over those of 0.2: they count in the same account while they exist.
+//! Streams of files of WASI 0.3, built on those of 0.2: they count in the same account while they exist.
 
 use crate::capability::shared_files::OpenFile;
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use wasmtime_wasi::p3::bindings::filesystem::types::{DirectoryEntry, ErrorCode};
 /// The most bytes of a file that the host reads or writes at a time.
 const PIECE: usize = 64 << 10;
 
-/// The result of a stream, which its guest reads from a future. Without an error it is success, also when the guest gives
-/// the stream up.
+/// The result of a stream, which its guest reads from a future. Without an error it is success, even if the guest drops
+/// the stream early.
 pub(super) struct StreamEnd(Option<oneshot::Sender<Result<(), ErrorCode>>>);
 
 impl StreamEnd {
@@ -26,12 +26,12 @@ impl StreamEnd {
 
     pub(super) fn end(&mut self, result: Result<(), ErrorCode>) {
         if let Some(sender) = self.0.take() {
-            // Its guest may have dropped the future.
+            // The guest may have dropped the future.
             let _ = sender.send(result);
         }
     }
 
-    /// Ends with the error of an operation on a file, or with the one that ends the call.
+    /// Ends the stream with the error of an operation on a file, or with the error that ends the call.
     fn fail(&mut self, error: StreamError) -> wasmtime::Result<StreamResult> {
         self.end(match error {
             StreamError::Closed => Ok(()),
@@ -53,7 +53,7 @@ impl Drop for StreamEnd {
     }
 }
 
-/// An operation on a stream of 0.2, which gives the stream back.
+/// An operation on a stream of 0.2, which returns the stream.
 type Operation<S, T> = Pin<Box<dyn Future<Output = (S, Result<T, StreamError>)> + Send>>;
 
 /// A stream of 0.2 between two operations, or during one.
@@ -64,7 +64,7 @@ enum FileState<S, T> {
 }
 
 impl<S, T> FileState<S, T> {
-    /// Begins an operation, if none is under way.
+    /// Begins an operation, if none is in progress.
     fn begin(&mut self, operation: impl FnOnce(S) -> Operation<S, T>) {
         *self = match std::mem::replace(self, Self::Ended) {
             Self::Idle(stream) => Self::Busy(operation(stream)),
@@ -82,7 +82,7 @@ impl<S, T> FileState<S, T> {
     }
 }
 
-/// A file that is read.
+/// A stream that reads a file.
 pub(super) struct FileReader {
     state: FileState<DynInputStream, Bytes>,
     end: StreamEnd,
@@ -127,7 +127,7 @@ impl<D: 'static> StreamProducer<D> for FileReader {
                     Poll::Ready(Ok(StreamResult::Completed))
                 }
                 Poll::Ready(Err(error)) => Poll::Ready(self.end.fail(error)),
-                // What is read meanwhile is for the next read.
+                // Bytes that arrive meanwhile are kept for the next read.
                 Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => Poll::Pending,
             };
@@ -135,7 +135,7 @@ impl<D: 'static> StreamProducer<D> for FileReader {
     }
 }
 
-/// A file that is written.
+/// A stream that writes a file.
 pub(super) struct FileWriter {
     state: FileState<DynOutputStream, ()>,
     end: StreamEnd,
@@ -175,7 +175,7 @@ impl<D> StreamConsumer<D> for FileWriter {
                 })
             });
         }
-        // What was taken is written, also if the guest gives the rest up.
+        // Bytes that were taken are written, even if the guest drops the rest.
         match std::task::ready!(self.state.poll(cx)) {
             Ok(()) => Poll::Ready(Ok(StreamResult::Completed)),
             Err(error) => Poll::Ready(self.end.fail(error)),
@@ -183,7 +183,7 @@ impl<D> StreamConsumer<D> for FileWriter {
     }
 }
 
-/// The entries of a directory, which counts as open until they are read or given up.
+/// The entries of a directory, which counts as open until they are read or dropped.
 pub(super) struct EntryReader {
     pub(super) entries: std::vec::IntoIter<DirectoryEntry>,
     pub(super) result: Option<Result<(), ErrorCode>>,

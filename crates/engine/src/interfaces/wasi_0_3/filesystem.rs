@@ -29,7 +29,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CallState>) -> wasmtime::Result<
     entries(&mut types)
 }
 
-/// Defines a method whose call `$counted` counts, and refuses with an error code where it returns one.
+/// Defines a method. `$counted` counts the call, and refuses it by returning an error code.
 macro_rules! method {
     ($types:ident, $name:literal, |$state:ident, $($arg:ident: $ty:ty),*| -> $result:ty { $counted:expr } $method:ident) => {
         $types.func_wrap_concurrent(
@@ -53,7 +53,7 @@ macro_rules! method {
     };
 }
 
-/// Defines what opens and sizes a file.
+/// Defines the functions that open files and set their sizes.
 fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap_concurrent(
         "[method]descriptor.open-at",
@@ -92,7 +92,7 @@ fn descriptors(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()
     Ok(())
 }
 
-/// Defines what makes a stream of a file.
+/// Defines the functions that make streams of files.
 fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]descriptor.read-via-stream",
@@ -132,7 +132,7 @@ fn streams(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     )
 }
 
-/// Writes what a stream brings to a file, if it was opened.
+/// Writes the bytes of a stream to a file, if the file was opened.
 fn written(
     store: &mut StoreContextMut<'_, CallState>,
     mut data: StreamReader<u8>,
@@ -150,7 +150,7 @@ fn written(
     FutureReader::new(&mut *store, ended)
 }
 
-/// Defines what takes a path.
+/// Defines the functions that take a path.
 fn paths(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     method!(types, "create-directory-at", |state, path: String| -> () {{
         let refused = is_too_long(&[&path]);
@@ -192,8 +192,8 @@ fn paths(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Defines the lists of directories, which the host holds whole, as in 0.2: each counts as an open file. `wasmtime_wasi`
-/// reads them by a thread that waits for its guest.
+/// Defines the lists of directory entries. As in 0.2, the host holds each list whole, so each counts as an open file:
+/// `wasmtime_wasi` would read them on a thread that waits for its guest.
 fn entries(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.read-directory",
@@ -233,7 +233,7 @@ fn entries(types: &mut LinkerInstance<'_, CallState>) -> wasmtime::Result<()> {
     )
 }
 
-/// An entry of a directory as 0.3 has it.
+/// An entry of a directory in the form of 0.3.
 fn entry_of(entry: second::DirectoryEntry) -> DirectoryEntry {
     DirectoryEntry {
         type_: match entry.type_ {
@@ -258,7 +258,7 @@ fn converted<T>(result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
     })
 }
 
-/// The code of 0.3 for one of 0.2: 0.3 has the same, without `would-block`.
+/// The code of 0.3 for one of 0.2: 0.3 has the same codes, except for `would-block`.
 fn code_of(code: SecondError) -> ErrorCode {
     match code {
         SecondError::Access => ErrorCode::Access,
@@ -301,7 +301,7 @@ fn code_of(code: SecondError) -> ErrorCode {
     }
 }
 
-/// The answer of a function: its error as the code that the guest sees, or a trap.
+/// The result of a function: its error as the code that the guest sees, or a trap.
 fn answered<T>(result: FilesystemResult<T>) -> Answer<T> {
     Ok((match result {
         Ok(value) => Ok(value),

@@ -1,7 +1,6 @@
-//! Interfaces of WASI 0.3 whose functions are replaced: those that make the host write, open or hold.
+//! Interfaces of WASI 0.3 with replaced functions: those that make the host write, open files or hold memory.
 //!
-//! They have the accounts and the streams of 0.2: a file is read and written by the same code, whichever version of WASI its
-//! guest speaks.
+//! They share the accounts and streams of 0.2: the same code reads and writes a file for both versions of WASI.
 
 mod cli;
 mod file_streams;

@@ -1,4 +1,4 @@
-//! Declarations that are read, and declarations that are refused by the name of the field.
+//! Declarations that are accepted, and declarations that are refused with the name of the field.
 
 use super::*;
 use crate::grants::Ceiling;
@@ -78,7 +78,7 @@ fn what_is_wrong_is_named() {
         (
             "[[secrets]]\nvalue = \"{A}\"\nto = \"* https://a.test\"",
             "declaration",
-            "secrets[0]: it goes to one place",
+            "secrets[0]: it has exactly one location",
         ),
         (
             "[[secrets]]\nvalue = \"{A}\"\nheader = \"host\"\nto = \"* https://a.test\"",
@@ -113,7 +113,7 @@ fn what_is_wrong_is_named() {
         (
             "[[signing]]\nsecret = \"A\"\nalgorithm = \"es256\"\nuse = [\"sign\"]\n[[signing]]\nsecret = \"A\"\nalgorithm = \"hmac-sha1\"\nuse = [\"verify\"]",
             "declaration",
-            "signing[1]: the secret is there twice",
+            "signing[1]: the secret is declared twice",
         ),
         ("[variables]\n1A = \"x\"", "declaration", "1A"),
         ("[variables]\n\"A-B\" = \"x\"", "declaration", "A-B"),
@@ -213,7 +213,7 @@ fn a_public_key_is_no_secret_and_is_read_where_it_stands() {
     for (fields, part) in [
         (
             good.replace("key = \"PARTNER\"\n", ""),
-            "a secret, or a public key of somebody else",
+            "a secret, or a public key of another party",
         ),
         (
             good.replace("key = \"PARTNER", "secret = \"PARTNER"),
@@ -229,7 +229,7 @@ fn a_public_key_is_no_secret_and_is_read_where_it_stands() {
         ),
         (
             good.replace("ed25519", "hmac-sha256"),
-            "a key of HMAC is a secret of both sides",
+            "a key of HMAC is a secret that both sides share",
         ),
         (
             good.replace("ed25519", "es256"),

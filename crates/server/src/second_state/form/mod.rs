@@ -1,5 +1,5 @@
-//! Forms as the original read them: `qs` 6.7 behind `body-parser` 1.19, which nests fields to any depth, keeps arrays
-//! as sparse as they come, and accepts 1,000 fields.
+//! Forms as the original read them, with `qs` 6.7 behind `body-parser` 1.19, which nests fields to any depth, keeps
+//! arrays sparse, and accepts 1,000 fields.
 //!
 //! | field | becomes |
 //! |---|---|
@@ -17,9 +17,9 @@ use iof_fault::{Fault, FaultKind};
 use node::{Array, Node, Object, Tree, both};
 use std::borrow::Cow;
 
-/// The least limit of an array index; a form with more fields has a higher one.
+/// The lowest limit of array indices; a form with more fields has a higher limit.
 const ARRAY: usize = 100;
-/// Memory for a value or a level of nesting.
+/// The bytes of memory for a value or a level of nesting.
 const NODE: usize = 256;
 
 /// The limits of a form.
@@ -56,7 +56,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
         ));
     }
     let (most, depth) = (ampersands.max(ARRAY), limits.depth);
-    // Fields of one name are joined before names are split.
+    // Fields with the same name are joined before names are split.
     let mut given = Object::default();
     for part in text.split('&') {
         budget.spend(part.len() + 1)?;
@@ -110,7 +110,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name, split: the text before the first pair of brackets, then the text in each pair.
+/// The steps of a name: the text before the first pair of brackets, then the text in each pair.
 fn steps(name: &str, most: usize) -> Vec<Step<'_>> {
     let mut steps = vec![];
     let mut opened = None;
@@ -141,7 +141,7 @@ fn steps(name: &str, most: usize) -> Vec<Step<'_>> {
     steps
 }
 
-/// A value nested as its name's steps say; `None` where the original had none.
+/// A value nested by the steps of its name; `None` where the original had none.
 fn chain(steps: &[Step<'_>], value: Node) -> Option<Node> {
     let (mut node, mut steps) = (value, steps.iter().rev().peekable());
     steps.peek()?;

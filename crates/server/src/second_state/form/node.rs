@@ -1,7 +1,8 @@
-//! The values of a form while it is read, and how two values of one name become one.
+//! The values of a form while it is read, and the merging of values with the same name.
 //!
-//! They are as deep as `server.json_depth` allows, so nothing here recurses: not merging, not writing, not the end
-//! ([`Tree`]). What is merged into a value is one field of the form, so on each level at most one part of it goes deeper.
+//! They are as deep as `server.json_depth` allows, so nothing here recurses: neither merging, nor writing, nor dropping
+//! ([`Tree`]). One field of the form is merged into a value at a time, so on each level at most one part of it goes
+//! deeper.
 
 use crate::json::{index, quoted};
 use std::collections::{BTreeMap, HashMap};
@@ -14,7 +15,7 @@ pub(super) enum Node {
     Object(Object),
 }
 
-/// A value that is nested, and taken apart level by level at its end.
+/// A nested value, which is taken apart level by level when it is dropped.
 pub(super) struct Tree(pub(super) Node);
 
 /// Elements by index; indices without an element are left out at the end.
@@ -24,14 +25,14 @@ pub(super) struct Array {
     length: usize,
 }
 
-/// Fields in the order in which they came.
+/// Fields in the order in which they arrived.
 #[derive(Default)]
 pub(super) struct Object {
     pub(super) fields: Vec<(String, Node)>,
     places: HashMap<String, usize>,
 }
 
-/// Two values in one array; a value that is an array adds its elements.
+/// Joins two values to one array; a value that is an array adds its elements.
 pub(super) fn both(first: Node, second: Node) -> Node {
     let mut values = Array::of([first]);
     match second {
@@ -61,7 +62,7 @@ impl Node {
         }
     }
 
-    /// Merges one level of a value, and returns what of it is to be merged into which part of this.
+    /// Merges one level of a value, and returns the part that is still to be merged, with its target.
     fn absorb(&mut self, source: Self) -> Option<(&mut Self, Self)> {
         if source.is_empty_text() {
             return None;
@@ -87,7 +88,7 @@ impl Node {
     }
 
     pub(super) fn write(&self, text: &mut String) {
-        // The last piece is the next one.
+        // The last piece is the next to be written.
         let mut pieces = vec![Piece::Value(self)];
         while let Some(piece) = pieces.pop() {
             match piece {
@@ -144,7 +145,7 @@ impl Drop for Tree {
 }
 
 impl Array {
-    /// One element, with nothing before it.
+    /// An array with one element, and no elements before it.
     pub(super) fn at(place: usize, value: Node) -> Self {
         Self {
             items: BTreeMap::from([(place, value)]),

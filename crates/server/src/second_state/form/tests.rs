@@ -11,7 +11,7 @@ fn form(text: &str) -> String {
     read(text, LIMITS, &mut Budget::default()).unwrap()
 }
 
-/// Each pair is the original parser's own output.
+/// Each pair is output of the original parser.
 #[test]
 fn fields_nest_as_in_the_original() {
     for (sent, read) in [
@@ -120,7 +120,7 @@ fn fields_and_depth_are_bounded() {
     assert!(form(&sparse.join("&")).len() < 20_000);
 }
 
-/// No part of a form uses the stack for its depth: not what is merged, not what is overwritten, not what is left out.
+/// No part of a form uses the stack for its depth, whether it is merged, overwritten or left out.
 #[test]
 fn a_form_may_be_as_deep_as_its_limit() {
     let limits = FormLimits {
@@ -139,7 +139,7 @@ fn a_form_may_be_as_deep_as_its_limit() {
 }
 
 proptest::proptest! {
-    /// Any text is safe.
+    /// Any text can be read safely.
     #[test]
     fn any_text_is_a_form(text in "[a-c0-2\\[\\]=&%+_]{0,60}") {
         let json = form(&text);

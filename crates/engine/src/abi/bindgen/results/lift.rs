@@ -131,7 +131,7 @@ pub(super) fn fetch<T: Holder>(
     limit: u64,
 ) -> wasmtime::Result<Bytes> {
     Ok(match length {
-        // No byte is read, so a module without a memory may return it.
+        // No byte is read, so a module without a memory may return an empty text.
         0 => Bytes::new(),
         _ => Bytes::copy_from_slice(result(guest.data()?, pointer, length.into(), limit)?),
     })

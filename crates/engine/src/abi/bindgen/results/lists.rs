@@ -23,7 +23,8 @@ pub(super) fn list<T: Holder>(
     let size = u64::from(count) * u64::from(width);
     let bytes = match count {
         0 => &[][..],
-        // Every element is at least a digit and a comma: a list of more bytes than this could not be written.
+        // Every element takes at least a digit and a comma: a list of more bytes than this exceeds the limit of the
+        // output.
         _ => result(guest.data()?, pointer, size, limit.saturating_mul(4))?,
     };
     let mut json = vec![b'['];

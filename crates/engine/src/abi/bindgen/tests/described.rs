@@ -101,7 +101,7 @@ fn described_types_have_the_layout_of_their_version() {
             vec![CoreArg::F64(9.0)],
         ),
     ] {
-        // Only the version shows which number is `None`.
+        // Only the version determines which number is `None`.
         let by_version = matches!(slots[..], [CoreArg::F64(n)] if n == none);
         let signature = Signature {
             params: vec![ty.clone()],
@@ -233,7 +233,7 @@ fn numbers_of_64_bits_in_every_shape() {
             returns,
         };
         let mut by_header = stated(&plain, "(i64) -> i64", &[&given]).unwrap();
-        // A caller who states the types does not state whether the function may fail; the area shows it.
+        // A signature stated by a caller leaves open whether the function may fail; the return area shows it.
         if let ResultLayout::Known { fallible, .. } = &mut by_header.returns
             && *fallible == ErrorLayout::Perhaps
         {
@@ -259,7 +259,7 @@ fn numbers_of_64_bits_in_every_shape() {
         planned.unwrap().slots,
         [bytes("a"), CoreArg::SplitI64(-1), CoreArg::I32(3)]
     );
-    // Without either, halves are not guessed: two numbers are two numbers.
+    // Without a signature or a description, halves are not guessed: two numbers stay two numbers.
     let two = export(&[I, I, I], &[], None);
     assert_eq!(
         plan(&two, &texts(&["[1, 2]"])).unwrap().slots,
