@@ -265,7 +265,10 @@ async fn a_key_is_sent_only_to_the_address_of_its_server() {
     types(
         &user,
         &["logs", "hello"],
-        &["met at https://f.example.com and not here", "exit status 2"],
+        &[
+            "with this identity at https://f.example.com, but not at this address",
+            "exit status 2",
+        ],
     )
     .await;
 }

@@ -178,7 +178,12 @@ async fn login_reports_whether_a_server_takes_keys() {
         .types_with(&["login", &closed.url, "--profile", "ci"], &key)
         .await;
     assert!(output.contains("is the profile ci now"), "{output}");
-    types(&user, &["logout"], &["profile ci is dropped"]).await;
+    types(
+        &user,
+        &["logout"],
+        &["profile ci is removed together with its key"],
+    )
+    .await;
     types(
         &user,
         &["logout", "--profile", "ci"],
