@@ -85,6 +85,21 @@ const GROUPS: [Group; 11] = [
             ("scenario-command", "scenario-command", "scenario-command"),
             ("scenario-http", "scenario_http", "scenario-http"),
             (
+                "scenario-typed-0-3",
+                "scenario_typed_0_3",
+                "scenario-typed-0-3",
+            ),
+            (
+                "scenario-command-0-3",
+                "scenario_command_0_3",
+                "scenario-command-0-3",
+            ),
+            (
+                "scenario-http-0-3",
+                "scenario_http_0_3",
+                "scenario-http-0-3",
+            ),
+            (
                 "cumulative-storage",
                 "cumulative_storage",
                 "cumulative-storage",
