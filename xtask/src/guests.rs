@@ -26,7 +26,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 12] = [
     Group {
         folder: "examples/hello",
         target: Target::Unknown,
@@ -56,6 +56,11 @@ const GROUPS: [Group; 11] = [
         folder: "examples/assistant",
         target: Target::Wasip1,
         modules: &[("assistant", "assistant", "assistant")],
+    },
+    Group {
+        folder: "examples/thumbnailer",
+        target: Target::Wasip1,
+        modules: &[("thumbnailer", "thumbnailer", "thumbnailer")],
     },
     Group {
         folder: "examples/slash",

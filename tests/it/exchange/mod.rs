@@ -7,6 +7,7 @@ mod leaving;
 mod outgoing;
 mod requests;
 mod streams;
+mod thumbnails;
 
 use iof_tests::{
     call::{Answer, Uploaded},
