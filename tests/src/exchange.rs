@@ -280,7 +280,10 @@ impl WaitingHandler {
         sleep(Duration::from_millis(50)).await;
         let server = &self.handler.server;
         let next = server.request("GET", &self.handler.path("/hello"));
-        drop(client);
+        match client {
+            Client::Http1(stream) => drop(stream),
+            Client::Http2(mut task) => task.abort_all(),
+        }
         let began = Instant::now();
         let others = async {
             let ended = timeout(LONG, asked.read(&mut head)).await;

@@ -3,6 +3,7 @@
 
 mod ends;
 mod examples;
+mod interim;
 mod leaving;
 mod outgoing;
 mod requests;
