@@ -7,6 +7,7 @@
 mod go;
 mod javascript;
 mod leftover;
+mod needs;
 mod npm;
 mod python;
 mod table;
