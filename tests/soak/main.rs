@@ -5,7 +5,7 @@
     reason = "a program for people, on top of the harness"
 )]
 
-use iof_tests::exchange::{Handler, WaitingHandler};
+use iof_tests::exchange::{Handler, Leaving, WaitingHandler};
 use std::time::{Duration, Instant};
 
 /// The guest.
@@ -16,7 +16,7 @@ const BODY: usize = 1024;
 const SLOW: usize = 1000;
 /// Requests of the client beside them.
 const QUICK: usize = 200;
-/// Clients that leave, before the head of their answer and in its body.
+/// Clients that leave, at each of the moments at which one may.
 const LEAVING: usize = 200;
 /// The limits that such calls need, and room for all of them: one function runs four fifths of `concurrency` at a time.
 const CONFIG: &str = "[server]\nconcurrency = 1500\nconnections = 2000\n\
@@ -27,7 +27,8 @@ async fn main() {
     let waiting = WaitingHandler::start(HANDLER).await;
     let (mut others, mut calls) = (vec![], vec![]);
     for number in 0..LEAVING {
-        let (other, call) = waiting.times_to_end(number % 2 == 1).await;
+        let leaving = Leaving::ALL[number % Leaving::ALL.len()];
+        let (other, call) = waiting.times_to_end(leaving).await;
         others.push(other);
         calls.push(call);
     }

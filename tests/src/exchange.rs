@@ -9,11 +9,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
 /// Longer than any step of a measurement takes.
 const LONG: Duration = Duration::from_secs(60);
+/// The domain below which functions have hosts of their own.
+const DOMAIN: &str = "fn.example.com";
+/// The server for which a function waits.
+const TARGET: &str = "http://up.test/";
 /// The time between two looks at the memory of a server.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -52,15 +57,23 @@ impl Handler {
     /// # Panics
     /// If the server does not take it.
     pub async fn begin(&self, below: &str, headers: &str) -> TcpStream {
+        let path = self.path(below);
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        self.write(&head).await
+    }
+
+    /// Writes bytes to a connection of their own.
+    ///
+    /// # Panics
+    /// If the server does not take them.
+    pub async fn write(&self, bytes: &str) -> TcpStream {
         let address = self.server.url.trim_start_matches("http://");
         let socket = TcpSocket::new_v4().expect("a socket");
         // A client that reads nothing has little room.
         socket.set_recv_buffer_size(4096).expect("a small buffer");
         let address = address.parse().expect("an address");
         let mut stream = socket.connect(address).await.expect("a connection");
-        let path = self.path(below);
-        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
-        stream.write_all(head.as_bytes()).await.expect("it reads");
+        stream.write_all(bytes.as_bytes()).await.expect("it reads");
         stream
     }
 
@@ -127,6 +140,56 @@ pub struct WaitingHandler {
     upstream: TcpListener,
 }
 
+/// The moment at which a client leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Its request is whole, and its answer has not begun.
+    BeforeTheHead,
+    /// In the body of its answer.
+    InTheBody,
+    /// In the middle of its own body, which the guest reads, and whose error it ignores.
+    WhileItSends,
+    /// The same, in chunks.
+    WhileItSendsChunks,
+    /// In the middle of its own body, which the guest does not read.
+    Unread,
+    /// Behind its own body, which is whole, and which the guest does not read.
+    UnreadWhole,
+    /// Behind a body in chunks that are none.
+    BehindNonsense,
+}
+
+impl Leaving {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::BeforeTheHead,
+        Self::InTheBody,
+        Self::WhileItSends,
+        Self::WhileItSendsChunks,
+        Self::Unread,
+        Self::UnreadWhole,
+        Self::BehindNonsense,
+    ];
+
+    /// The path of the guest, and the end of the request's head with what is sent of its body.
+    fn request(self) -> (&'static str, &'static str) {
+        match self {
+            Self::BeforeTheHead | Self::InTheBody => ("/fetch", "\r\n"),
+            Self::WhileItSends => ("/ignore", "content-length: 9\r\n\r\npart"),
+            Self::WhileItSendsChunks => ("/ignore", "transfer-encoding: chunked\r\n\r\n9\r\npart"),
+            Self::Unread => ("/fetch", "content-length: 9\r\n\r\npart"),
+            Self::UnreadWhole => ("/fetch", "content-length: 4\r\n\r\npart"),
+            Self::BehindNonsense => ("/ignore", "transfer-encoding: chunked\r\n\r\nnonsense\r\n"),
+        }
+    }
+}
+
+/// A client that waits for its answer until it is dropped.
+enum Client {
+    Http1(TcpStream),
+    Http2(JoinSet<()>),
+}
+
 impl WaitingHandler {
     /// Starts both, the function from a guest.
     ///
@@ -137,7 +200,7 @@ impl WaitingHandler {
         let address = upstream.local_addr().expect("the address");
         // The next call has to wait for the end of the one before.
         let config = format!(
-            "[server]\nconcurrency = 1\n[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n"
+            "[server]\nconcurrency = 1\ndomain = \"{DOMAIN}\"\n[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n"
         );
         let handler =
             Handler::declared(guest, &config, "outbound = [\"GET http://up.test\"]\n").await;
@@ -145,14 +208,63 @@ impl WaitingHandler {
     }
 
     /// The times from a client's leaving to the end of what its call asked of the other server, and to the end of the call:
-    /// the answer of the next one, which waits for its permit. The client leaves before the head of its answer, or in its
-    /// body.
+    /// the answer of the next one, which waits for its permit.
     ///
     /// # Panics
     /// If either does not end.
-    pub async fn times_to_end(&self, in_the_body: bool) -> (Duration, Duration) {
-        let target = "x-target: http://up.test/\r\n";
-        let mut client = self.handler.begin("/fetch", target).await;
+    pub async fn times_to_end(&self, leaving: Leaving) -> (Duration, Duration) {
+        let (below, rest) = leaving.request();
+        let path = self.handler.path(below);
+        self.times_of(leaving, &path, "localhost", rest).await
+    }
+
+    /// The same at the host of the function.
+    pub async fn times_to_end_at_own_host(&self, leaving: Leaving) -> (Duration, Duration) {
+        let (below, rest) = leaving.request();
+        let host = format!("{}.{DOMAIN}", self.handler.function.id);
+        self.times_of(leaving, below, &host, rest).await
+    }
+
+    async fn times_of(
+        &self,
+        leaving: Leaving,
+        path: &str,
+        host: &str,
+        rest: &str,
+    ) -> (Duration, Duration) {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\nx-target: {TARGET}\r\n{rest}");
+        let client = self.handler.write(&head).await;
+        self.times(Client::Http1(client), leaving == Leaving::InTheBody)
+            .await
+    }
+
+    /// The same over HTTP/2, whose client resets its stream. A body in its middle has sent a part.
+    pub async fn times_to_end_over_http_2(&self, leaving: Leaving) -> (Duration, Duration) {
+        let (below, rest) = leaving.request();
+        let url = format!("{}{}", self.handler.server.url, self.handler.path(below));
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .http2_prior_knowledge();
+        let client = client.build().expect("a client");
+        let mut request = client.post(url).header("x-target", TARGET);
+        let part = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from("part"))]);
+        request = match leaving {
+            _ if rest == "\r\n" => request,
+            Leaving::UnreadWhole => request.body("part"),
+            _ => request.body(reqwest::Body::wrap_stream(
+                part.chain(futures::stream::pending()),
+            )),
+        };
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut response = request.send().await.expect("an answer");
+            while response.chunk().await.expect("a body").is_some() {}
+        });
+        self.times(Client::Http2(task), leaving == Leaving::InTheBody)
+            .await
+    }
+
+    async fn times(&self, mut client: Client, in_the_body: bool) -> (Duration, Duration) {
         let asked = timeout(LONG, self.upstream.accept()).await;
         let (mut asked, _) = asked.expect("in time").expect("a connection");
         let mut head = [0; 4096];
@@ -160,13 +272,18 @@ impl WaitingHandler {
         if in_the_body {
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
             asked.write_all(answer).await.expect("it reads");
-            first_byte(&mut client).await;
+            if let Client::Http1(client) = &mut client {
+                first_byte(client).await;
+            }
         }
         // The call is at rest.
         sleep(Duration::from_millis(50)).await;
         let server = &self.handler.server;
         let next = server.request("GET", &self.handler.path("/hello"));
-        drop(client);
+        match client {
+            Client::Http1(stream) => drop(stream),
+            Client::Http2(mut task) => task.abort_all(),
+        }
         let began = Instant::now();
         let others = async {
             let ended = timeout(LONG, asked.read(&mut head)).await;

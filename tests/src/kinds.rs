@@ -22,6 +22,12 @@ pub enum Kind {
     ProgramComponent,
     /// A component with `wasi:http/incoming-handler` 0.2.
     HttpComponent,
+    /// A component with an exported asynchronous function, over the interfaces of WASI 0.3.
+    AsyncTypedComponent,
+    /// A component with `wasi:cli/run` 0.3.
+    AsyncProgramComponent,
+    /// A component with `wasi:http/handler` 0.3.
+    AsyncHttpComponent,
 }
 
 impl Kind {
@@ -33,6 +39,9 @@ impl Kind {
             Self::TypedComponent => handler_component("scenario-typed"),
             Self::ProgramComponent => program_component("scenario-command"),
             Self::HttpComponent => handler_component("scenario-http"),
+            Self::AsyncTypedComponent => handler_component("scenario-typed-0-3"),
+            Self::AsyncProgramComponent => handler_component("scenario-command-0-3"),
+            Self::AsyncHttpComponent => handler_component("scenario-http-0-3"),
         }
     }
 
@@ -43,7 +52,15 @@ impl Kind {
 
     /// Returns whether its stdout is its result, and not its log.
     pub fn prints_its_result(self) -> bool {
-        matches!(self, Self::CoreProgram | Self::ProgramComponent)
+        matches!(
+            self,
+            Self::CoreProgram | Self::ProgramComponent | Self::AsyncProgramComponent
+        )
+    }
+
+    /// Returns whether it answers HTTP requests itself, and so is not recorded.
+    pub fn takes_http(self) -> bool {
+        matches!(self, Self::HttpComponent | Self::AsyncHttpComponent)
     }
 
     /// The request that runs a scenario.
@@ -56,16 +73,18 @@ impl Kind {
     ) -> RequestBuilder {
         let post = |path: String, body: Value| server.request("POST", &path).json(&body);
         match self {
-            Self::CoreFunction | Self::TypedComponent => post(
+            Self::CoreFunction | Self::TypedComponent | Self::AsyncTypedComponent => post(
                 format!("/v1/functions/{function}/call/scenario"),
                 json!({ "name": scenario, "arguments": arguments }),
             ),
-            Self::CoreProgram | Self::ProgramComponent => {
+            Self::CoreProgram | Self::ProgramComponent | Self::AsyncProgramComponent => {
                 let words: Vec<_> = [&[scenario][..], arguments].concat();
                 let path = format!("/v1/functions/{function}/call/main");
                 post(path, json!({ "stdin": "", "args": words }))
             }
-            Self::HttpComponent => post(format!("/fn/{function}/{scenario}"), json!(arguments)),
+            Self::HttpComponent | Self::AsyncHttpComponent => {
+                post(format!("/fn/{function}/{scenario}"), json!(arguments))
+            }
         }
     }
 }

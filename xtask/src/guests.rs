@@ -26,7 +26,7 @@ struct Group {
     modules: &'static [(&'static str, &'static str, &'static str)],
 }
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 12] = [
     Group {
         folder: "examples/hello",
         target: Target::Unknown,
@@ -58,6 +58,11 @@ const GROUPS: [Group; 11] = [
         modules: &[("assistant", "assistant", "assistant")],
     },
     Group {
+        folder: "examples/thumbnailer",
+        target: Target::Wasip1,
+        modules: &[("thumbnailer", "thumbnailer", "thumbnailer")],
+    },
+    Group {
         folder: "examples/slash",
         target: Target::Wasip1,
         modules: &[("slash", "slash", "slash")],
@@ -84,6 +89,21 @@ const GROUPS: [Group; 11] = [
             ("scenario-typed", "scenario_typed", "scenario-typed"),
             ("scenario-command", "scenario-command", "scenario-command"),
             ("scenario-http", "scenario_http", "scenario-http"),
+            (
+                "scenario-typed-0-3",
+                "scenario_typed_0_3",
+                "scenario-typed-0-3",
+            ),
+            (
+                "scenario-command-0-3",
+                "scenario_command_0_3",
+                "scenario-command-0-3",
+            ),
+            (
+                "scenario-http-0-3",
+                "scenario_http_0_3",
+                "scenario-http-0-3",
+            ),
             (
                 "cumulative-storage",
                 "cumulative_storage",

@@ -123,7 +123,7 @@ enum Bench {
     /// Native programs beside bare ones, resident workers beside a start for each run, models beside their runtimes
     Commands(Rounds),
     /// A component that answers HTTP requests, against `wasmtime serve` of the same one
-    Components(Rounds),
+    Components(Components),
     /// Many functions that take turns, beside one
     Tenants(Tenants),
     /// Functions that answer quickly, beside a hundred that compute or fill their memory
@@ -132,6 +132,18 @@ enum Bench {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         seconds: u32,
     },
+}
+
+#[derive(Debug, Args)]
+struct Components {
+    #[command(flatten)]
+    rounds: Rounds,
+    /// Measures only these [default: all]
+    #[arg(long)]
+    only: Vec<bench::Handler>,
+    /// The folder of the `iof` that is measured [default: a release build of this tree]
+    #[arg(long)]
+    programs: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -185,8 +197,11 @@ fn main() -> ExitCode {
             what: Bench::Commands(rounds),
         } => bench::commands(rounds.rounds),
         Chore::Bench {
-            what: Bench::Components(rounds),
-        } => bench::components(rounds.seconds, rounds.rounds),
+            what: Bench::Components(components),
+        } => {
+            let rounds = (components.rounds.seconds, components.rounds.rounds);
+            bench::components(rounds, &components.only, components.programs)
+        }
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),

@@ -76,6 +76,7 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
                 "examples/rewriter",
                 "examples/assistant",
                 "examples/slash",
+                "examples/thumbnailer",
                 "crates/build/compat/wasm-bindgen-macro",
                 "crates/build/compat/wasm-bindgen",
             ] {

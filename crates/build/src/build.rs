@@ -12,7 +12,7 @@ use crate::stand_in::StandIn;
 use crate::summary::bytes;
 use crate::tools::ToolProject;
 use crate::what::{Part, What};
-use crate::{Error, Event, Progress, Summary, Target, Toolchain, component, files, tools};
+use crate::{Error, Event, Progress, Summary, Target, Toolchain, component, docs, files, tools};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -123,7 +123,8 @@ pub fn build(folder: &Path, options: &Options, progress: Progress<'_>) -> Result
 
     let mut result = Module::of(&made, options, &project.target_dir.join("iof"), progress)?;
     if project.what == What::Component {
-        result.bytes = component::encode(&result.bytes, matches!(project.part, Part::Program(_)))?;
+        let encoded = component::encode(&result.bytes, matches!(project.part, Part::Program(_)))?;
+        result.bytes = docs::keep(encoded, &project.folder().join("wit"), None);
         result.summary = Summary::of(&result.bytes)?;
     }
     let kept = result.keep(project.folder(), &made)?;

@@ -42,6 +42,8 @@ mod compiled;
 #[cfg(feature = "projects")]
 mod component;
 #[cfg(feature = "projects")]
+mod docs;
+#[cfg(feature = "projects")]
 mod error;
 #[cfg(feature = "projects")]
 mod files;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use futures::FutureExt;
 use http::uri::PathAndQuery;
-use http::{Extensions, Request, Response};
+use http::{Extensions, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
@@ -146,6 +146,11 @@ impl<'a> Exchange<'a> {
             }
         };
         record.status = Some(response.status());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // RFC 9110, section 15.2.2: only for a request that asked for it, and none does.
+            let message = format!("{host} changed the protocol of the connection");
+            return Err(Error::new(Kind::Protocol, message));
+        }
 
         let (mut parts, incoming) = response.into_parts();
         let body = Body::new(incoming, http1, key, Arc::clone(pool));

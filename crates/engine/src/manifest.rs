@@ -56,6 +56,9 @@ pub struct Manifest {
     /// do not fit its memory or table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_start: Option<String>,
+    /// The reason why the doc comments of a component were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread_docs: Option<String>,
     /// True if the module was compiled quickly, and is still to be compiled in full.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
@@ -83,6 +86,9 @@ pub struct WorldExport {
     pub name: String,
     /// The type of the function in WIT.
     pub types: String,
+    /// Its doc comment.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doc: String,
     /// The reason why it cannot be called; `None` if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,

@@ -148,6 +148,9 @@ fn world(world: &Json) -> String {
             let _ = write!(out, " (cannot be called: {})", line(why));
         }
         out.push('\n');
+        if let Some(first) = text(export, "doc").lines().next() {
+            let _ = writeln!(out, "    {}", line(first));
+        }
     }
     for import in texts(world, "imports") {
         let note = match import.split('/').next() {

@@ -105,6 +105,93 @@ fn tools_of_authors_are_required_only_in_a_project() {
     );
 }
 
+/// A project of another language needs the programs of its tool, and no compiler of Rust.
+#[test]
+fn a_project_of_another_language_needs_its_own_programs() {
+    let user = User::new("");
+    let table = |tool: &str, source: &str, world: &str| {
+        format!("[build]\nname = \"a\"\nwith = \"{tool}\"\nsource = \"{source}\"\n{world}")
+    };
+    let world = "wit = \"wit\"\nworld = \"a\"\n";
+    for (table, needs) in [
+        (
+            table("componentize-js", "a.js", world),
+            &["node", "npm"][..],
+        ),
+        (table("componentize-qjs", "a.js", world), &["node", "npm"]),
+        (table("componentize-py", "a.py", world), &["python3"]),
+        (table("zig-cc", "src", ""), &["python3"]),
+        (table("go", ".", ""), &["python3"]),
+    ] {
+        fs::write(user.folder().join("function.toml"), &table).unwrap();
+        let (status, lines) = doctor(&user, "PATH=/nonexistent", "");
+        assert_eq!(status, Some(1), "{lines:?}");
+        for name in needs {
+            let line = line(&lines, name);
+            assert!(line["fine"] == false && line["part"] == "project", "{line}");
+            let advice = line["advice"].as_str().unwrap();
+            assert!(advice.starts_with("install "), "{line}");
+        }
+        let of_project = lines.iter().filter(|line| line["part"] == "project");
+        assert_eq!(of_project.count(), needs.len() + 1, "{lines:?}");
+        // Rust is reported, and not required.
+        let rustc = line(&lines, "toolchain: rustc");
+        assert!(
+            rustc["fine"] == false && rustc["part"] == "author",
+            "{rustc}"
+        );
+    }
+    // With what a project needs, it is fine.
+    let tools = user.folder().join("tools");
+    fs::create_dir(&tools).unwrap();
+    let say = |name: &str, script: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tools.join(name);
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    say("node", "echo v18.0.0");
+    say("npm", "echo 10.0.0");
+    let path = format!("PATH={}", tools.display());
+    let project = table("componentize-js", "a.js", world);
+    fs::write(user.folder().join("function.toml"), project).unwrap();
+    let (_, lines) = doctor(&user, &path, "");
+    let node = line(&lines, "node");
+    assert!(node["fine"] == false, "{node}");
+    assert!(
+        node["found"].as_str().unwrap().contains("v18.0.0"),
+        "{node}"
+    );
+    say("node", "echo v22.1.0");
+    let (_, lines) = doctor(&user, &path, "");
+    for (name, found) in [("node", "v22.1.0"), ("npm", "10.0.0")] {
+        let line = line(&lines, name);
+        assert!(line["fine"] == true && line["found"] == found, "{line}");
+    }
+    // Debian's Python without its module venv.
+    say("python3", "exit 1");
+    let project = table("componentize-py", "a.py", world);
+    fs::write(user.folder().join("function.toml"), project).unwrap();
+    let (_, lines) = doctor(&user, &path, "");
+    let python = line(&lines, "python3");
+    assert!(
+        python["found"].as_str().unwrap().contains("venv"),
+        "{python}"
+    );
+    // A table that cannot be read is said so.
+    fs::write(
+        user.folder().join("function.toml"),
+        table("cobol", "a.cob", ""),
+    )
+    .unwrap();
+    let (status, lines) = doctor(&user, &path, "");
+    let wrong = line(&lines, "[build]");
+    assert!(
+        status == Some(1) && wrong["found"].as_str().unwrap().contains("cobol"),
+        "{wrong}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_server_is_checked() {
     let server = Server::start("").await;

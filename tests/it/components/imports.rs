@@ -49,6 +49,15 @@ async fn each_import_is_named_with_what_would_serve_it() {
             &["`leave` (no interface of WASI 0.2 or 0.3"],
         ),
         (
+            importing(
+                "wasi:http/types@0.2.12",
+                "(export \"response-outparam\" (type $r (sub resource)))
+                 (export \"[method]response-outparam.send-informational\"
+                    (func (param \"self\" (borrow $r)) (param \"status\" u16)))",
+            ),
+            &["interim responses (1xx) are not sent"],
+        ),
+        (
             importing("my:app/math@1.0.0", "(export \"add\" (func))"),
             &["wac plug"],
         ),

@@ -1,6 +1,7 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
 mod config;
+mod docs;
 mod imports;
 pub(crate) mod limits;
 mod typed;

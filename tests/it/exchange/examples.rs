@@ -69,7 +69,7 @@ impl Parts {
 }
 
 /// The declaration of an example, for a site of the test's own.
-fn declared(name: &str, replaced: &[(&str, &str)]) -> String {
+pub(super) fn declared(name: &str, replaced: &[(&str, &str)]) -> String {
     let file = format!(
         "{}/../examples/{name}/function.toml",
         env!("CARGO_MANIFEST_DIR")

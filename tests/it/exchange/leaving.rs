@@ -1,7 +1,7 @@
 //! Clients that leave: the call ends, and so does what it asked of others.
 
 use super::{LONG, row};
-use iof_tests::exchange::{Handler, WaitingHandler};
+use iof_tests::exchange::{Handler, Leaving, WaitingHandler};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
@@ -35,19 +35,68 @@ async fn a_client_that_leaves_ends_the_call() {
     }
 }
 
-/// Before the head of its answer and in its body: what its call asked of others ends, and the call does, for whose permit
-/// another waits.
+/// Wherever it stands: what its call asked of others ends, and the call does, for whose permit another waits. The guest
+/// ignores what it hears of a body that was cut.
 #[tokio::test]
 async fn a_call_and_what_it_asked_of_others_end_within_50_milliseconds() {
     let waiting = WaitingHandler::start(super::HANDLER).await;
-    for in_the_body in [false, true] {
-        // The best of a few: another process may hold the core.
-        let mut best = (Duration::MAX, Duration::MAX);
-        for _ in 0..8 {
-            let (others, call) = waiting.times_to_end(in_the_body).await;
-            best = (best.0.min(others), best.1.min(call));
+    for leaving in Leaving::ALL {
+        assert_prompt(leaving, || waiting.times_to_end(leaving)).await;
+    }
+    for leaving in [
+        Leaving::BeforeTheHead,
+        Leaving::WhileItSends,
+        Leaving::Unread,
+    ] {
+        assert_prompt(leaving, || waiting.times_to_end_at_own_host(leaving)).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_of_http_2_end_within_50_milliseconds() {
+    let waiting = WaitingHandler::start(super::HANDLER).await;
+    for leaving in [
+        Leaving::BeforeTheHead,
+        Leaving::InTheBody,
+        Leaving::WhileItSends,
+        Leaving::Unread,
+        Leaving::UnreadWhole,
+    ] {
+        assert_prompt(leaving, || waiting.times_to_end_over_http_2(leaving)).await;
+    }
+}
+
+async fn assert_prompt<F>(leaving: Leaving, times: impl Fn() -> F)
+where
+    F: Future<Output = (Duration, Duration)>,
+{
+    // The best of a few: another process may hold the core.
+    let mut best = (Duration::MAX, Duration::MAX);
+    for _ in 0..8 {
+        let (others, call) = times().await;
+        best = (best.0.min(others), best.1.min(call));
+    }
+    let within = Duration::from_millis(50);
+    assert!(best.0 < within && best.1 < within, "{leaving:?} {best:?}");
+}
+
+/// A body that is not one ends the guest's reading, and not the call: its client is there, and has its answer.
+#[tokio::test]
+async fn a_client_that_stays_has_its_answer() {
+    let handler = Handler::start(super::HANDLER, "").await;
+    let path = handler.path("/heedless");
+    for body in [
+        "transfer-encoding: chunked\r\n\r\nnonsense\r\n",
+        "content-length: 4\r\n\r\npart",
+    ] {
+        let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{body}");
+        let mut stream = handler.write(&request).await;
+        let (mut answer, mut piece) = (String::new(), [0; 4096]);
+        while !answer.contains("heedless") {
+            let read = timeout(LONG, stream.read(&mut piece)).await;
+            let read = read.unwrap().unwrap();
+            assert!(read > 0, "{answer}");
+            answer.push_str(&String::from_utf8_lossy(&piece[..read]));
         }
-        let within = Duration::from_millis(50);
-        assert!(best.0 < within && best.1 < within, "{best:?}");
     }
 }

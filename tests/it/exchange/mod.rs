@@ -3,10 +3,12 @@
 
 mod ends;
 mod examples;
+mod interim;
 mod leaving;
 mod outgoing;
 mod requests;
 mod streams;
+mod thumbnails;
 
 use iof_tests::{
     call::{Answer, Uploaded},

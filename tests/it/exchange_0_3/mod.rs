@@ -2,6 +2,8 @@
 
 #[path = "../exchange/ends.rs"]
 mod ends;
+#[path = "../exchange/interim.rs"]
+mod interim;
 #[path = "../exchange/leaving.rs"]
 mod leaving;
 #[path = "../exchange/outgoing.rs"]

@@ -16,19 +16,6 @@ async fn a_guest_hears_that_its_response_was_sent() {
     assert!(row["fault"].is_null(), "{row}");
 }
 
-/// The scenarios of other kinds have these; a handler of 0.3 runs none of them.
-#[tokio::test]
-async fn memory_and_core_time_are_limited() {
-    let limits = "[limits]\nguest_cpu = \"500ms\"\nmemory = \"16MiB\"\n";
-    let (server, function) = handler(limits).await;
-    for (below, status, fault) in [("/eat", 507, "memory"), ("/spin", 504, "guest-cpu")] {
-        let answer = get(&server, &function, below).await;
-        let found = (answer.http.as_u16(), answer.fault());
-        assert_eq!(found, (status, fault), "{below}: {}", answer.text());
-    }
-    assert_eq!(get(&server, &function, "/hello").await.text(), "hello");
-}
-
 /// `p3_http_echo` with `x-host-to-host`: a body that the guest passes on is not touched by it.
 #[tokio::test]
 async fn a_body_passes_beside_the_guest() {

@@ -26,6 +26,9 @@ scenario!(
     core_program = CoreProgram,
     typed_component = TypedComponent,
     program_component = ProgramComponent,
+    async_typed_component = AsyncTypedComponent,
+    async_program_component = AsyncProgramComponent,
+    async_http_component = AsyncHttpComponent,
 );
 
 /// One host of each class of addresses in a URL, behind a redirect, and as what a name resolves to.
@@ -78,6 +81,9 @@ scenario!(
     core_program = CoreProgram,
     typed_component = TypedComponent,
     program_component = ProgramComponent,
+    async_typed_component = AsyncTypedComponent,
+    async_program_component = AsyncProgramComponent,
+    async_http_component = AsyncHttpComponent,
 );
 
 async fn only_what_a_rule_allows_leaves(kind: Kind) {

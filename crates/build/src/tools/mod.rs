@@ -7,6 +7,7 @@
 mod go;
 mod javascript;
 mod leftover;
+mod needs;
 mod npm;
 mod python;
 mod table;
@@ -17,7 +18,7 @@ pub use table::Tool;
 pub(crate) use table::ToolProject;
 
 use crate::machine::{Machine, shown};
-use crate::{Error, Event, Progress, files};
+use crate::{Error, Event, Progress, docs, files};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -77,6 +78,10 @@ pub(crate) fn build(
     }
     let made = fs::read(&module).map_err(Error::file(&module))?;
     let sealed = leftover::removed(made, project.tool).map_err(Error::Module)?;
+    let sealed = match &project.world {
+        Some((wit, world)) => docs::keep(sealed, &project.folder.join(wit), Some(world)),
+        None => sealed,
+    };
     files::write_if_other(&module, &sealed)?;
     Ok(module)
 }

@@ -36,7 +36,7 @@ pub(super) fn install(
     if fs::read(&stamp).is_ok_and(|installed| installed == locked) {
         return Ok(());
     }
-    need(machine, "npm", INSTALL)?;
+    npm(machine)?;
     let mut npm = machine.command("npm");
     npm.args([
         "ci",
@@ -52,6 +52,18 @@ pub(super) fn install(
         progress,
     )?;
     files::write(&stamp, &locked)
+}
+
+/// Returns whether the packages of a project's lock are installed.
+pub(super) fn is_installed(folder: &Path) -> bool {
+    let locked = fs::read(folder.join("package-lock.json"));
+    let installed = fs::read(folder.join(STAMP));
+    matches!((locked, installed), (Ok(locked), Ok(installed)) if locked == installed)
+}
+
+/// Checks that there is an npm.
+pub(super) fn npm(machine: &Machine) -> Result<(), Error> {
+    need(machine, "npm", INSTALL)
 }
 
 /// Checks that there is a Node.js, and that it is new enough.

@@ -7,11 +7,13 @@ use crate::machine::Machine;
 use crate::{Error, Progress, files};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const FOLDER: &str = ".venv";
 /// The requirements that are installed, and where, kept among them: an environment that was moved does not run.
 const STAMP: &str = "iof-requirements.txt";
+/// The oldest Python that these tools run on.
+const OLDEST: (u32, u32) = (3, 10);
 const INSTALL: &str = "install Python 3.10 or later with its module venv (https://www.python.org; on Debian: apt-get \
                        install -y python3-venv)";
 
@@ -38,11 +40,7 @@ impl Venv {
         };
         pinned(&text).map_err(|why| Error::Tools { file, why })?;
         let venv = Self(folder.join(FOLDER));
-        let stamp = venv.0.join(STAMP);
-        let wanted = format!("# {}\n{text}", folder.display());
-        if venv.0.join("bin/python").exists()
-            && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
-        {
+        if venv.is_of(folder, &text) {
             return Ok(venv);
         }
         need(machine, "python3", INSTALL)?;
@@ -72,8 +70,15 @@ impl Venv {
         ])
         .current_dir(folder);
         run(&mut pip, "install requirements.txt into .venv", progress)?;
-        files::write(&stamp, wanted.as_bytes())?;
+        files::write(&venv.0.join(STAMP), stamp(folder, &text).as_bytes())?;
         Ok(venv)
+    }
+
+    /// Returns whether it is there, in this folder, of these requirements.
+    fn is_of(&self, folder: &Path, requirements: &str) -> bool {
+        let installed = fs::read_to_string(self.0.join(STAMP));
+        self.0.join("bin/python").exists()
+            && installed.is_ok_and(|installed| installed == stamp(folder, requirements))
     }
 
     /// Its Python.
@@ -86,6 +91,37 @@ impl Venv {
         let mut command = machine.command_at(self.0.join("bin").join(name));
         command.env("VIRTUAL_ENV", &self.0);
         command
+    }
+}
+
+fn stamp(folder: &Path, requirements: &str) -> String {
+    format!("# {}\n{requirements}", folder.display())
+}
+
+/// Returns whether the environment of a project is there, as its requirements are now.
+pub(super) fn is_installed(folder: &Path) -> bool {
+    let requirements = fs::read_to_string(folder.join("requirements.txt"));
+    requirements.is_ok_and(|text| Venv(folder.join(FOLDER)).is_of(folder, &text))
+}
+
+/// Checks that there is a Python that makes environments, and that it is new enough.
+pub(super) fn python(machine: &Machine) -> Result<(), Error> {
+    need(machine, "python3", INSTALL)?;
+    let lacks = |problem: String| Error::Program {
+        problem,
+        install: INSTALL,
+    };
+    let (major, minor) = OLDEST;
+    // Debian has the second module in a package of its own.
+    let asked =
+        format!("import sys, venv, ensurepip; sys.exit(sys.version_info < ({major}, {minor}))");
+    let mut python = machine.command("python3");
+    match python.args(["-c", &asked]).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(lacks(format!(
+            "`python3` has no module venv, or is older than {major}.{minor}"
+        ))),
+        Err(error) => Err(lacks(format!("`python3` does not start: {error}"))),
     }
 }
 

@@ -234,6 +234,8 @@ async fn folded_headers_are_one_line() {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Answer,
+    /// Sends interim responses before its answer.
+    Hint,
     /// Refuses its stream.
     Refuse,
     /// Resets its stream for another reason.
@@ -284,6 +286,13 @@ async fn frames(
                 let go_away = |last: u32| [last.to_be_bytes(), [0; 4]].concat();
                 match acts.get(number).unwrap_or(&Act::Answer) {
                     Act::Answer => write_frame(&mut stream, 1, 5, id, &[0x88]).await?,
+                    Act::Hint => {
+                        // `:status: 103`, twice.
+                        for _ in 0..2 {
+                            write_frame(&mut stream, 1, 4, id, b"\x08\x03103").await?;
+                        }
+                        write_frame(&mut stream, 1, 5, id, &[0x88]).await?;
+                    }
                     Act::Refuse => write_frame(&mut stream, 3, 0, id, &[0, 0, 0, 7]).await?,
                     Act::Reset => write_frame(&mut stream, 3, 0, id, &[0, 0, 0, 2]).await?,
                     Act::GoAway => {
@@ -338,6 +347,8 @@ async fn http2_requests_that_were_not_processed_are_sent_again() {
         ("POST", &[GoAwayAfter], 1, FAILED),
         ("POST", &[Close], 1, FAILED),
         ("GET", &[Close], 1, FAILED),
+        // RFC 9110, section 15.2: what comes before the response is skipped.
+        ("POST", &[Hint], 1, &[OK]),
         // On a reused connection.
         ("POST", &[Answer, GoAway], 3, &[OK, RESENT, OK]),
         ("POST", &[Answer, GoAwayAfter], 2, &[OK, BROKE]),

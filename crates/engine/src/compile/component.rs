@@ -4,6 +4,7 @@
 //! on the sizes of types hold during validation. Linking its inner instances can take much more than its size; the
 //! worker's core time and memory bound that.
 
+use super::docs::Docs;
 use super::exports::{functions, handles, is_handler, is_run, names};
 use super::inspect::program_of;
 use super::toolchain::{Compilation, Effort};
@@ -39,6 +40,7 @@ pub(super) fn compile(
     validate::component(source, &limits.compile)?;
     let component = Component::new(engine, source).map_err(invalid)?;
     let mut manifest = manifest(engine, &component, limits)?;
+    describe_by_comments(&mut manifest, source);
     imports::accept(&manifest, limits.compile.unknown_imports)?;
     manifest.space = space(&component)?;
     fits(manifest.space, &limits.call)?;
@@ -130,6 +132,7 @@ fn manifest(
         shown.push(WorldExport {
             name,
             types,
+            doc: String::new(),
             refused,
         });
     }
@@ -143,6 +146,7 @@ fn manifest(
         unserved,
         space: 0,
         failing_start: None,
+        unread_docs: None,
         draft: false,
         descriptions_checked: true,
         world: Some(World {
@@ -150,6 +154,33 @@ fn manifest(
             exports: shown,
         }),
     })
+}
+
+/// Adds the doc comments of a component to the descriptions of its exports.
+fn describe_by_comments(manifest: &mut Manifest, source: &[u8]) {
+    let mut docs = match Docs::read(source) {
+        Ok(None) => return,
+        Ok(Some(docs)) => docs,
+        Err(why) => {
+            manifest.unread_docs = Some(why);
+            return;
+        }
+    };
+    for export in &mut manifest.exports {
+        if let Some(described) = &mut export.described {
+            docs.describe(&export.symbol, described);
+        }
+    }
+    for shown in manifest
+        .world
+        .iter_mut()
+        .flat_map(|world| &mut world.exports)
+    {
+        let mut exports = manifest.exports.iter();
+        let export = exports.find(|export| export.name == shown.name);
+        let described = export.and_then(|export| export.described.as_ref());
+        shown.doc = described.map_or(String::new(), |described| described.doc.clone());
+    }
 }
 
 /// The names of all imports, and the functions among them that the host does not serve.

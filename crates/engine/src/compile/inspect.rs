@@ -96,6 +96,7 @@ pub(super) fn manifest(
         files: false,
         space: 0,
         failing_start: None,
+        unread_docs: None,
         draft: false,
         descriptions_checked: true,
         world: None,

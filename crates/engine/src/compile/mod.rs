@@ -10,6 +10,7 @@
 mod allocator;
 mod component;
 mod constructors;
+mod docs;
 mod exports;
 mod functions;
 mod idle;

@@ -58,6 +58,9 @@ fn hint(import: &str, item: &str) -> String {
         _ if is_candidate => {
             return format!(" (a pre-release version; build it with current tools, for {current})");
         }
+        "wasi:http" if item == "[method]response-outparam.send-informational" => {
+            "interim responses (1xx) are not sent; a draft of WASI has them"
+        }
         _ if known => {
             return format!(
                 " (another version; this server has 0.2.0 to {} and {})",
@@ -152,6 +155,11 @@ mod tests {
             ),
             ("wasi:http/client@0.3.0-rc-2026-03-15", "send", "for 0.3.0"),
             ("wasi:http/handler@0.3.0", "handle", "wac plug"),
+            (
+                "wasi:http/types@0.2.12",
+                "[method]response-outparam.send-informational",
+                "interim responses (1xx) are not sent",
+            ),
             (
                 "wasi:cli/environment@0.2.0",
                 "leave",

@@ -23,6 +23,32 @@ pub(super) fn toolchain() -> Vec<Check> {
     lines.chain(compiled).collect()
 }
 
+/// Checks of the programs that a project of another language than Rust needs; `None` if the folder has none.
+pub(super) fn tools(folder: &Path) -> Option<Vec<Check>> {
+    // An environment of Python is made for a whole path.
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let lines = match Machine::this().tools(&folder) {
+        Ok(lines) => lines?,
+        Err(error) => {
+            let advice = Some("mend the table [build]".to_owned());
+            return Some(vec![Check::new(
+                Part::Project,
+                "[build]",
+                error.to_string(),
+                advice,
+            )]);
+        }
+    };
+    let lines = lines.into_iter().map(|line| Check {
+        part: Part::Project,
+        name: line.name,
+        fine: line.fine,
+        found: line.found,
+        advice: line.advice,
+    });
+    Some(lines.collect())
+}
+
 /// Returns whether a folder is in a project of a function.
 pub(super) fn is_project(folder: &Path) -> bool {
     folder.join("Cargo.toml").is_file() || folder.join("function.toml").is_file()

@@ -1,7 +1,8 @@
 //! `iof doctor`: checks that this machine has what a server and an author need; each line is fine or states what to do.
 //!
 //! A check that cannot be made counts as failed, and does not stop the others. A machine may be for a server, for an
-//! author, or for both: the checks for authors count only in a folder with a project.
+//! author, or for both: the checks for authors count only in a folder with a project, and those of another language only
+//! in a project of that language.
 
 mod author;
 mod machine;
@@ -85,10 +86,13 @@ pub(crate) fn run(doctor: &Doctor) -> ExitCode {
     checks.extend(runtime.block_on(jail()));
     checks.extend(author::toolchain());
     let here = Path::new(".");
-    let writes = author::is_project(here);
-    if writes {
+    let tools = author::tools(here);
+    // A project of another language needs no toolchain of Rust.
+    let writes = author::is_project(here) && tools.is_none();
+    if author::is_project(here) {
         checks.extend(author::project(here));
     }
+    checks.extend(tools.into_iter().flatten());
     checks.extend(runtime.block_on(running::checks(&doctor.remote)));
     let matters = |check: &&Check| check.part != Part::Author || writes;
     let fine = checks.iter().filter(matters).all(|check| check.fine);
@@ -174,7 +178,7 @@ fn table(checks: &[Check], writes: bool) -> String {
         for check in of_part {
             let word = match check.fine {
                 true => "fine",
-                // This folder has no project.
+                // This folder has no project that needs it.
                 false if part == Part::Author && !writes => "none",
                 false => "lacks",
             };

@@ -5,6 +5,7 @@ use super::request_body::RequestBody;
 use super::streams;
 use super::unread::UnreadBody;
 use http::{Request, Version, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ impl Exchange {
             expects: request.headers().contains_key(header::EXPECT),
         };
         let unread = Arc::clone(&exchange.unread);
+        unread.read(request.body().is_end_stream());
         let request = request.map(|body| RequestBody::new(body, Arc::clone(state), unread));
         (exchange, request)
     }
@@ -48,10 +50,12 @@ impl Exchange {
     }
 
     /// Returns whether no other request can follow on the connection. A client that expected `100 Continue` may never
-    /// send its body: its next request would be read as that body.
+    /// send its body, even if the body is read after the answer began: its next request would be read as that body.
     fn is_last(&self) -> bool {
         let unread = self.unread.size();
-        unread.is_some_and(|size| self.expects || size > SMALL) || self.state.is_mended()
+        (self.expects && !self.unread.was_read())
+            || unread.is_some_and(|size| size > SMALL)
+            || self.state.is_mended()
     }
 }
 

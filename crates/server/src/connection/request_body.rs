@@ -82,6 +82,9 @@ impl HttpBody for RequestBody {
             // The size of a chunked body is known only now.
             this.incoming = None;
         }
+        if polled.is_ready() && this.is_end_stream() {
+            this.unread.read(true);
+        }
         polled.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 

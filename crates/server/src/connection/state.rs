@@ -23,6 +23,8 @@ pub(crate) struct ConnectionState {
     mended: AtomicBool,
     /// True if the request in progress ends when its client closes its side.
     leaves: AtomicBool,
+    /// True if the client of such a request closed its side, or its connection failed.
+    left: AtomicBool,
     /// True if the client closed its side while its request was in progress.
     half_closed: AtomicBool,
     /// The task that waits for more of a body.
@@ -77,6 +79,21 @@ impl ConnectionState {
     /// of the client's bytes does not end the connection.
     pub(crate) fn serves_http1(&self) -> bool {
         self.requests() > 0 && self.http1.load(Relaxed) && !self.leaves.load(Relaxed)
+    }
+
+    /// Returns whether a request of HTTP/1 is in progress that ends when its client closes its side.
+    pub(super) fn ends_with_its_client(&self) -> bool {
+        self.requests() > 0 && self.http1.load(Relaxed) && self.leaves.load(Relaxed)
+    }
+
+    /// Notes that the client of such a request has left.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Relaxed);
+    }
+
+    /// Returns whether the request in progress has to end, because its client has left.
+    pub(super) fn left(&self) -> bool {
+        self.left.load(Relaxed) && self.ends_with_its_client()
     }
 
     pub(crate) fn may_be_told_to_continue(&self) -> bool {

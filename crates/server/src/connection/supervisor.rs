@@ -86,6 +86,8 @@ pub(crate) enum Ended {
     Idle,
     /// Its client took nothing for too long.
     Blocked,
+    /// Its client left, and its request was to end then.
+    Left,
     /// The connection failed.
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -95,6 +97,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Idle => f.write_str("it had no request within server.head_wait"),
             Self::Blocked => f.write_str("its client took nothing within server.write_wait"),
+            Self::Left => f.write_str("its client left before it had its answer"),
             Self::Broken(error) => error.fmt(f),
         }
     }
@@ -250,6 +253,9 @@ where
         loop {
             if let Poll::Ready(ended) = this.poll_connection(cx) {
                 return Poll::Ready(ended.map_err(|error| Ended::Broken(error.into())));
+            }
+            if this.state.left() {
+                return Poll::Ready(Err(Ended::Left));
             }
             this.look();
             if !this.poll_deadline(cx) {

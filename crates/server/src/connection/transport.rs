@@ -5,23 +5,31 @@
 //! client is sent `100 Continue`, which a client that did not ask for it ignores (RFC 9110, section 15.2.1). If the
 //! client is gone, its system answers with a reset, and the connection fails.
 //!
+//! A request that ends with its client ([`super::ClientLeaves`]) is ended by the end of the client's bytes, also in the
+//! middle of its body, and also if nobody reads what has arrived. The parser reports the end only to the reader of the
+//! body, and reads nothing while a body waits for its reader. So the transport notes the end, and the supervisor ends the
+//! connection. An end behind more bytes than the kernel buffers is seen once these are read.
+//!
 //! A socket that is closed with unsent bytes keeps them in the kernel, megabytes for minutes, where no limit of this
 //! server counts them. So an abandoned client is reset (RFC 9293, section 3.10.4: ABORT).
 
 use super::ConnectionState;
+use futures::FutureExt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
 /// The time for which a client that closed its side is left alone, and the interval of the checks after that.
 const LOOK: Duration = Duration::from_millis(250);
+/// The interval of the looks for the end of bytes that nobody reads.
+const LOOK_AT_UNREAD: Duration = Duration::from_millis(20);
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A stream over a socket.
@@ -47,6 +55,8 @@ pub(crate) struct Transport<S: Socket> {
     stream: S,
     state: Arc<ConnectionState>,
     half_closed: Option<HalfClosed>,
+    /// The next look at whether the client has left, while bytes of it wait to be read.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 /// A client that closed its side.
@@ -61,6 +71,7 @@ impl<S: Socket> Transport<S> {
             stream,
             state,
             half_closed: None,
+            look: None,
         }
     }
 }
@@ -91,6 +102,39 @@ impl<S: Socket> Transport<S> {
         Poll::Pending
     }
 
+    /// Notes whether the client of a request that ends with it has left. The parser flushes in each of its polls, whether it
+    /// reads or not.
+    fn look_for_end(&mut self, cx: &mut Context<'_>) {
+        // Pending: what arrives next wakes this task.
+        if !self.state.ends_with_its_client()
+            || self.stream.socket().poll_read_ready(cx).is_pending()
+        {
+            self.look = None;
+            return;
+        }
+        let ready = self.stream.socket().ready(Interest::READABLE);
+        match ready.now_or_never() {
+            Some(Ok(ready)) if ready.is_read_closed() => self.state.leave(),
+            Some(Err(_)) => self.state.leave(),
+            _ => {
+                let next = || Instant::now() + LOOK_AT_UNREAD;
+                let look = self
+                    .look
+                    .get_or_insert_with(|| Box::pin(sleep_until(next())));
+                while look.as_mut().poll(cx).is_ready() {
+                    look.as_mut().reset(next());
+                }
+            }
+        }
+    }
+
+    /// Notes that the client's bytes have ended, or that they cannot be read any more.
+    fn note_end(&self) {
+        if self.state.ends_with_its_client() {
+            self.state.leave();
+        }
+    }
+
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &polled {
             Poll::Ready(Ok(bytes)) => self.state.wrote(*bytes),
@@ -118,10 +162,13 @@ impl<S: Socket> AsyncRead for Transport<S> {
         let this = self.get_mut();
         if this.half_closed.is_none() {
             let before = buf.filled().len();
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
             let ended = buf.filled().len() == before && buf.remaining() > 0;
-            if !ended || !this.state.serves_http1() {
-                return Poll::Ready(Ok(()));
+            if ended {
+                this.note_end();
+            }
+            if !ended || read.is_err() || !this.state.serves_http1() {
+                return Poll::Ready(read);
             }
             this.state.half_close();
             this.half_closed = Some(HalfClosed {
@@ -131,6 +178,7 @@ impl<S: Socket> AsyncRead for Transport<S> {
         }
         // Once the request is answered, the end of the client's bytes is the end of the connection.
         if !this.state.serves_http1() {
+            this.note_end();
             return Poll::Ready(Ok(()));
         }
         this.poll_gone(cx)
@@ -162,6 +210,7 @@ impl<S: Socket> AsyncWrite for Transport<S> {
 
     /// Flushes the socket. Afterwards all bytes have been taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.look_for_end(cx);
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         self.state.block(polled.is_pending());
         polled

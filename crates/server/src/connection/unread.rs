@@ -17,6 +17,8 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct UnreadBody {
     /// True if there is a body, so that most requests never take the lock.
     some: AtomicBool,
+    /// True if the body was read to its end.
+    whole: AtomicBool,
     body: Mutex<Option<Incoming>>,
 }
 
@@ -28,6 +30,15 @@ pub(super) struct DrainedBody {
 }
 
 impl UnreadBody {
+    /// Notes whether the body of the request was read to its end.
+    pub(super) fn read(&self, whole: bool) {
+        self.whole.store(whole, Ordering::Relaxed);
+    }
+
+    pub(super) fn was_read(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
+    }
+
     pub(super) fn leave(&self, body: Incoming) {
         *self.body.lock() = Some(body);
         self.some.store(true, Ordering::Release);

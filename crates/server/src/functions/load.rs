@@ -306,7 +306,7 @@ impl Functions {
         let stored: Option<Manifest> = serde_json::from_str(&version.manifest).ok();
         match stored.filter(|manifest| manifest.descriptions_checked) {
             // Unreadable descriptions would have been refused.
-            Some(manifest) => Ok(warnings::of_start(&manifest)),
+            Some(manifest) => Ok(warnings::of_code(&manifest)),
             // An earlier release stored the version without checking descriptions.
             None => {
                 let code = self.code(id, version.sha256).await?;

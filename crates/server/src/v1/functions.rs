@@ -184,7 +184,7 @@ pub(super) async fn create(
         name,
         version: 1,
         admin_key: Some(created.admin_key.as_str().to_owned()),
-        warnings: warnings::of_start(&manifest),
+        warnings: warnings::of_code(&manifest),
         exports: versions::names(manifest),
         secrets_not_set: secrets_not_set(&app, created.function_id, declaration.as_deref()).await?,
     }))

@@ -185,7 +185,7 @@ pub(super) async fn add(
         name: function.name,
         version: added.number,
         admin_key: None,
-        warnings: warnings::of_start(&manifest),
+        warnings: warnings::of_code(&manifest),
         exports: names(manifest),
         secrets_not_set: secrets_not_set(&app, id, declaration.as_deref()).await?,
     }))

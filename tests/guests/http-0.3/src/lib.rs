@@ -62,6 +62,13 @@ impl Guest for Handler {
                     body.end(None).await;
                 })
             }
+            // Whatever its client's body comes to.
+            "/heedless" => {
+                let (input, _trailers) = body_of(request);
+                count(input).await;
+                whole(200, "heedless")
+            }
+            "/ignore" => outgoing::ignore(request).await?,
             "/unread" => whole(413, "no, thanks"),
             "/big" => answer(200, Fields::new(), async move |mut body| {
                 for _ in 0..number * 16 {

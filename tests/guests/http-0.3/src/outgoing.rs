@@ -69,6 +69,18 @@ pub async fn forward(request: &Request) -> Result<Response, ErrorCode> {
     send(request, None).await
 }
 
+/// Asks another server, reads its body to its end or error, and answers with the response all the same.
+pub async fn ignore(request: Request) -> Result<Response, ErrorCode> {
+    let (end, trailers) = wit_future::new(|| Ok(None));
+    drop(end);
+    let sent = prepared(&request, None, trailers, None);
+    let (input, _trailers) = body_of(request);
+    spawn_local(async move {
+        super::count(input).await;
+    });
+    client::send(sent).await
+}
+
 /// Sends the request that came to another server, as it came.
 pub async fn pass_on(request: Request) -> Result<Response, ErrorCode> {
     request.set_scheme(Some(&Scheme::Http)).unwrap();

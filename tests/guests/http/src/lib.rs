@@ -34,6 +34,12 @@ impl Guest for Handler {
                 write(&stream, count.to_string().as_bytes()).unwrap();
                 end(body, stream, None);
             }
+            // Whatever its client's body comes to.
+            "/heedless" => {
+                let _ = count(&body_of(&request));
+                whole(out, 200, b"heedless");
+            }
+            "/ignore" => ignore(&request, out),
             "/unread" => whole(out, 413, b"no, thanks"),
             "/big" => {
                 let (body, stream) = begin(out, 200, Fields::new());
@@ -362,6 +368,14 @@ fn answer_with(response: IncomingResponse, out: ResponseOutparam) {
         // The answer is cut, as the response was.
         false => drop((stream, body)),
     }
+}
+
+/// Asks another server, reads its body to its end or error, and answers with the response all the same.
+fn ignore(request: &IncomingRequest, out: ResponseOutparam) {
+    let response = outgoing_handler::handle(prepared(request), None).unwrap();
+    let _ = count(&body_of(request));
+    response.subscribe().block();
+    answer_with(response.get().unwrap().unwrap().unwrap(), out);
 }
 
 /// Sends its body on while it arrives, and answers with the response.

@@ -19,10 +19,10 @@ const DEAD: [&str; 5] = [
 ];
 
 /// Interpreters are most of what is compiled: Python's takes some 20 core seconds, at a low priority.
-const PATIENT: &str = "[compile]\ncompile_cpu = \"600s\"\ncompile_time = \"600s\"\n";
+pub(super) const PATIENT: &str = "[compile]\ncompile_cpu = \"600s\"\ncompile_time = \"600s\"\n";
 
 /// A new project, with the tools that the last run installed for its lock.
-struct Project {
+pub(super) struct Project {
     author: Author,
     folder: PathBuf,
     tools: &'static str,
@@ -33,13 +33,31 @@ impl Project {
     fn new(test: &str, template: &str, tools: &'static str) -> Self {
         let author = Author::new(test);
         author.says(&author.folder, &["new", "bills", "--template", template]);
-        let kept = guests::built("tmp/tools");
-        fs::create_dir_all(&kept).unwrap();
+        Self::kept(author, "bills", template, tools)
+    }
+
+    /// A copy of an example.
+    pub(super) fn of_example(name: &str, tools: &'static str) -> Self {
+        let author = Author::new(name);
+        let mut copy = Command::new("cp");
+        let example = guests::root().join("examples").join(name);
+        copy.arg("-r").arg(example).arg(&author.folder);
+        ran(copy);
+        // What somebody has built there is not the example's.
+        for made in [tools, "target", "pkg"] {
+            let _ = fs::remove_dir_all(author.folder.join(name).join(made));
+        }
+        Self::kept(author, name, name, tools)
+    }
+
+    fn kept(author: Author, name: &str, kept: &str, tools: &'static str) -> Self {
+        let folder = guests::built("tmp/tools");
+        fs::create_dir_all(&folder).unwrap();
         let project = Self {
-            folder: author.folder.join("bills"),
+            folder: author.folder.join(name),
             author,
             tools,
-            kept: kept.join(template),
+            kept: folder.join(kept),
         };
         let _ = fs::rename(&project.kept, project.folder.join(tools));
         fs::write(project.settings(), PATIENT).unwrap();
@@ -51,14 +69,14 @@ impl Project {
         self.author.folder.join("iof.toml")
     }
 
-    fn iof(&self, args: &[&str]) -> Command {
+    pub(super) fn iof(&self, args: &[&str]) -> Command {
         let mut command = self.author.iof(&self.folder, args);
         command.env("IOF_CONFIG", self.settings());
         command
     }
 
     /// A command without a network.
-    fn offline(&self, args: &[&str]) -> Command {
+    pub(super) fn offline(&self, args: &[&str]) -> Command {
         let mut command = self.iof(args);
         for proxy in DEAD {
             command.env(proxy, "http://127.0.0.1:9");
@@ -75,7 +93,7 @@ impl Drop for Project {
 }
 
 /// The stdout and the stderr of a command that succeeds.
-fn ran(mut command: Command) -> (String, String) {
+pub(super) fn ran(mut command: Command) -> (String, String) {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, beside) = (text(&output.stdout), text(&output.stderr));
@@ -146,6 +164,15 @@ async fn a_component_in_javascript_is_tested_served_swapped_and_deployed() {
         &server.url,
     ]);
     assert_eq!(tokio::task::block_in_place(|| ran(call)).0, BILL);
+    // The comments of its WIT are in the document of the function.
+    let document = server.get("/v1/functions/bills/openapi.json").await.text();
+    for words in [
+        "Adds up an order, with a discount in percent.",
+        "A line of an order.",
+        "In cents.",
+    ] {
+        assert!(document.contains(words), "{words}: {document}");
+    }
 
     let mut dev = tokio::task::block_in_place(|| {
         Running::start(project.offline(&["dev", "--listen", "127.0.0.1:0"]))

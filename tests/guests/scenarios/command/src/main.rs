@@ -5,7 +5,7 @@ fn main() {
     let name = words.next().expect("the name of a scenario");
     print!(
         "{}",
-        scenarios::run(
+        scenarios::run_blocking(
             &scenario_component_imports::Component,
             &name,
             &words.collect::<Vec<_>>()

@@ -41,7 +41,7 @@ impl Host for Component {
         }
     }
 
-    fn fetch(&self, request: &Request) -> Result<Response, String> {
+    async fn fetch(&self, request: &Request) -> Result<Response, String> {
         let sent = outgoing(request).ok_or("unsendable")?;
         let body = sent.body().expect("its first body");
         let response = outgoing_handler::handle(sent, None).map_err(|code| format!("{code:?}"))?;
@@ -79,7 +79,7 @@ impl Host for Component {
         }
     }
 
-    fn own(&self, name: &str, arguments: &[&str]) -> Option<String> {
+    async fn own(&self, name: &str, arguments: &[&str]) -> Option<String> {
         let answer = match (name, arguments) {
             ("bucket", [name]) => store::open(name).map(|_| "opened".to_owned()),
             ("exists", [key]) => {

@@ -22,7 +22,7 @@ impl Host for CoreModule {
         }
     }
 
-    fn fetch(&self, _: &Request) -> Result<Response, String> {
+    async fn fetch(&self, _: &Request) -> Result<Response, String> {
         Err("a core module has commands only".to_owned())
     }
 

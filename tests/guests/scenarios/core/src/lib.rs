@@ -1,8 +1,9 @@
 //! The scenarios that tests run in every kind of module: each is a name with arguments, and returns a text.
 //!
 //! A kind of module is a [`Host`], what it may ask of the server by imports of its own, and a way to be called. All that
-//! Rust's standard library does is the same for all of them.
+//! Rust's standard library does is the same for all of them, unless the kind has imports of its own for it.
 
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ use std::time::{Duration, SystemTime};
 const REDIRECTS: usize = 10;
 
 /// The imports of one kind of module.
+#[expect(
+    async_fn_in_trait,
+    reason = "a guest has one thread, and no bound is needed"
+)]
 pub trait Host {
     /// Runs a command.
     fn command(&self, command: &Command) -> Output;
@@ -25,7 +30,7 @@ pub trait Host {
     ///
     /// # Errors
     /// The error's name, as the bindings write it.
-    fn fetch(&self, request: &Request) -> Result<Response, String>;
+    async fn fetch(&self, request: &Request) -> Result<Response, String>;
 
     /// The value under a key.
     ///
@@ -51,8 +56,8 @@ pub trait Host {
     /// The error's words.
     fn keys(&self) -> Result<Vec<String>, String>;
 
-    /// Runs a scenario that only this kind of imports can express.
-    fn own(&self, name: &str, arguments: &[&str]) -> Option<String> {
+    /// Runs a scenario by these imports: one that no others can express, or that others express by the standard library.
+    async fn own(&self, name: &str, arguments: &[&str]) -> Option<String> {
         let _ = (name, arguments);
         None
     }
@@ -105,13 +110,25 @@ fn text<S: serde::Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&String::from_utf8_lossy(bytes))
 }
 
+/// Runs the scenario of this name by imports that block, and so never wait.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_blocking(host: &impl Host, name: &str, arguments: &[String]) -> String {
+    let run = run(host, name, arguments).now_or_never();
+    run.expect("an import that blocks waits for nothing")
+}
+
 /// Runs the scenario of this name.
 ///
 /// # Panics
 /// If there is none, its arguments are not what it takes, or this is what it is for.
-pub fn run(host: &impl Host, name: &str, arguments: &[String]) -> String {
+pub async fn run(host: &impl Host, name: &str, arguments: &[String]) -> String {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let count = || arguments[0].parse::<usize>().expect("a number");
+    if let Some(text) = host.own(name, &arguments).await {
+        return text;
+    }
     match (name, &*arguments) {
         ("say", [words]) => (*words).to_owned(),
         ("variables", []) => {
@@ -178,9 +195,9 @@ pub fn run(host: &impl Host, name: &str, arguments: &[String]) -> String {
             let output = host.command(&read(command));
             memory(&output.stdout)
         }
-        ("fetch", [request]) => fetch(host, read(request)),
+        ("fetch", [request]) => fetch(host, read(request)).await,
         ("fetch-and-memory", [request]) => {
-            let response = fetch(host, read(request));
+            let response = fetch(host, read(request)).await;
             memory(response.as_bytes())
         }
         ("get", [key]) => match host.get(key) {
@@ -194,9 +211,7 @@ pub fn run(host: &impl Host, name: &str, arguments: &[String]) -> String {
             Err(error) => format!("error: {error}"),
         },
         ("accesses", [_]) => done((0..count()).try_for_each(|_| host.get("key").map(drop))),
-        (name, arguments) => host
-            .own(name, arguments)
-            .unwrap_or_else(|| panic!("there is no scenario {name} {arguments:?}")),
+        (name, arguments) => panic!("there is no scenario {name} {arguments:?}"),
     }
 }
 
@@ -229,26 +244,23 @@ fn recurse(n: u64) -> u64 {
 }
 
 /// The response of another server as JSON: status and body, or an error. Redirects are followed.
-fn fetch(host: &impl Host, mut request: Request) -> String {
-    let response = (0..=REDIRECTS).find_map(|_| {
-        let response = match host.fetch(&request) {
+async fn fetch(host: &impl Host, mut request: Request) -> String {
+    for _ in 0..=REDIRECTS {
+        let response = match host.fetch(&request).await {
             Ok(response) => response,
-            Err(error) => return Some(json!({ "error": error })),
+            Err(error) => return json!({ "error": error }).to_string(),
         };
         match response.location {
             Some(location) if (300..400).contains(&response.status) => {
                 request.url = joined(&request.url, &location);
-                None
             }
             _ => {
                 let body = String::from_utf8_lossy(&response.body);
-                Some(json!({ "status": response.status, "body": body }))
+                return json!({ "status": response.status, "body": body }).to_string();
             }
         }
-    });
-    response
-        .unwrap_or_else(|| json!({ "error": "redirects" }))
-        .to_string()
+    }
+    json!({ "error": "redirects" }).to_string()
 }
 
 /// The URL of a reference, read as leniently as an attacker would.

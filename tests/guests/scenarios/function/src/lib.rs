@@ -3,5 +3,5 @@
 /// Runs a scenario.
 #[iof::function]
 fn scenario(name: &str, arguments: Vec<String>) -> String {
-    scenarios::run(&scenario_core_imports::CoreModule, name, &arguments)
+    scenarios::run_blocking(&scenario_core_imports::CoreModule, name, &arguments)
 }

@@ -13,7 +13,7 @@ impl Guest for Handler {
         let path = request.path_with_query().unwrap_or_default();
         let body = request.consume().and_then(read_body).expect("a body");
         let arguments: Vec<String> = serde_json::from_slice(&body).expect("an array of strings");
-        let text = scenarios::run(&Component, path.trim_start_matches('/'), &arguments);
+        let text = scenarios::run_blocking(&Component, path.trim_start_matches('/'), &arguments);
         let response = OutgoingResponse::new(Fields::new());
         let body = response.body().expect("its first body");
         ResponseOutparam::set(out, Ok(response));

@@ -14,6 +14,6 @@ export!(Scenarios);
 
 impl Guest for Scenarios {
     fn scenario(name: String, arguments: Vec<String>) -> String {
-        scenarios::run(&scenario_component_imports::Component, &name, &arguments)
+        scenarios::run_blocking(&scenario_component_imports::Component, &name, &arguments)
     }
 }
