@@ -47,6 +47,8 @@ pub struct Outcome {
     pub log: Log,
     /// The time for which the function's code held a core.
     pub guest_cpu: Duration,
+    /// The most bytes of memories, tables and objects that the call had at once, as `limits.memory` counts them.
+    pub memory_peak: u64,
     /// False if the call was refused before any code of the function ran: an unknown export, or arguments that do not
     /// fit.
     pub ran: bool,
@@ -120,6 +122,7 @@ impl Engine {
             result,
             log,
             guest_cpu: meter.used(),
+            memory_peak: store.data().space.peak(),
             ran: true,
         }
     }
@@ -168,6 +171,7 @@ impl Outcome {
             result: Err(fault),
             log: Log::default(),
             guest_cpu: Duration::ZERO,
+            memory_peak: 0,
             ran: false,
         }
     }

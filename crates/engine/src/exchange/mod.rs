@@ -110,6 +110,7 @@ impl Engine {
         let log = store.data().wasi.take_log();
         let result = ended.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
         driver.settle(&result);
+        let memory_peak = store.data().space.peak();
         // The instance is free for others while the client reads what is left.
         drop(store);
         let result = driver.end(result).await;
@@ -117,6 +118,7 @@ impl Engine {
             result: result.map(|()| Value::Unit),
             log,
             guest_cpu: meter.used(),
+            memory_peak,
             ran: true,
         }
     }

@@ -25,6 +25,9 @@ pub(crate) struct CallResult {
     /// A sentence on what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// The most bytes of memory that it had at once. Calls that older releases logged, and refused ones, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_peak_bytes: Option<u64>,
     /// The first 4 KiB that it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stdout: Option<String>,

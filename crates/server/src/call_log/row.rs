@@ -34,6 +34,7 @@ pub(crate) struct CallSummary {
     fault: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Box<str>>,
+    memory_peak_bytes: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     stdout: Box<str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -170,6 +171,7 @@ impl CallSummary {
             export: export.into(),
             fault: fault.map(|fault| fault.code().into()),
             message: fault.map(|fault| fault.full_message().into()),
+            memory_peak_bytes: outcome.memory_peak,
             stdout: printed(&outcome.log.stdout),
             stderr: printed(&outcome.log.stderr),
         }

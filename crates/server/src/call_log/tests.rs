@@ -45,6 +45,7 @@ fn call(log: &LogHandle, argument: &str) {
         result: Ok(Value::Unit),
         log: iof_engine::Log::default(),
         guest_cpu: Duration::from_nanos(1),
+        memory_peak: 65_536,
         ran: true,
     };
     let arguments = Payload::of(&[Arg::Text(Bytes::copy_from_slice(argument.as_bytes()))]);

@@ -8,6 +8,7 @@ use super::prepare::StatedTypes;
 use crate::app::App;
 use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
+use crate::metrics::CallCost;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
@@ -86,8 +87,13 @@ fn record(arguments: Payload, ended: &EndedCall<'_>) {
 fn measure(ended: &EndedCall<'_>) {
     let outcome = ended.outcome;
     let fault = outcome.result.as_ref().err().map(|fault| fault.kind);
-    let metrics = &ended.function.metrics;
-    metrics.called(fault, ended.wall, outcome.guest_cpu, ended.queued);
+    let cost = CallCost {
+        wall: ended.wall,
+        cpu: outcome.guest_cpu,
+        queue: ended.queued,
+        memory: outcome.memory_peak,
+    };
+    ended.function.metrics.called(fault, cost);
 }
 
 /// The most bytes of the name of an export that go to the server's own log.
