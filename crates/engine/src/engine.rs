@@ -154,6 +154,15 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
+    /// Makes the line table of a module in a child process, for [`LineTable::read`](crate::LineTable::read). Empty if the module
+    /// has no lines.
+    ///
+    /// # Errors
+    /// `compile-queue`, or a fault that states what its debug sections lead to: the module is served without lines.
+    pub async fn line_table(&self, source: bytes::Bytes) -> Result<Vec<u8>, Fault> {
+        self.0.compiler.lines(source).await
+    }
+
     /// Checks a module that was compiled before by the rules of [`Engine::compile`] today: settings may have changed.
     ///
     /// # Errors

@@ -231,6 +231,9 @@ pub struct CompileLimits {
     /// Memory of one compile. Fault `compile-memory`.
     #[serde(with = "crate::size")]
     pub compile_memory: ByteSize,
+    /// What is kept of a module's debug sections: the lines of its code, for its traps. A module with more is served without.
+    #[serde(with = "crate::size")]
+    pub line_table: ByteSize,
     /// Modules that are compiled at a time; 0 is one for each core.
     pub parallel: usize,
     /// Uploads that wait to be compiled; one more is answered `compile-queue`, status 503.
@@ -259,6 +262,7 @@ impl Default for CompileLimits {
             compile_time: Duration::from_secs(30),
             compile_cpu: Duration::from_secs(30),
             compile_memory: ByteSize::gib(2),
+            line_table: ByteSize::mib(8),
             parallel: 0,
             compile_queue: 256,
             unknown_imports: UnknownImports::Refuse,

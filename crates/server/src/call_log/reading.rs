@@ -25,6 +25,10 @@ pub(crate) struct CallResult {
     /// A sentence on what went wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// The functions that were under way when it failed, the innermost first, with the lines of their source if the module
+    /// says them: `divide (src/lib.rs:12:5)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trace: Vec<String>,
     /// The most bytes of memory that it had at once. Calls that older releases logged, and refused ones, have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_peak_bytes: Option<u64>,

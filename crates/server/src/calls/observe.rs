@@ -56,7 +56,7 @@ impl Observers {
 
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
-        trace(ended);
+        log(ended);
         app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
             recorder.end(&app.audit_log, ended);
@@ -79,7 +79,8 @@ impl Observers {
 /// Adds a row to the log of the function, and the call to its usage.
 fn record(arguments: Payload, ended: &EndedCall<'_>) {
     let (function, outcome) = (ended.function, ended.outcome);
-    let summary = CallSummary::of(ended.call, function.version, ended.export, outcome);
+    let (call, version) = (ended.call, function.version);
+    let summary = CallSummary::of(call, version, ended.export, outcome, ended.frames);
     function.log.called(arguments, summary, outcome.guest_cpu);
 }
 
@@ -102,7 +103,7 @@ const NAMED: usize = 200;
 const LOGGED: usize = 8 << 10;
 
 /// Writes what a call printed and how it ended to the server's own log.
-fn trace(ended: &EndedCall<'_>) {
+fn log(ended: &EndedCall<'_>) {
     let EndedCall {
         call,
         function,
