@@ -39,9 +39,21 @@ pub fn program_component(name: &str) -> Vec<u8> {
 }
 
 fn component(name: &str, bytes: &[u8]) -> Vec<u8> {
+    wrapped(&guest(name), bytes)
+}
+
+/// A core module with a `main` as a component, wrapped as the tools of its language do.
+///
+/// # Panics
+/// If it is not a program of WASI preview 1.
+pub fn program_as_component(module: &[u8]) -> Vec<u8> {
+    wrapped(module, adapter::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER)
+}
+
+fn wrapped(module: &[u8], bytes: &[u8]) -> Vec<u8> {
     let encoder = wit_component::ComponentEncoder::default();
     encoder
-        .module(&guest(name))
+        .module(module)
         .and_then(|encoder| encoder.adapter(adapter::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, bytes))
         .and_then(|mut encoder| encoder.encode())
         .expect("a module of the kind that the adapter is for")

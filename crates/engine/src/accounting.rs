@@ -109,6 +109,8 @@ impl CpuMeter {
 #[derive(Debug)]
 pub(crate) struct MemoryAccounting {
     used: usize,
+    /// The most that was used at once.
+    peak: usize,
     limit: usize,
     /// Set once a growth was refused: if the guest then traps, this is the cause.
     pub(crate) refused: bool,
@@ -118,6 +120,7 @@ impl MemoryAccounting {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             used: 0,
+            peak: 0,
             limit: usize::try_from(limits.memory.as_u64()).unwrap_or(usize::MAX),
             refused: false,
         }
@@ -130,12 +133,18 @@ impl MemoryAccounting {
             return false;
         }
         self.used = after;
+        self.peak = self.peak.max(after);
         true
     }
 
     /// Reserves bytes for an object that the guest made the host keep; `false` if too few are left.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         self.grow(0, bytes)
+    }
+
+    /// The most bytes that were used at once until now.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak as u64
     }
 
     /// Gives back what [`MemoryAccounting::take`] took.

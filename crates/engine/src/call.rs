@@ -11,6 +11,7 @@ use crate::executable::PlannedCall;
 use crate::limits::{LimitExceeded, Limits};
 use crate::state::CallState;
 use crate::tape::HostCallTape;
+use crate::trace::Trace;
 use crate::wasi::{Setup, Wasi};
 use crate::{Arg, StatedSignature, Value, error_mapping};
 use iof_command::CallContext;
@@ -47,6 +48,10 @@ pub struct Outcome {
     pub log: Log,
     /// The time for which the function's code held a core.
     pub guest_cpu: Duration,
+    /// The most bytes of memories, tables and objects that the call had at once, as `limits.memory` counts them.
+    pub memory_peak: u64,
+    /// The functions that were under way when the call failed, for its log.
+    pub trace: Option<Box<Trace>>,
     /// False if the call was refused before any code of the function ran: an unknown export, or arguments that do not
     /// fit.
     pub ran: bool,
@@ -110,6 +115,7 @@ impl Engine {
         if let (Ok(value), true) = (&mut result, is_program) {
             *value = store.data().wasi.take_printed();
         }
+        let trace = result.as_ref().err().and_then(Trace::of);
         let mut log = store.data().wasi.take_log();
         let mut result =
             result.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
@@ -120,6 +126,8 @@ impl Engine {
             result,
             log,
             guest_cpu: meter.used(),
+            memory_peak: store.data().space.peak(),
+            trace,
             ran: true,
         }
     }
@@ -168,6 +176,8 @@ impl Outcome {
             result: Err(fault),
             log: Log::default(),
             guest_cpu: Duration::ZERO,
+            memory_peak: 0,
+            trace: None,
             ran: false,
         }
     }

@@ -155,6 +155,15 @@ impl Engine {
         Ok(Compiled { manifest, artefact })
     }
 
+    /// Makes the line table of a module in a child process, for [`LineTable::read`](crate::LineTable::read). Empty if the module
+    /// has no lines.
+    ///
+    /// # Errors
+    /// `compile-queue`, or a fault that states what is wrong with its debug sections: the module is served without lines.
+    pub async fn line_table(&self, source: bytes::Bytes) -> Result<Vec<u8>, Fault> {
+        self.0.compiler.lines(source).await
+    }
+
     /// Checks an already compiled module by the current rules of [`Engine::compile`]: settings may have changed.
     ///
     /// # Errors

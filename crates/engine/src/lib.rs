@@ -27,6 +27,7 @@ mod host;
 mod interfaces;
 pub mod json;
 mod limits;
+mod lines;
 mod manifest;
 mod memory;
 mod pool;
@@ -36,6 +37,7 @@ pub mod size;
 mod state;
 mod tape;
 mod ticker;
+mod trace;
 mod types;
 mod value;
 mod wasi;
@@ -54,6 +56,7 @@ pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
 pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};
 pub use limits::{CompileLimits, LimitOverrides, Limits, UnknownImports};
+pub use lines::{LINE_TABLES, LineTable};
 pub use manifest::{
     Abi, Allocator, BodyUse, Core, Described, Export, Kind, Manifest, Param, Primed, Signature,
     Type, UnresolvedImport, World, WorldExport,
@@ -64,5 +67,6 @@ pub use tape::{
     Blob, HostCallTape, HostResponses, RecordedAdd, RecordedCommand, RecordedCommit, RecordedList,
     RecordedLoad, RecordedSave,
 };
+pub use trace::Trace;
 pub use value::{Arg, Value};
 pub use watch::{leave, watched};

@@ -231,6 +231,10 @@ pub struct CompileLimits {
     /// Memory of one compile. Fault `compile-memory`.
     #[serde(with = "crate::size")]
     pub compile_memory: ByteSize,
+    /// The most bytes that are kept of a module's debug sections: the lines of its code, for its traps. A module with more is
+    /// served without lines.
+    #[serde(with = "crate::size")]
+    pub line_table: ByteSize,
     /// The number of modules that are compiled at a time; 0 is one for each core.
     pub parallel: usize,
     /// The number of uploads that wait to be compiled; one more gets the fault `compile-queue`, status 503.
@@ -259,6 +263,7 @@ impl Default for CompileLimits {
             compile_time: Duration::from_secs(30),
             compile_cpu: Duration::from_secs(30),
             compile_memory: ByteSize::gib(2),
+            line_table: ByteSize::mib(8),
             parallel: 0,
             compile_queue: 256,
             unknown_imports: UnknownImports::Refuse,

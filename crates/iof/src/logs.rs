@@ -119,6 +119,10 @@ pub(crate) fn line(row: &Json, remote: &Remote) -> String {
     if let Some(message) = row["message"].as_str() {
         let _ = writeln!(line, "    {}", escaped(&remote.lead(message)));
     }
+    for frame in row["trace"].as_array().into_iter().flatten() {
+        let frame = frame.as_str().unwrap_or_default();
+        let _ = writeln!(line, "      at {}", escaped(frame));
+    }
     for stream in ["stdout", "stderr"] {
         for printed in row[stream].as_str().unwrap_or_default().lines() {
             let _ = writeln!(line, "  | {}", block(printed));

@@ -1,6 +1,7 @@
 //! The deploy of a module, from its bytes to a compiled version, for new functions and for next versions.
 
 use crate::app::App;
+use crate::functions::put_lines;
 use crate::grants::Declaration;
 use crate::http::hex;
 use crate::parsing::blocking;
@@ -61,6 +62,10 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
             app.store
                 .put_artefact(app.engine.fingerprint(), sha256, &compiled.artefact)
                 .await?;
+            // `iof dev` waits for nothing that no call needs; there the first failed call has it made.
+            if !app.dev {
+                put_lines(&app.engine, &app.store, sha256, source.clone(), false).await;
+            }
             compiled.manifest
         }
     };

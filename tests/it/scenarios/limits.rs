@@ -81,3 +81,28 @@ async fn an_answer_is_bounded(kind: Kind) {
         assert_eq!(answer.fault(), fault, "{bytes}: {}", answer.text());
     }
 }
+
+scenario!(the_memory_of_a_call_is_on_record);
+
+async fn the_memory_of_a_call_is_on_record(kind: Kind) {
+    const EATEN: u64 = 10_000_000;
+    let server = Server::start(SMALL).await;
+    let subject = Subject::deploy(&server, kind, "").await;
+    let peak = async |scenario, arguments| {
+        let call = subject.run(scenario, arguments).await;
+        let row = subject.row(call.header("iof-call")).await;
+        row["memory_peak_bytes"].as_u64().unwrap()
+    };
+    let little = peak("say", &["x"]).await;
+    let much = peak("eat", &["10000000"]).await;
+    // What would have gone beyond the limit was never had.
+    let refused = peak("eat", &["100000000"]).await;
+    assert!((65_536..4 << 20).contains(&little), "{kind:?}: {little}");
+    assert!(
+        (EATEN..EATEN + (8 << 20)).contains(&much) && much > little,
+        "{kind:?}: {much}"
+    );
+    assert!(refused <= 32 << 20, "{kind:?}: {refused}");
+    // The next call begins with what every call begins with.
+    assert_eq!(peak("say", &["x"]).await, little, "{kind:?}");
+}

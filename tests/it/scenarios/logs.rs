@@ -36,6 +36,17 @@ async fn what_is_printed_is_the_log_of_the_call(kind: Kind) {
         row["stderr"].as_str().unwrap().contains("as asked"),
         "{row}"
     );
+    // Which functions were under way is for those who read the log, and not for the caller.
+    let frames: Vec<_> = row["trace"].as_array().unwrap().iter().collect();
+    assert!(
+        frames.len() > 2
+            && frames
+                .iter()
+                .any(|frame| frame.as_str().unwrap().contains("panic")),
+        "{row}"
+    );
+    let told = format!("{:?} {}", trapped.headers, trapped.text());
+    assert!(!told.contains("(function "), "{told}");
     let user = User::new(&server.url);
     let id = subject.function.id.to_string();
     let line = ["logs", &id, "--key", &subject.function.admin_key];

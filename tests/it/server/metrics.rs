@@ -94,6 +94,13 @@ async fn calls_are_counted_by_function_version_and_fault() {
         let count = format!("iof_call_{name}_seconds_count{}", of(hello, ""));
         assert_eq!(value(&text, &count), Some(3.0), "{text}");
     }
+    let peaks = |what: &str, more: &str| {
+        let series = format!("iof_call_memory_peak_bytes_{what}{}", of(hello, more));
+        value(&text, &series).unwrap_or_else(|| panic!("{series}\n{text}"))
+    };
+    assert_eq!(peaks("count", ""), 3.0);
+    assert!(peaks("sum", "") >= 3.0 * 65_536.0, "{text}");
+    assert_eq!(peaks("bucket", ",le=\"+Inf\""), 3.0);
     let loads = format!("iof_function_loads_total{}", of(hello, ""));
     assert_eq!(value(&text, &loads), Some(1.0), "{text}");
     assert_eq!(value(&text, "iof_calls_running"), Some(0.0), "{text}");

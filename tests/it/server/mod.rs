@@ -28,5 +28,6 @@ mod service;
 mod strangers;
 mod tenants;
 mod tls;
+mod traces;
 mod upgrade;
 mod uploads;

@@ -18,6 +18,7 @@ mod imports;
 mod inspect;
 mod instance;
 mod leftovers;
+mod lines;
 mod prime;
 mod process;
 pub(crate) mod shape;
@@ -41,7 +42,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 pub(crate) use toolchain::Effort;
-use worker::WorkerLimits;
+use worker::{Wanted, WorkerLimits};
 
 /// Runs compile workers.
 #[derive(Debug)]
@@ -135,7 +136,10 @@ impl Compiler {
 
     pub(crate) async fn compile(&self, source: Bytes, effort: Effort) -> Result<Vec<u8>, Fault> {
         let began = Instant::now();
-        let compiled = self.compile_in_turn(source, effort).await;
+        let room = (source.len() as u64)
+            .saturating_mul(ARTEFACT_GROWTH)
+            .saturating_add(ARTEFACT_ROOM);
+        let compiled = self.in_turn(source, Wanted::Code(effort), room).await;
         let ended = match &compiled {
             Ok(_) => &self.ended.compiled,
             Err(fault) if fault.kind.source() == Source::Client => &self.ended.refused,
@@ -148,7 +152,20 @@ impl Compiler {
         compiled
     }
 
-    async fn compile_in_turn(&self, source: Bytes, effort: Effort) -> Result<Vec<u8>, Fault> {
+    /// The line table of a module that was compiled before; empty if it has none.
+    ///
+    /// # Errors
+    /// `compile-queue`, and what its debug sections lead to, which is not a fault of the module.
+    pub(crate) async fn lines(&self, source: Bytes) -> Result<Vec<u8>, Fault> {
+        let room = self.limits.line_table.as_u64();
+        if room == 0 || !lines::may_have_lines(&source) {
+            return Ok(vec![]);
+        }
+        self.in_turn(source, Wanted::Lines, room.saturating_add(1))
+            .await
+    }
+
+    async fn in_turn(&self, source: Bytes, wanted: Wanted, room: u64) -> Result<Vec<u8>, Fault> {
         validate::precheck(&source, &self.limits)?;
         let _place = self.queue()?;
         let internal =
@@ -158,16 +175,13 @@ impl Compiler {
             .acquire()
             .await
             .map_err(|error| internal(&error))?;
-        let room = (source.len() as u64)
-            .saturating_mul(ARTEFACT_GROWTH)
-            .saturating_add(ARTEFACT_ROOM);
         let deadline = Instant::now() + self.limits.compile_time;
         let mut fresh = source.len() > worker::SMALL;
         loop {
             let mut worker = self.worker(fresh).map_err(|error| internal(&error))?;
             let used = worker.used;
             // On a timeout the worker is dropped, which kills it.
-            let answer = tokio::time::timeout_at(deadline, worker.compile(&source, effort, room))
+            let answer = tokio::time::timeout_at(deadline, worker.compile(&source, wanted, room))
                 .await
                 .map_err(|_| self.too_slow())?
                 .map_err(|error| internal(&error))?;

@@ -1,7 +1,7 @@
 //! A compile worker, from the parent's side.
 
 use super::toolchain::Effort;
-use super::worker::{self, HEADER};
+use super::worker::{self, HEADER, Wanted};
 use bytes::Bytes;
 use iof_fault::Fault;
 use iof_worker::{Death, Worker};
@@ -54,23 +54,24 @@ impl CompileWorker {
         self.worker.pid()
     }
 
-    /// Compiles one module. A caller that stops waiting must drop the worker as well.
+    /// Makes what is wanted of one module. A caller that stops waiting must drop the worker as well.
     ///
     /// # Errors
     /// When communicating with the worker or waiting for it fails.
     pub(super) async fn compile(
         &mut self,
         source: &Bytes,
-        effort: Effort,
+        wanted: Wanted,
         room: u64,
     ) -> std::io::Result<Answer> {
-        let effort = match effort {
-            Effort::Full => worker::FULL,
-            Effort::Draft => worker::DRAFT,
+        let wanted = match wanted {
+            Wanted::Code(Effort::Full) => worker::FULL,
+            Wanted::Code(Effort::Draft) => worker::DRAFT,
+            Wanted::Lines => worker::LINES,
         };
         let length = (source.len() as u64).to_le_bytes();
         let read = async |stdout: &mut ChildStdout| answer(stdout, room).await;
-        let answer = self.worker.ask(&[&[effort], &length, source], read).await?;
+        let answer = self.worker.ask(&[&[wanted], &length, source], read).await?;
         self.used = true;
         match answer {
             Some(answer) => Ok(answer),

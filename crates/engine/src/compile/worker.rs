@@ -4,7 +4,8 @@
 //! worker ends after any answer that may have left it in a bad state: a fault, a trap, a large module, memory that it
 //! still holds. The mark of the answer announces that, and the parent starts another worker.
 
-use super::toolchain::{Effort, Toolchain};
+use super::lines;
+use super::toolchain::{Compilation, Effort, Toolchain};
 use crate::limits::{CompileLimits, Limits};
 use iof_fault::{Fault, FaultKind};
 use rustix::process::{
@@ -29,6 +30,8 @@ pub(super) const ENDS: u8 = b'E';
 pub(super) const FULL: u8 = b'F';
 /// The byte before a module that is compiled quickly.
 pub(super) const DRAFT: u8 = b'D';
+/// The byte before a module of which only the line table is wanted.
+pub(super) const LINES: u8 = b'L';
 /// The bytes before an answer: its kind, its mark, and its length.
 pub(super) const HEADER: usize = 10;
 
@@ -41,6 +44,15 @@ const MODULES: u32 = 64;
 const HELD: u64 = 8;
 /// The core time that all modules of one worker may take together, in addition to the limit of the last one.
 const CORE_TIME: Duration = Duration::from_secs(10);
+
+/// The part of a module that a worker makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted {
+    /// Its code.
+    Code(Effort),
+    /// The lines of its code.
+    Lines,
+}
 
 /// The limits of a worker, passed as one argument in JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -87,15 +99,16 @@ pub fn run(limits: &str) -> std::io::Result<()> {
     bound(&limits.compile)?;
     let core_time = CoreTime::watch(limits.compile.compile_cpu);
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    let mut toolchain = None;
+    let mut toolchain: Option<Toolchain> = None;
     for number in 1.. {
-        let Some((effort, source)) = module(&mut input, &limits.compile)? else {
+        let Some((wanted, source)) = module(&mut input, &limits.compile)? else {
             break;
         };
         core_time.start()?;
-        let compiled = match &toolchain {
-            Some(toolchain) => Toolchain::compile(toolchain, &source, effort),
-            None => Toolchain::new(&limits)
+        let compiled = match (wanted, &toolchain) {
+            (Wanted::Lines, _) => line_table(&source, &limits.compile),
+            (Wanted::Code(effort), Some(toolchain)) => toolchain.compile(&source, effort),
+            (Wanted::Code(effort), None) => Toolchain::new(&limits)
                 .and_then(|built| toolchain.insert(built).compile(&source, effort)),
         };
         core_time.stop();
@@ -126,27 +139,39 @@ pub fn run(limits: &str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The line table of a module, in the place of its code.
+fn line_table(source: &[u8], limits: &CompileLimits) -> Result<Compilation, Fault> {
+    let most = usize::try_from(limits.line_table.as_u64()).unwrap_or(usize::MAX);
+    let table = lines::table(source, most);
+    let table = table.map_err(|why| Fault::new(FaultKind::InvalidModule, why))?;
+    Ok(Compilation {
+        artefact: table,
+        clean: true,
+    })
+}
+
 /// Reads the next module; `None` when the parent has no more.
 fn module(
     input: &mut impl Read,
     limits: &CompileLimits,
-) -> std::io::Result<Option<(Effort, Vec<u8>)>> {
+) -> std::io::Result<Option<(Wanted, Vec<u8>)>> {
     let mut header = [0; 9];
     match input.read_exact(&mut header) {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
         read => read?,
     }
     let [effort, length @ ..] = header;
-    let effort = match effort {
-        DRAFT => Effort::Draft,
-        _ => Effort::Full,
+    let wanted = match effort {
+        DRAFT => Wanted::Code(Effort::Draft),
+        LINES => Wanted::Lines,
+        _ => Wanted::Code(Effort::Full),
     };
     let length = u64::from_le_bytes(length);
     // The parent sends no larger module; one more byte is read so that the fault can be named.
     let most = limits.module_size.as_u64().saturating_add(1);
     let mut source = Vec::new();
     input.take(length.min(most)).read_to_end(&mut source)?;
-    Ok(Some((effort, source)))
+    Ok(Some((wanted, source)))
 }
 
 /// Sets limits that the kernel enforces, whatever the compiler does.

@@ -17,6 +17,7 @@ use crate::executable::{bound, tasks_ended};
 use crate::interfaces::missing;
 use crate::limits::Limits;
 use crate::state::CallState;
+use crate::trace::Trace;
 use crate::wasi::Setup;
 use crate::{Outcome, Value, error_mapping};
 use body::RequestBody;
@@ -107,9 +108,11 @@ impl Engine {
             finish(store.data_mut());
         }
         let ended = ended.map_err(missing::classify);
+        let trace = ended.as_ref().err().and_then(Trace::of);
         let log = store.data().wasi.take_log();
         let result = ended.map_err(|error| error_mapping::of_error(&error, store.data(), &log));
         driver.settle(&result);
+        let memory_peak = store.data().space.peak();
         // The instance's slot is free for others while the client reads the rest.
         drop(store);
         let result = driver.end(result).await;
@@ -117,6 +120,8 @@ impl Engine {
             result: result.map(|()| Value::Unit),
             log,
             guest_cpu: meter.used(),
+            memory_peak,
+            trace,
             ran: true,
         }
     }

@@ -9,6 +9,7 @@
 )]
 
 mod imports;
+mod lines;
 mod shelf;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod replay;
 #[cfg(test)]
 pub(crate) use imports::context;
 pub use imports::imports;
+pub use lines::line_table;
 #[cfg(test)]
 pub(crate) use shelf::Shelf;
 
@@ -218,6 +220,11 @@ mod tests {
     #[test]
     fn corpus_of_modules() {
         corpus("engine_module", super::module);
+    }
+
+    #[test]
+    fn corpus_of_lines() {
+        corpus("engine_lines", super::line_table);
     }
 
     #[test]

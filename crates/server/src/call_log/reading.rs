@@ -25,6 +25,13 @@ pub(crate) struct CallResult {
     /// The message of the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<String>,
+    /// The functions that were under way when it failed, the innermost first, with the lines of their source if the module
+    /// says them: `divide (src/lib.rs:12:5)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trace: Vec<String>,
+    /// The most bytes of memory that it had at once. Calls that older releases logged, and refused ones, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_peak_bytes: Option<u64>,
     /// The first 4 KiB that it printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stdout: Option<String>,

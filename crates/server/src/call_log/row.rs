@@ -34,6 +34,9 @@ pub(crate) struct CallSummary {
     fault: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Box<str>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    trace: Box<[Box<str>]>,
+    memory_peak_bytes: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     stdout: Box<str>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -158,7 +161,13 @@ struct CallbackRecord<'a> {
 }
 
 impl CallSummary {
-    pub(crate) fn of(call: Uuid, version: i64, export: &str, outcome: &Outcome) -> Self {
+    pub(crate) fn of(
+        call: Uuid,
+        version: i64,
+        export: &str,
+        outcome: &Outcome,
+        trace: &[Box<str>],
+    ) -> Self {
         let fault = outcome.result.as_ref().err();
         let printed = |bytes: &[u8]| {
             let bytes = bytes.get(..PRINTED).unwrap_or(bytes);
@@ -170,6 +179,8 @@ impl CallSummary {
             export: export.into(),
             fault: fault.map(|fault| fault.code().into()),
             message: fault.map(|fault| fault.full_message().into()),
+            trace: trace.into(),
+            memory_peak_bytes: outcome.memory_peak,
             stdout: printed(&outcome.log.stdout),
             stderr: printed(&outcome.log.stderr),
         }
@@ -182,8 +193,10 @@ impl CallSummary {
         let texts = texts
             .into_iter()
             .chain(self.fault.as_ref())
-            .chain(self.message.as_ref());
-        texts.map(|text| allocated(text.len())).sum()
+            .chain(self.message.as_ref())
+            .chain(&self.trace);
+        let frames = allocated(self.trace.len() * size_of::<Box<str>>());
+        frames + texts.map(|text| allocated(text.len())).sum::<usize>()
     }
 }
 

@@ -45,10 +45,12 @@ fn call(log: &LogHandle, argument: &str) {
         result: Ok(Value::Unit),
         log: iof_engine::Log::default(),
         guest_cpu: Duration::from_nanos(1),
+        memory_peak: 65_536,
+        trace: None,
         ran: true,
     };
     let arguments = Payload::of(&[Arg::Text(Bytes::copy_from_slice(argument.as_bytes()))]);
-    let summary = CallSummary::of(Uuid::nil(), 1, "say", &outcome);
+    let summary = CallSummary::of(Uuid::nil(), 1, "say", &outcome, &[]);
     log.called(arguments, summary, outcome.guest_cpu);
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct EndedCall<'a> {
     pub(crate) function: &'a LoadedFunction,
     pub(crate) export: &'a str,
     pub(crate) outcome: &'a Outcome,
+    /// The functions of the guest that were under way when it failed, for those who may read its log.
+    pub(crate) frames: &'a [Box<str>],
     /// How long the call waited for its permits.
     pub(crate) queued: Duration,
     /// How long the call took, including that wait.

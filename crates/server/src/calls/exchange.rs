@@ -6,7 +6,7 @@
 //! ended, the resources of the call are released, and its observers are told.
 
 use super::ended::EndedCall;
-use super::execute::Permits;
+use super::execute::{Permits, frames};
 use super::observe::Observers;
 use super::prepare::PreparedCall;
 use crate::app::App;
@@ -63,15 +63,18 @@ pub(crate) async fn exchange(
                 context,
                 limits: Some(Arc::clone(&function.granted.limits)),
             };
-            let outcome = app.engine.exchange(&function.code, exchange, head).await;
+            let mut outcome = app.engine.exchange(&function.code, exchange, head).await;
+            let wall = began.elapsed();
             drop(permits);
+            let frames = frames(&app, &function, &mut outcome).await;
             let told = EndedCall {
                 call,
                 function: &function,
                 export: HANDLER,
                 outcome: &outcome,
+                frames: &frames,
                 queued,
-                wall: began.elapsed(),
+                wall,
             };
             Observers::of_exchange().end(&app, &told);
             // The receiver is gone if the answer has begun.

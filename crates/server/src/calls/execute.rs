@@ -80,20 +80,35 @@ pub(crate) async fn execute<M>(
     };
     let mut outcome = app.engine.call(&function.code, invocation).await;
     envelope::response::check(&mut outcome.result);
+    let wall = began.elapsed();
     // The result is complete: a client that reads it slowly keeps no other call waiting.
     drop((permits, memory));
     if let Some(observers) = observers {
+        let frames = frames(app, &function, &mut outcome).await;
         let ended = EndedCall {
             call,
             function: &function,
             export,
             outcome: &outcome,
+            frames: &frames,
             queued,
-            wall: began.elapsed(),
+            wall,
         };
         observers.end(app, &ended);
     }
     // Calls that are ready write their answers together (docs/decisions/0019).
     tokio::task::yield_now().await;
     Ok(outcome)
+}
+
+/// The frames of a call that failed in its code, as text.
+pub(super) async fn frames(
+    app: &App,
+    function: &LoadedFunction,
+    outcome: &mut Outcome,
+) -> Vec<Box<str>> {
+    match outcome.trace.take() {
+        Some(trace) => app.functions.trace(function, &trace).await,
+        None => vec![],
+    }
 }

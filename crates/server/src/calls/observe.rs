@@ -8,6 +8,7 @@ use super::prepare::StatedTypes;
 use crate::app::App;
 use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
+use crate::metrics::CallCost;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
@@ -55,7 +56,7 @@ impl Observers {
 
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
-        trace(ended);
+        log(ended);
         app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
             recorder.end(&app.audit_log, ended);
@@ -78,7 +79,8 @@ impl Observers {
 /// Adds a row to the log of the function, and the call to its usage.
 fn record(arguments: Payload, ended: &EndedCall<'_>) {
     let (function, outcome) = (ended.function, ended.outcome);
-    let summary = CallSummary::of(ended.call, function.version, ended.export, outcome);
+    let (call, version) = (ended.call, function.version);
+    let summary = CallSummary::of(call, version, ended.export, outcome, ended.frames);
     function.log.called(arguments, summary, outcome.guest_cpu);
 }
 
@@ -86,8 +88,13 @@ fn record(arguments: Payload, ended: &EndedCall<'_>) {
 fn measure(ended: &EndedCall<'_>) {
     let outcome = ended.outcome;
     let fault = outcome.result.as_ref().err().map(|fault| fault.kind);
-    let metrics = &ended.function.metrics;
-    metrics.called(fault, ended.wall, outcome.guest_cpu, ended.queued);
+    let cost = CallCost {
+        wall: ended.wall,
+        cpu: outcome.guest_cpu,
+        queue: ended.queued,
+        memory: outcome.memory_peak,
+    };
+    ended.function.metrics.called(fault, cost);
 }
 
 /// The most bytes of the name of an export that go to the server's own log.
@@ -96,7 +103,7 @@ const NAMED: usize = 200;
 const LOGGED: usize = 8 << 10;
 
 /// Writes what a call printed and how it ended to the server's own log.
-fn trace(ended: &EndedCall<'_>) {
+fn log(ended: &EndedCall<'_>) {
     let EndedCall {
         call,
         function,

@@ -4,6 +4,7 @@
 //! the least used functions are evicted when there are too many.
 
 mod failures;
+mod lines;
 mod load;
 mod loaded;
 
@@ -18,6 +19,7 @@ use iof_command::Grants;
 use iof_engine::{Engine, Environment, Limits};
 use iof_fault::{Fault, FaultKind};
 use iof_store::{KeyHash, SecretKeys, Store};
+pub(crate) use lines::put_lines;
 pub(crate) use loaded::LoadedFigures;
 use loaded::LoadedFunctions;
 use quick_cache::sync::Cache;
@@ -83,6 +85,7 @@ pub(crate) struct Functions {
     /// The specs of functions without a canary that were loaded once.
     specs: Cache<i64, Arc<FunctionSpec>>,
     failures: failures::Failures,
+    lines: lines::LineTables,
     /// Numbers of functions by name. A function keeps its name; the name of a deleted function is looked up again.
     names: Cache<Box<str>, i64>,
     /// Counters of changes since the start. A row that was read before a change is not used for calls after the change,
@@ -124,6 +127,7 @@ impl Functions {
             policy,
             specs: Cache::new(KNOWN),
             failures: failures::Failures::new(),
+            lines: lines::LineTables::default(),
             names: Cache::new(KNOWN),
             changes: Box::new([const { AtomicU64::new(0) }; CHANGES]),
         }

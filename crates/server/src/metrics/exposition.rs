@@ -101,9 +101,10 @@ impl Families<'_, '_> {
     fn histograms<'l, V: AsRef<[(&'l str, &'l str)]>>(
         &mut self,
         described: (&str, &str),
+        unit: Unit,
         values: impl IntoIterator<Item = (V, Snapshot)>,
     ) -> fmt::Result {
-        let mut family = self.family(described, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let mut family = self.family(described, Some(&unit), MetricType::Histogram)?;
         for (labels, of) in values {
             let labels: Labels<'_> = labels.as_ref();
             family
@@ -187,15 +188,26 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             "call_duration",
             "Time of a call, its wait for permits included",
         ),
+        Unit::Seconds,
         histogram(|of| of.wall.snapshot()),
     )?;
     families.histograms(
         ("call_cpu", "Time for which the code of a call held a core"),
+        Unit::Seconds,
         histogram(|of| of.cpu.snapshot()),
     )?;
     families.histograms(
         ("call_queue", "Time for which a call waited for its permits"),
+        Unit::Seconds,
         histogram(|of| of.queue.snapshot()),
+    )?;
+    families.histograms(
+        (
+            "call_memory_peak",
+            "The most memory that a call had at once, as limits.memory counts it",
+        ),
+        Unit::Bytes,
+        histogram(|of| of.memory.snapshot()),
     )
 }
 
@@ -208,6 +220,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         .collect();
     families.histograms(
         ("command_duration", "Time of a run of a command, by outcome"),
+        Unit::Seconds,
         commands
             .iter()
             .map(|(labels, of)| (*labels, of.times.snapshot())),
@@ -222,6 +235,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             "outbound_duration",
             "Time of an outbound request, by the class of its address and its outcome",
         ),
+        Unit::Seconds,
         requests
             .iter()
             .map(|(labels, of)| (*labels, of.times.snapshot())),
@@ -246,6 +260,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             "outbound_wait",
             "Time for which outbound requests waited for their turn, by the setting",
         ),
+        Unit::Seconds,
         waits
             .iter()
             .map(|(limit, times)| ([("limit", *limit)], times.snapshot())),

@@ -1,6 +1,6 @@
 //! The metrics of one version of a function.
 
-use super::histogram::TimeHistogram;
+use super::histogram::{Bytes, Histogram, TimeHistogram};
 use iof_fault::{FaultKind, Source};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -23,8 +23,23 @@ pub(crate) struct FunctionMetrics {
     pub(super) cpu: TimeHistogram,
     /// The wait of a call for its permits.
     pub(super) queue: TimeHistogram,
+    /// The most memory that a call had at once.
+    pub(super) memory: Histogram<Bytes>,
     /// Loads of the function's code.
     loads: AtomicU64,
+}
+
+/// What a call that ended took.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct CallCost {
+    /// Its time, its wait for permits included.
+    pub(crate) wall: Duration,
+    /// The time for which its code held a core.
+    pub(crate) cpu: Duration,
+    /// Its wait for permits.
+    pub(crate) queue: Duration,
+    /// The most bytes of memory that it had at once.
+    pub(crate) memory: u64,
 }
 
 impl FunctionMetrics {
@@ -37,25 +52,21 @@ impl FunctionMetrics {
             wall: TimeHistogram::default(),
             cpu: TimeHistogram::default(),
             queue: TimeHistogram::default(),
+            memory: Histogram::default(),
             loads: AtomicU64::new(0),
         })
     }
 
     /// Counts a call that ended.
-    pub(crate) fn called(
-        &self,
-        fault: Option<FaultKind>,
-        wall: Duration,
-        cpu: Duration,
-        queue: Duration,
-    ) {
+    pub(crate) fn called(&self, fault: Option<FaultKind>, cost: CallCost) {
         match fault {
             None => drop(self.returned.fetch_add(1, Ordering::Relaxed)),
             Some(kind) => self.fault(kind.as_str(), kind.source(), 1),
         }
-        self.wall.record(wall);
-        self.cpu.record(cpu);
-        self.queue.record(queue);
+        self.wall.record(cost.wall);
+        self.cpu.record(cost.cpu);
+        self.queue.record(cost.queue);
+        self.memory.count(cost.memory);
     }
 
     /// Counts a load of the function's code.
@@ -77,6 +88,7 @@ impl FunctionMetrics {
         self.wall.add(&other.wall);
         self.cpu.add(&other.cpu);
         self.queue.add(&other.queue);
+        self.memory.add(&other.memory);
         self.loads
             .fetch_add(other.loads.load(Ordering::Relaxed), Ordering::Relaxed);
     }

@@ -15,7 +15,7 @@ mod page;
 
 use crate::settings::MetricsSettings;
 pub(crate) use figures::VersionFigures;
-pub(crate) use function::FunctionMetrics;
+pub(crate) use function::{CallCost, FunctionMetrics};
 pub(crate) use histogram::Snapshot;
 use outbound::OutboundMetrics;
 pub(crate) use outbound::address_class;
@@ -103,7 +103,6 @@ impl Functions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn metrics(functions: u32) -> Arc<Metrics> {
         Metrics::new(&MetricsSettings {
@@ -117,7 +116,7 @@ mod tests {
         let metrics = metrics(2);
         let called = |name: &str, id| {
             let function = metrics.function(id, 1, name);
-            function.called(None, Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            function.called(None, CallCost::default());
             function
         };
         let (first, second) = (called("a", 1), called("b", 2));

@@ -67,7 +67,8 @@ fn has(result: &CallResult, part: &str) -> bool {
         &result.stdout,
         &result.stderr,
     ];
-    part.is_empty() || texts.into_iter().flatten().any(|text| text.contains(part))
+    let frames = || result.trace.iter().any(|frame| frame.contains(part));
+    part.is_empty() || frames() || texts.into_iter().flatten().any(|text| text.contains(part))
 }
 
 fn log_row(row: &LoggedCall, result: &CallResult) -> Markup {
@@ -82,6 +83,9 @@ fn log_row(row: &LoggedCall, result: &CallResult) -> Markup {
             td class="n" { @if !result.refused { (words::seconds(row.guest_ns as f64 / 1e9)) } }
             td class="wide said" {
                 @if let Some(message) = &result.message { div { (message) } }
+                @if !result.trace.is_empty() {
+                    details { summary { "trace" } pre tabindex="0" { @for frame in &result.trace { "at " (frame) "\n" } } }
+                }
                 @for (stream, text) in printed {
                     @if let Some(text) = text {
                         details open[text.len() < 120 && !text.trim_end().contains('\n')] { summary { (stream) } pre tabindex="0" { (text) } }
