@@ -21,11 +21,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, Deploy, EphemeralPut, Finished,
-    Function, FunctionFilter, FunctionRow, Job, JobFigures, JobHead, JobRoom, LoggedCall,
-    NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
-    Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
-    ValueBatch, ValueChange, ValueKey, Version, VersionRow, WriteFigures,
+    ApiKey, Calls, Committed, Deploy, EphemeralPut, Finished, Function, FunctionFilter,
+    FunctionRow, Job, JobFigures, JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey,
+    OutboundLine, OutboundQuery, OutboundRow, Percent, Recording, RecordingHead, RecordingLimits,
+    RefusedCall, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated,
+    Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -68,7 +68,7 @@ pub(crate) trait Functions {
     /// All numbers, ascending.
     async fn list(&self) -> Result<Vec<i64>, Error>;
 
-    /// Deletes a function and all its rows except audit records; returns the digests of the sources to which its
+    /// Deletes a function and all its rows except outbound records; returns the digests of the sources to which its
     /// versions referred.
     async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
@@ -236,17 +236,17 @@ pub(crate) trait Secrets {
     async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error>;
 }
 
-/// The audit log.
-pub(crate) trait Audit {
+/// The outbound log.
+pub(crate) trait Outbound {
     /// Returns `true` if more rows are left to be removed.
-    async fn record_audit(
+    async fn record_outbound(
         &self,
-        rows: Vec<AuditLine>,
+        rows: Vec<OutboundLine>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error>;
 
-    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error>;
+    async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error>;
 }
 
 /// Recordings of calls.

@@ -4,12 +4,12 @@
 //! are the same for every database.
 
 mod api_keys;
-mod audit;
 mod calls;
 mod ephemeral;
 mod figures;
 mod functions;
 mod jobs;
+mod outbound;
 mod recordings;
 mod rollout;
 mod secrets;
@@ -18,7 +18,6 @@ mod versions;
 
 pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
 pub(crate) use api_keys::{check_key, too_many_keys};
-pub use audit::{AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, AuditWait};
 pub use calls::{Call, Calls, LoggedCall, RefusedCall, Usage};
 pub(crate) use ephemeral::NewEphemeral;
 pub use ephemeral::{EphemeralPut, EphemeralShare};
@@ -27,6 +26,9 @@ pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFun
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
 pub use jobs::{Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted};
+pub use outbound::{
+    OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait,
+};
 pub use recordings::{Recording, RecordingHead, RecordingLimits};
 pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};

@@ -8,8 +8,6 @@
 //! for the whole; then the features.
 
 mod api_keys;
-mod audit;
-mod audit_query;
 mod call_chunk;
 mod calls;
 mod change;
@@ -21,6 +19,8 @@ mod error;
 mod functions;
 mod jobs;
 mod migrations;
+mod outbound;
+mod outbound_query;
 mod record_calls;
 mod recordings;
 mod refused_calls;

@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Deletes a function, its versions, the objects to which no other version refers, its stored values, its secrets,
-    /// its recordings, its keys, its jobs, and its call log, but not its rows in [`Store::audit`]. Returns `false` if
+    /// its recordings, its keys, its jobs, and its call log, but not its rows in [`Store::outbound`]. Returns `false` if
     /// there was none.
     ///
     /// # Errors

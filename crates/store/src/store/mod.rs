@@ -4,11 +4,11 @@
 //! to the feature's trait of [`rows`](crate::rows).
 
 mod api_keys;
-mod audit;
 mod calls;
 mod ephemeral;
 mod functions;
 mod jobs;
+mod outbound;
 mod recordings;
 mod rollout;
 mod secrets;

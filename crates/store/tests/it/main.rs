@@ -8,8 +8,6 @@
 
 mod api_keys;
 mod artefacts;
-mod audit;
-mod audit_limits;
 mod batches;
 mod call_log;
 mod calls;
@@ -25,6 +23,8 @@ mod kill_rows;
 mod kill_secrets;
 mod names;
 mod opening;
+mod outbound;
+mod outbound_limits;
 mod races;
 mod recordings;
 mod rollout;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use iof_store::{
-    AuditKind, AuditQuery, AuditRecord, EphemeralPut, FunctionFilter, NewFunction, NewKey,
-    NewVersion, Percent, Rollout, Saved, Scope, Store, Usage,
+    EphemeralPut, FunctionFilter, NewFunction, NewKey, NewVersion, OutboundKind, OutboundQuery,
+    OutboundRecord, Percent, Rollout, Saved, Scope, Store, Usage,
 };
 
-use crate::audit::records;
 use crate::opening::fill;
+use crate::outbound::records;
 use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
@@ -102,13 +102,13 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
     set.await.unwrap();
     let rows = records(2, 0..2);
-    store.record_audit(rows.clone(), 999, 0).await.unwrap();
-    let query = AuditQuery {
+    store.record_outbound(rows.clone(), 999, 0).await.unwrap();
+    let query = OutboundQuery {
         limit: 2,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    let found = store.audit(&query).await.unwrap();
-    let found: Vec<AuditRecord> = found.into_iter().rev().map(|row| row.record).collect();
+    let found = store.outbound(&query).await.unwrap();
+    let found: Vec<OutboundRecord> = found.into_iter().rev().map(|row| row.record).collect();
     assert_eq!(found, rows);
     let keep = iof_store::RecordingLimits {
         per_function: 9,
@@ -213,21 +213,21 @@ async fn fill_outbound(home: &Home) {
 }
 
 async fn kept_outbound(store: &Store) {
-    let found = crate::audit::all(store).await;
+    let found = crate::outbound::all(store).await;
     let ids: Vec<_> = found.iter().map(|row| row.id).collect();
     assert_eq!(ids, (21..=300).collect::<Vec<_>>());
     let (last, others) = found.split_last().unwrap();
     for row in others {
         let number = row.id as u64 - 1;
         // Rows of that time record no waits.
-        let expected = AuditRecord {
+        let expected = OutboundRecord {
             waited: None,
             ..records(1 + number as i64 % 2, number..number + 1).remove(0)
         };
         assert_eq!(row.record, expected);
     }
-    let command = AuditRecord {
-        kind: AuditKind::Command,
+    let command = OutboundRecord {
+        kind: OutboundKind::Command,
         subject: Some("a \"b\" \\".into()),
         secrets: None,
         method: None,
@@ -237,12 +237,12 @@ async fn kept_outbound(store: &Store) {
         ..records(2, 299..300).remove(0)
     };
     assert_eq!(last.record, command);
-    let query = AuditQuery {
+    let query = OutboundQuery {
         function_id: Some(2),
         limit: 1000,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    assert_eq!(store.audit(&query).await.unwrap().len(), 140);
+    assert_eq!(store.outbound(&query).await.unwrap().len(), 140);
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ pub(super) async fn outbound(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup,
 
 pub(super) async fn recordings(seen: &Seen<'_>) -> Result<Markup, Fault> {
     let app = &seen.console.app;
-    app.audit_log.flush().await;
+    app.outbound_log.flush().await;
     let calls = app
         .store
         .recordings(seen.function.function_id, ROWS)
