@@ -10,7 +10,8 @@ const own = `/console/functions/${name}`;
 const pages = {
   overview: "/console", functions: "/console/functions", "nothing-found": "/console/functions?name=zz", new: "/console/functions/new",
   function: own, versions: `${own}/versions`, difference: `${own}/versions?from=1&to=2`, call: `${own}/call`, log: `${own}/log`,
-  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`, secrets: `${own}/secrets`, keys: `${own}/keys`,
+  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`,
+  "function-audit": `${own}/audit`, audit: "/console/audit", secrets: `${own}/secrets`, keys: `${own}/keys`,
   outbound: "/console/outbound", "all-keys": "/console/keys", server: "/console/server", settings: "/console/server/settings",
   missing: "/console/functions/zz", nowhere: "/console/nowhere",
 };
@@ -25,10 +26,11 @@ await withPage(async (page) => {
   await page.locator("#key").fill(key);
   await page.keyboard.press("Enter");
   await page.waitForURL(`${url}/console`);
-  const shoot = async (path, file, wait, height) => {
+  const shoot = async (path, file, wait, height, then = async () => {}) => {
     await page.setViewportSize({ width: 1120, height });
     await page.goto(url + path);
     await page.locator(wait).first().waitFor();
+    await then();
     const target = join(folder, `${file}.png`);
     await page.screenshot({ path: target });
     assert.ok(statSync(target).size <= 100 << 10, `${file}.png is larger than 100 KiB`);
@@ -40,6 +42,7 @@ await withPage(async (page) => {
     await shoot(own, "function", "#rollout-table", 680);
     await shoot(`${own}/versions?from=1&to=2`, "difference", "#difference tr", 480);
     await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 470);
+    await shoot("/console/audit", "audit", "#changes tr", 400);
     await page.emulateMedia({ colorScheme: "dark" });
     await shoot("/console", "overview-dark", "#top-table tr", 600);
   }

@@ -143,10 +143,11 @@ await withPage(async (page) => {
   await button("Replay on 1").first().click();
   await page.getByRole("heading", { name: /^Replay on version 1: the same/ }).waitFor();
   await accessible(page, "replayed");
-  for (const [label, waits] of [["Outbound", "The function has sent nothing"], ["Jobs", "done"]]) {
-    await tab(label);
-    await main.getByText(waits).first().waitFor();
-  }
+  await tab("Outbound");
+  await main.getByText("The function has sent nothing").waitFor();
+
+  await tab("Jobs");
+  await main.getByText("done").first().waitFor();
 
   // A secret, set and deleted; it is never shown.
   await tab("Secrets");
@@ -173,6 +174,15 @@ await withPage(async (page) => {
   await main.locator("tr", { hasText: "<b>for a test</b>" }).getByRole("button").click();
   await button("Really delete?").click();
   await page.getByText("No key is made yet.").waitFor();
+
+  // The audit log has all of it, with the key and the surface.
+  await place("Audit");
+  const changes = main.locator("#changes tbody tr");
+  for (const [action, function_] of [["key.delete", "the server"], ["secret.set", name], ["version.promote", "dropped"], ["function.create", "dropped"]]) {
+    const row = changes.filter({ hasText: action }).filter({ hasText: function_ }).first();
+    assert.match(await row.innerText(), /key 1 of the server\s+console/, action);
+  }
+  await accessible(page, "audit");
 
   await place("Outbound");
   await place("Server");

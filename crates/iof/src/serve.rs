@@ -15,7 +15,7 @@ use iof_server::{
     App, CommandKind, Https, Inventory, Listener, Metrics, OutboundLog, Protocol, StopReport,
     Values, WorkerThreads,
 };
-use iof_store::{SecretKeys, Store};
+use iof_store::{ChangeLimits, SecretKeys, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +73,10 @@ async fn serve_as(
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
+    store.keep_changes(ChangeLimits {
+        function_rows: config.records.changes_function,
+        rows: config.records.changes,
+    });
     let outbound_log = OutboundLog::start(store.clone(), config.records.clone());
     let metrics = Metrics::new(&config.metrics);
     let egress = egress(&config, &sockets, &outbound_log, &metrics)?;

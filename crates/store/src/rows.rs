@@ -21,11 +21,12 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, Calls, Committed, Deploy, EphemeralPut, Finished, Function, FunctionFilter,
-    FunctionRow, Job, JobFigures, JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey,
-    OutboundLine, OutboundQuery, OutboundRow, Percent, Recording, RecordingHead, RecordingLimits,
-    RefusedCall, Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated,
-    Usage, ValueBatch, ValueChange, ValueKey, Version, VersionRow, WriteFigures,
+    ApiKey, Author, Calls, ChangeLimits, ChangeQuery, ChangeRecord, Committed, Deploy,
+    EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job, JobFigures, JobHead,
+    JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery, OutboundRow,
+    Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved,
+    SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
+    ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -49,6 +50,7 @@ pub(crate) trait Functions {
     /// used before. [`Error::NameTaken`].
     async fn create_function(
         &self,
+        by: Author,
         function: FunctionRow,
         version: VersionRow,
     ) -> Result<i64, Error>;
@@ -68,18 +70,33 @@ pub(crate) trait Functions {
     /// All numbers, ascending.
     async fn list(&self) -> Result<Vec<i64>, Error>;
 
-    /// Deletes a function and all its rows except outbound records; returns the digests of the sources to which its
-    /// versions referred.
-    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
+    /// Deletes a function and all its rows except outbound records and changes; returns the digests of the sources to
+    /// which its versions referred.
+    async fn delete_function(
+        &self,
+        by: Author,
+        function_id: i64,
+    ) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
     /// [`Error::NotFound`], also for the next three methods.
-    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
+    async fn set_usage_key(
+        &self,
+        by: Author,
+        function_id: i64,
+        hash: Option<KeyHash>,
+    ) -> Result<(), Error>;
 
-    async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error>;
+    async fn set_admin_key(&self, by: Author, function_id: i64, hash: KeyHash)
+    -> Result<(), Error>;
 
-    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error>;
+    async fn set_state(&self, by: Author, function_id: i64, state: String) -> Result<(), Error>;
 
-    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error>;
+    async fn set_callback(
+        &self,
+        by: Author,
+        function_id: i64,
+        callback: String,
+    ) -> Result<(), Error>;
 }
 
 /// Versions, and the sources to which they refer.
@@ -106,17 +123,19 @@ pub(crate) trait Rollouts {
     /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
     async fn add_version(
         &self,
+        by: Author,
         function_id: i64,
         version: VersionRow,
         rollout: Rollout,
     ) -> Result<i64, Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`].
-    async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error>;
+    async fn activate(&self, by: Author, function_id: i64, number: i64) -> Result<(), Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`], and [`active_canary`](crate::model::active_canary).
     async fn set_canary(
         &self,
+        by: Author,
         function_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error>;
@@ -212,7 +231,7 @@ pub(crate) trait RefusedCalls {
 /// Secrets, encrypted.
 pub(crate) trait Secrets {
     /// [`Error::NotFound`], and [`too_many_secrets`](crate::model::too_many_secrets).
-    async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error>;
+    async fn set_secret(&self, by: Author, secret: SealedSecret) -> Result<(), Error>;
 
     /// The secrets of a function, by name.
     async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error>;
@@ -222,7 +241,12 @@ pub(crate) trait Secrets {
     /// The id of a key under which some secret is encrypted; `None` if there are no secrets.
     async fn secret_key_in_use(&self) -> Result<Option<String>, Error>;
 
-    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
+    async fn delete_secret(
+        &self,
+        by: Author,
+        function_id: i64,
+        name: String,
+    ) -> Result<bool, Error>;
 
     /// The next secrets that are not under the key `current`, ordered by function and name.
     async fn stale_secrets(
@@ -249,6 +273,15 @@ pub(crate) trait Outbound {
     async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error>;
 }
 
+/// The record of changes, which changes write themselves.
+pub(crate) trait Changes {
+    /// Sets how many are kept.
+    fn keep_changes(&self, limits: ChangeLimits);
+
+    /// The changes that match, the newest first.
+    async fn changes(&self, query: &ChangeQuery) -> Result<Vec<ChangeRecord>, Error>;
+}
+
 /// Recordings of calls.
 pub(crate) trait Recordings {
     /// Returns `true` if more recordings are left to be removed.
@@ -268,14 +301,20 @@ pub(crate) trait Recordings {
 pub(crate) trait ApiKeys {
     /// Stores a key and returns its number. [`Error::NotFound`], and [`too_many_keys`](crate::model::too_many_keys),
     /// which does not count expired keys.
-    async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error>;
+    async fn create_key(
+        &self,
+        by: Author,
+        new: NewKey,
+        hash: KeyHash,
+        created_at: i64,
+    ) -> Result<i64, Error>;
 
     /// The key with this digest, unless it has expired.
     async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error>;
 
     async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;
 
-    async fn delete_key(&self, id: i64) -> Result<bool, Error>;
+    async fn delete_key(&self, by: Author, id: i64) -> Result<bool, Error>;
 }
 
 /// Jobs.

@@ -1,5 +1,6 @@
 //! The API `/v1`.
 
+mod audit;
 mod declarations;
 mod described_modules;
 pub(crate) mod functions;

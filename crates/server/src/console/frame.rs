@@ -24,6 +24,7 @@ pub(super) enum Place {
     Functions,
     Outbound,
     Keys,
+    Audit,
     Server,
     Nowhere,
 }
@@ -166,6 +167,7 @@ fn places(rights: &Rights) -> Vec<(Place, String, &'static str)> {
     }
     if rights.operates() {
         places.push((Place::Keys, "/console/keys", "Keys"));
+        places.push((Place::Audit, "/console/audit", "Audit"));
     }
     if rights.may_all(Scope::Read) {
         places.push((Place::Server, "/console/server", "Server"));

@@ -16,11 +16,13 @@
 //! | `secrets` | secrets that the host attaches to requests: set and deleted, never read |
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
+//! | `audit` | who changed what |
 //! | `calls` | recorded calls, and their replay |
 //! | `server`, `figures` | what the server holds and runs now, and what functions did since its start |
 
 mod access;
 mod answer;
+mod audit;
 mod body;
 mod call;
 mod calls;
@@ -96,6 +98,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(calls::read))
         .routes(routes!(calls::replay))
         .routes(routes!(egress::list))
+        .routes(routes!(audit::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate_admin_key))

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod calls;
+mod changes;
 mod ephemeral;
 mod figures;
 mod functions;
@@ -19,6 +20,8 @@ mod versions;
 pub use api_keys::{ApiKey, MAX_API_KEYS, MAX_KEY_LABEL, NewKey};
 pub(crate) use api_keys::{check_key, too_many_keys};
 pub use calls::{Call, Calls, LoggedCall, RefusedCall, Usage};
+pub(crate) use changes::NewRecord;
+pub use changes::{Author, AuthorKey, ChangeLimits, ChangeQuery, ChangeRecord, Surface};
 pub(crate) use ephemeral::NewEphemeral;
 pub use ephemeral::{EphemeralPut, EphemeralShare};
 pub use figures::WriteFigures;

@@ -12,7 +12,7 @@ use super::error::{Failure, Result};
 use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{
-    Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted, job_exists,
+    Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, NewRecord, Submitted, job_exists,
 };
 use crate::rows::Jobs;
 
@@ -150,6 +150,10 @@ impl Change for SubmitJob {
         .await?;
         Ok(Ok(Submitted::Accepted))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Takes jobs that are queued, oldest first.
@@ -174,6 +178,10 @@ impl Change for TakeJobs {
         // RETURNING has no order (https://www.sqlite.org/lang_returning.html, 3).
         jobs.sort_by_key(|job| (job.accepted_at, job.id));
         Ok(jobs)
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 
@@ -219,6 +227,10 @@ impl Change for FinishJob {
         .await?;
         Ok(updated.rows_affected() > 0)
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// The limit that `more` bytes would exceed: that of the function (`true`) or that of all (`false`); `None` for
@@ -261,6 +273,10 @@ impl Change for RequeueJobs {
             .await?;
         Ok(queued.rows_affected())
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Removes some of the jobs that were done before a time. Its output is their number.
@@ -281,6 +297,10 @@ impl Change for ExpireJobs {
         .execute(connection)
         .await?;
         Ok(removed.rows_affected())
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

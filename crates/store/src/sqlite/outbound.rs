@@ -16,7 +16,7 @@ use super::database::Database;
 use super::error::Result;
 use super::outbound_query::{self, ROWS_PER_CHUNK};
 use crate::error::Error;
-use crate::model::{OutboundLine, OutboundQuery, OutboundRow};
+use crate::model::{NewRecord, OutboundLine, OutboundQuery, OutboundRow};
 use crate::rows::Outbound;
 
 /// The rows that one transaction removes, beyond as many as it adds.
@@ -64,6 +64,10 @@ impl Change for RecordOutbound {
             add(connection, rows, first, last).await?;
         }
         remove(connection, self).await
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

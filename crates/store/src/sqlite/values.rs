@@ -12,7 +12,7 @@ use super::error::Result;
 use super::value_rows::{FunctionRows, Placed};
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey};
+use crate::model::{Committed, NewRecord, Saved, Updated, ValueBatch, ValueChange, ValueKey};
 use crate::rows::Values;
 
 impl Values for Database {
@@ -144,6 +144,10 @@ impl Change for SaveValue {
         let change = (&self.key, Some((&self.value[..], None)));
         rows.place(&[change], self.total_limit).await
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Makes a batch, if its conditions hold and it fits.
@@ -175,6 +179,10 @@ impl Change for CommitValues {
             Saved::QuotaExceeded => Committed::QuotaExceeded,
         }))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Replaces a value by the result of a change, if that fits.
@@ -205,6 +213,10 @@ impl Change for UpdateValue {
             Saved::QuotaExceeded => Updated::QuotaExceeded,
         }))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Removes a value. Its output is `false` if there was none.
@@ -234,6 +246,10 @@ impl Change for RemoveValue {
             .execute(connection)
             .await?;
         Ok(true)
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

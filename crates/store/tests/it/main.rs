@@ -11,6 +11,7 @@ mod artefacts;
 mod batches;
 mod call_log;
 mod calls;
+mod changes;
 mod ephemeral;
 mod failures;
 mod failures_rows;

@@ -13,7 +13,7 @@ use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
-pub(crate) const MIGRATIONS: [&str; 12] = [
+pub(crate) const MIGRATIONS: [&str; 13] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -26,6 +26,7 @@ pub(crate) const MIGRATIONS: [&str; 12] = [
     "0010_expiry_of_values.sql",
     "0011_server.sql",
     "0012_refused_calls.sql",
+    "0013_changes.sql",
 ];
 
 #[tokio::test]
@@ -153,6 +154,13 @@ async fn of_the_fifth_release(store: &Store) {
     };
     let (stored, key) = store.create_key(key).await.unwrap();
     assert_eq!(store.key(key.as_str()).await.unwrap(), Some(stored));
+    // Changes are on record from this release on.
+    let changes = iof_store::ChangeQuery {
+        limit: 1000,
+        ..Default::default()
+    };
+    let changes = store.changes(&changes).await.unwrap();
+    assert_eq!(changes[0].action, "key.create");
     crate::jobs::submit(store, 1).await;
     let taken = store.take_jobs(9).await.unwrap().remove(0);
     let done = store.finish_job(taken.id, crate::jobs::finished("ok"), crate::jobs::ROOM);

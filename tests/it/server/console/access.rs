@@ -41,11 +41,17 @@ async fn a_key_of_one_function_sees_nothing_else() {
             "{tab}: {text}"
         );
         // What the key may not do is not offered.
-        for action in ["data-deploy", "data-action", "/secrets", "/recordings"] {
+        for action in [
+            "data-deploy",
+            "data-action",
+            "/secrets",
+            "/recordings",
+            "/audit",
+        ] {
             assert!(!text.contains(action), "{tab} offers {action}");
         }
     }
-    for tab in ["/recordings", "/secrets", "/keys"] {
+    for tab in ["/recordings", "/secrets", "/keys", "/audit"] {
         let page = browser.get(&format!("/console/functions/{own}{tab}")).await;
         assert_eq!((page.http.as_u16(), page.fault()), (403, "scope"), "{tab}");
     }
@@ -66,6 +72,7 @@ async fn a_key_of_one_function_sees_nothing_else() {
         "/console/functions/new",
         "/console/outbound",
         "/console/keys",
+        "/console/audit",
         "/console/server",
         "/console/server/settings",
     ] {
@@ -229,6 +236,12 @@ async fn what_others_chose_stays_text() {
             false,
         ),
         ("/console/keys".into(), "the label of a key", true),
+        (
+            "/console/audit".into(),
+            "the label of a key in the audit log",
+            true,
+        ),
+        (format!("/console/functions/{typed}/jobs"), "jobs", false),
         ("/console/server/settings".into(), "settings", false),
         (format!("/console/functions/{asked}"), "a path", true),
         (

@@ -8,8 +8,10 @@ use serde_json::json;
 
 #[tokio::test]
 async fn the_console_shows_and_changes_what_a_server_does() {
-    let server = Server::start(format!("{KEYS}[console]\nstep = \"500ms\"\n")).await;
-    let recorded = "record = \"always\"\n";
+    let settings = "[console]\nstep = \"500ms\"\n";
+    let server = Server::start(format!("{KEYS}{settings}")).await;
+    let recorded = "record = \"always\"
+";
     let made = server.try_deploy_named(
         "greeter&description=Greets+whoever+asks",
         KEY,
@@ -70,8 +72,8 @@ async fn every_page_of_the_console_can_be_read() {
         "translate",
         "invoice-pdf",
     ];
-    let modest =
-        "outbound = [\"GET https://api.example.com/v1/rates\"]\n[limits]\nmemory = \"64MiB\"\n";
+    let modest = "outbound = [\"GET https://api.example.com/v1/rates\"]\n[limits]
+memory = \"64MiB\"\n";
     for name in names {
         let made = server
             .try_deploy_named(name, KEY, guest("typed"), modest)

@@ -17,7 +17,7 @@ mod versions;
 
 use super::frame::{self, Page, Place};
 use super::viewer::{Rights, Viewer, query, redirect};
-use super::{Console, events, words};
+use super::{Console, audit, events, words};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -40,9 +40,10 @@ enum Tab {
     Jobs,
     Secrets,
     Keys,
+    Audit,
 }
 
-const TABS: [(Tab, &str, &str); 9] = [
+const TABS: [(Tab, &str, &str); 10] = [
     (Tab::Summary, "", "Overview"),
     (Tab::Versions, "versions", "Versions"),
     (Tab::Call, "call", "Call"),
@@ -52,6 +53,7 @@ const TABS: [(Tab, &str, &str); 9] = [
     (Tab::Jobs, "jobs", "Jobs"),
     (Tab::Secrets, "secrets", "Secrets"),
     (Tab::Keys, "keys", "Keys"),
+    (Tab::Audit, "audit", "Audit"),
 ];
 
 impl Tab {
@@ -61,7 +63,7 @@ impl Tab {
             Self::Summary | Self::Versions => &[Scope::Read, Scope::Deploy],
             Self::Call => &[Scope::Call, Scope::Read, Scope::Deploy],
             Self::Log | Self::Outbound | Self::Jobs => &[Scope::Read],
-            Self::Recordings | Self::Secrets | Self::Keys => &[Scope::Admin],
+            Self::Recordings | Self::Secrets | Self::Keys | Self::Audit => &[Scope::Admin],
         }
     }
 
@@ -202,6 +204,15 @@ async fn page(
         Tab::Jobs => records::jobs(&seen).await?,
         Tab::Secrets => keys::secrets(&seen).await?,
         Tab::Keys => keys::keys(&seen).await?,
+        Tab::Audit => {
+            audit::list(
+                console,
+                Some(function.function_id),
+                wanted.before,
+                &seen.href("audit"),
+            )
+            .await?
+        }
     };
     let label = words::label(function.name.as_deref(), function.function_id);
     let live = matches!(tab, Tab::Summary | Tab::Log) && seen.may(Scope::Read);
