@@ -10,8 +10,8 @@ const own = `/console/functions/${name}`;
 const pages = {
   overview: "/console", functions: "/console/functions", "nothing-found": "/console/functions?name=zz", new: "/console/functions/new",
   function: own, versions: `${own}/versions`, difference: `${own}/versions?from=1&to=2`, call: `${own}/call`, log: `${own}/log`,
-  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`,
-  "function-audit": `${own}/audit`, audit: "/console/audit", secrets: `${own}/secrets`, keys: `${own}/keys`,
+  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`, storage: `${own}/storage`, value: `${own}/storage?key=users%2F1`,
+  "no-value": `${own}/storage?prefix=zz&key=zz`, "function-audit": `${own}/audit`, audit: "/console/audit", secrets: `${own}/secrets`, keys: `${own}/keys`,
   outbound: "/console/outbound", "all-keys": "/console/keys", server: "/console/server", settings: "/console/server/settings",
   missing: "/console/functions/zz", nowhere: "/console/nowhere",
 };
@@ -43,6 +43,7 @@ await withPage(async (page) => {
     await shoot(`${own}/versions?from=1&to=2`, "difference", "#difference tr", 480);
     await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 470);
     await shoot("/console/audit", "audit", "#changes tr", 400);
+    await shoot(`${own}/storage?key=users%2F1`, "storage", "#value pre", 520);
     await page.emulateMedia({ colorScheme: "dark" });
     await shoot("/console", "overview-dark", "#top-table tr", 600);
   }

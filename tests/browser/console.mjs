@@ -149,6 +149,24 @@ await withPage(async (page) => {
   await tab("Jobs");
   await main.getByText("done").first().waitFor();
 
+  // Stored values: found by the beginning of their keys, shown in three forms, deleted.
+  await page.goto(`${url}/console/functions/${name}/storage`);
+  await main.getByRole("searchbox").fill("users/");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/prefix=users/);
+  assert.equal(await main.locator("#values tbody tr").count(), 2);
+  await main.getByRole("link", { name: "users/<b>1</b>", exact: true }).click();
+  const value = page.locator("#value");
+  await value.getByText('"mail": "<i>ada@example.com</i>"').waitFor();
+  await accessible(page, "a value");
+  await value.getByRole("link", { name: "hex", exact: true }).click();
+  await value.locator("pre", { hasText: /^00000000 {2}7b 22/ }).waitFor();
+  await value.getByRole("link", { name: "text", exact: true }).click();
+  await value.getByText('{"mail":"<i>ada@example.com</i>"}').waitFor();
+  await main.locator("#values tr", { hasText: "users/2" }).getByRole("button").click();
+  await button("Really delete?").click();
+  await page.waitForFunction(() => document.querySelectorAll("#values tbody tr").length === 1);
+
   // A secret, set and deleted; it is never shown.
   await tab("Secrets");
   await page.locator("#secret").fill("API_TOKEN");
@@ -178,7 +196,7 @@ await withPage(async (page) => {
   // The audit log has all of it, with the key and the surface.
   await place("Audit");
   const changes = main.locator("#changes tbody tr");
-  for (const [action, function_] of [["key.delete", "the server"], ["secret.set", name], ["version.promote", "dropped"], ["function.create", "dropped"]]) {
+  for (const [action, function_] of [["key.delete", "the server"], ["secret.set", name], ["version.promote", "dropped"], ["function.create", "dropped"], ["value.delete", name]]) {
     const row = changes.filter({ hasText: action }).filter({ hasText: function_ }).first();
     assert.match(await row.innerText(), /key 1 of the server\s+console/, action);
   }

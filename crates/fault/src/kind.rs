@@ -128,6 +128,8 @@ kinds! {
         NoSuchRoute = "no-such-route",
         /// The function does not have a secret of this name.
         NoSuchSecret = "no-such-secret",
+        /// The function stores no value under this key.
+        NoSuchValue = "no-such-value",
         /// The function does not have this version.
         NoSuchVersion = "no-such-version",
         /// The bytes are not a WebAssembly module.

@@ -59,6 +59,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::NoSuchKey
         | F::NoSuchRoute
         | F::NoSuchSecret
+        | F::NoSuchValue
         | F::NoSuchVersion => StatusCode::NOT_FOUND,
         F::Method => StatusCode::METHOD_NOT_ALLOWED,
         F::BodyWait => StatusCode::REQUEST_TIMEOUT,

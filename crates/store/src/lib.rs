@@ -58,7 +58,7 @@ pub use model::{
     NewVersion, OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow,
     OutboundWait, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Rollout, Saved,
     SecretName, Submitted, Summary, Surface, Updated, Uploaded, Usage, ValueBatch, ValueChange,
-    ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
+    ValueHead, ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

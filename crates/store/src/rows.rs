@@ -26,7 +26,7 @@ use crate::model::{
     JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery, OutboundRow,
     Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved,
     SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
-    ValueKey, Version, VersionRow, WriteFigures,
+    ValueHead, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -156,6 +156,14 @@ pub(crate) trait Values {
 
     async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error>;
 
+    /// Removes a value for a person.
+    async fn delete_value(
+        &self,
+        by: Author,
+        function_id: i64,
+        key: ValueKey,
+    ) -> Result<bool, Error>;
+
     /// [`Error::NotFound`].
     async fn commit_values(
         &self,
@@ -181,6 +189,15 @@ pub(crate) trait Values {
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error>;
+
+    /// Values whose names begin with `prefix` and come after `after`, in byte order of their names.
+    async fn value_heads(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<ValueHead>, Error>;
 }
 
 /// Ephemeral texts.

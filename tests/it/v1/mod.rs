@@ -14,5 +14,6 @@ mod schemas_refused;
 mod scopes;
 mod typed;
 mod typed_values;
+mod values;
 mod warnings;
 mod wrong_bodies;

@@ -17,6 +17,7 @@
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
 //! | `audit` | who changed what |
+//! | `values` | values that functions store, for people who manage them |
 //! | `calls` | recorded calls, and their replay |
 //! | `server`, `figures` | what the server holds and runs now, and what functions did since its start |
 
@@ -38,6 +39,7 @@ mod prefer;
 mod query;
 mod secrets;
 mod server;
+mod values;
 mod variables;
 mod versions;
 
@@ -92,6 +94,8 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::read))
         .routes(routes!(logs::list))
         .routes(routes!(logs::usage))
+        .routes(routes!(values::list))
+        .routes(routes!(values::read, values::delete))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::delete))
         .routes(routes!(calls::list))

@@ -37,6 +37,8 @@ pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName, is_secret_name};
 pub(crate) use secrets::{Reseal, SealedSecret, check_secret, too_many_secrets};
-pub use values::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey, ValueWrite};
+pub use values::{
+    Committed, Saved, Updated, ValueBatch, ValueChange, ValueHead, ValueKey, ValueWrite,
+};
 pub(crate) use versions::VersionRow;
 pub use versions::{Deploy, NewVersion, Uploaded, Version, VersionId};

@@ -1,9 +1,10 @@
 //! Each change that a person makes is on record, in the transaction of the change; what functions write is not.
 
 use crate::{Home, function, outside, version};
+use bytes::Bytes;
 use iof_store::{
     Author, AuthorKey, ChangeLimits, ChangeQuery, ChangeRecord, NewFunction, NewKey, NewVersion,
-    Percent, Rollout, Scope, Store, Surface,
+    Percent, Rollout, Scope, Store, Surface, ValueKey,
 };
 
 fn author() -> Author {
@@ -137,6 +138,15 @@ async fn each_change_is_on_record_with_its_author() {
     expect("key.delete", None, &["\"laptop\"", "\"key\":1"]).await;
     store.delete_key(of_one.id).await.unwrap();
     expect("key.delete", Some(1), &["\"key\":2"]).await;
+    let name = ValueKey {
+        digest: [7; 32],
+        name: Some(Bytes::from("n".repeat(300))),
+    };
+    let saved = store.save_value(1, name.clone(), "v".into(), u64::MAX);
+    let _ = saved.await.unwrap();
+    assert!(store.delete_value(1, name).await.unwrap());
+    let what = expect("value.delete", Some(1), &["nnn"]).await;
+    assert!(what.len() < 250, "{what}");
     store.delete_function(1).await.unwrap();
     expect("function.delete", Some(1), &["\"versions\":4"]).await;
 
@@ -181,6 +191,8 @@ async fn what_changes_nothing_and_what_functions_write_is_not_on_record() {
     let keys = crate::secrets::keys(&[1]);
     let missing = store.set_secret(&keys, 9, "A".into(), "x".to_owned().into());
     missing.await.unwrap_err();
+    let key = ValueKey::from([1; 32]);
+    assert!(!store.delete_value(1, key).await.unwrap());
     let _ = store.save_value(1, [1; 32], "v".into(), u64::MAX).await;
     assert!(store.remove_value(1, [1; 32]).await.unwrap());
     assert_eq!(all(&store).await, before);

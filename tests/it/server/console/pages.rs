@@ -10,8 +10,7 @@ use serde_json::json;
 async fn the_console_shows_and_changes_what_a_server_does() {
     let settings = "[console]\nstep = \"500ms\"\n";
     let server = Server::start(format!("{KEYS}{settings}")).await;
-    let recorded = "record = \"always\"
-";
+    let recorded = "record = \"always\"\nstorage = true\n";
     let made = server.try_deploy_named(
         "greeter&description=Greets+whoever+asks",
         KEY,
@@ -32,6 +31,18 @@ async fn the_console_shows_and_changes_what_a_server_does() {
     }
     let job = call("shout", json!({ "text": "later" }), "respond-async").await;
     assert_eq!(job.http, 202, "{}", job.text());
+
+    for (key, value) in [
+        (
+            "users/<b>1</b>",
+            json!({ "mail": "<i>ada@example.com</i>" }),
+        ),
+        ("users/2", json!(2)),
+        ("other", json!("x")),
+    ] {
+        let stored = call("store", json!({ "key": key, "value": value }), "wait=1").await;
+        assert!(stored.http.is_success(), "{}", stored.text());
+    }
 
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
@@ -72,8 +83,7 @@ async fn every_page_of_the_console_can_be_read() {
         "translate",
         "invoice-pdf",
     ];
-    let modest = "outbound = [\"GET https://api.example.com/v1/rates\"]\n[limits]
-memory = \"64MiB\"\n";
+    let modest = "outbound = [\"GET https://api.example.com/v1/rates\"]\nstorage = true\n[limits]\nmemory = \"64MiB\"\n";
     for name in names {
         let made = server
             .try_deploy_named(name, KEY, guest("typed"), modest)
@@ -92,6 +102,13 @@ memory = \"64MiB\"\n";
         admin_key: KEY.to_owned(),
         json: json!({}),
     };
+    for n in 1..=3 {
+        let kept = json!({ "key": format!("users/{n}"), "value": { "name": "Ada", "opened": n } });
+        let path = "/v1/functions/send-email/call/store";
+        server
+            .answer(server.request("POST", path).json(&kept))
+            .await;
+    }
     let load = async |seconds: u64| {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
         let mut n: u64 = 0;

@@ -6,12 +6,14 @@
 //! | `versions`, `difference` | versions, their deploy, and what differs between two |
 //! | `call` | the form of a call |
 //! | `records` | log, outbound requests, recordings, jobs |
+//! | `storage` | stored values |
 //! | `keys` | secrets, keys, deletion |
 
 mod call;
 mod difference;
 mod keys;
 mod records;
+mod storage;
 mod summary;
 mod versions;
 
@@ -38,12 +40,13 @@ enum Tab {
     Outbound,
     Recordings,
     Jobs,
+    Storage,
     Secrets,
     Keys,
     Audit,
 }
 
-const TABS: [(Tab, &str, &str); 10] = [
+const TABS: [(Tab, &str, &str); 11] = [
     (Tab::Summary, "", "Overview"),
     (Tab::Versions, "versions", "Versions"),
     (Tab::Call, "call", "Call"),
@@ -51,6 +54,7 @@ const TABS: [(Tab, &str, &str); 10] = [
     (Tab::Outbound, "outbound", "Outbound"),
     (Tab::Recordings, "recordings", "Recordings"),
     (Tab::Jobs, "jobs", "Jobs"),
+    (Tab::Storage, "storage", "Storage"),
     (Tab::Secrets, "secrets", "Secrets"),
     (Tab::Keys, "keys", "Keys"),
     (Tab::Audit, "audit", "Audit"),
@@ -63,7 +67,9 @@ impl Tab {
             Self::Summary | Self::Versions => &[Scope::Read, Scope::Deploy],
             Self::Call => &[Scope::Call, Scope::Read, Scope::Deploy],
             Self::Log | Self::Outbound | Self::Jobs => &[Scope::Read],
-            Self::Recordings | Self::Secrets | Self::Keys | Self::Audit => &[Scope::Admin],
+            Self::Recordings | Self::Storage | Self::Secrets | Self::Keys | Self::Audit => {
+                &[Scope::Admin]
+            }
         }
     }
 
@@ -86,6 +92,15 @@ struct Wanted {
     find: String,
     /// True if only calls that failed are wanted.
     faults: Option<String>,
+    /// The beginning of the keys of values, the key after which their list begins, and the key of one value; a key that is not
+    /// text is in base64.
+    prefix: String,
+    after: Option<String>,
+    after_base64: Option<String>,
+    key: Option<String>,
+    key_base64: Option<String>,
+    /// The form in which a value is shown.
+    show: Option<String>,
 }
 
 /// A function, for a viewer who may see it.
@@ -202,6 +217,7 @@ async fn page(
         Tab::Outbound => records::outbound(&seen, wanted).await?,
         Tab::Recordings => records::recordings(&seen).await?,
         Tab::Jobs => records::jobs(&seen).await?,
+        Tab::Storage => storage::page(&seen, wanted).await?,
         Tab::Secrets => keys::secrets(&seen).await?,
         Tab::Keys => keys::keys(&seen).await?,
         Tab::Audit => {
