@@ -6,8 +6,8 @@ import { basename } from "node:path";
 import { accessible, noted, withPage } from "./page.mjs";
 
 const [url, key, name, module, next, declaration] = process.argv.slice(2);
-const api = async (method, path, body) => {
-  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+const api = async (method, path, body, more = {}) => {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
   const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
   return answer.text();
 };
@@ -146,8 +146,19 @@ await withPage(async (page) => {
   await tab("Outbound");
   await main.getByText("The function has sent nothing").waitFor();
 
+  // Jobs: one that failed is retried, and its retry appears by itself. One job runs, so that another waits and is cancelled.
   await tab("Jobs");
-  await main.getByText("done").first().waitFor();
+  const job = (state) => main.locator("#job-table tbody tr").filter({ has: page.locator(".state", { hasText: state }) });
+  const jobs = await main.locator("#job-table tbody tr").count();
+  await accessible(page, "jobs");
+  await job("done, failed").getByRole("button", { name: /^Retry job/ }).first().click();
+  await page.waitForFunction((count) => document.querySelectorAll("#job-table tbody tr").length > count, jobs);
+  await page.goto(`${url}/console/functions/spinner/jobs`);
+  for (const _ of [1, 2]) await api("POST", "/v1/functions/spinner/call/spin", undefined, { prefer: "respond-async" });
+  await page.reload();
+  await job("running").getByText("cannot be cancelled").waitFor();
+  await job("queued").getByRole("button", { name: /^Cancel job/ }).click();
+  await job("queued").waitFor({ state: "detached" });
 
   // Stored values: found by the beginning of their keys, shown in three forms, deleted.
   await page.goto(`${url}/console/functions/${name}/storage`);

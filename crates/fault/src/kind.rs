@@ -92,6 +92,10 @@ kinds! {
         InvalidModule = "invalid-module",
         /// The compiler ended without an answer about the module.
         CompilerFailed = "invalid-module",
+        /// The job was cancelled before its function ran.
+        JobCancelled = "job-cancelled",
+        /// The job cannot be cancelled or retried in its state.
+        JobConflict = "job-state",
         /// The function takes jobs from holders of a key only.
         JobsUndeclared = "jobs-undeclared",
         /// The body is not JSON of the form that the route takes.

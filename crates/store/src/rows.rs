@@ -21,12 +21,12 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, Author, Calls, ChangeLimits, ChangeQuery, ChangeRecord, Committed, Deploy,
-    EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job, JobFigures, JobHead,
-    JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery, OutboundRow,
-    Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal, Rollout, Saved,
-    SealedSecret, SecretName, Submitted, Summary, Updated, Usage, ValueBatch, ValueChange,
-    ValueHead, ValueKey, Version, VersionRow, WriteFigures,
+    ApiKey, Author, Calls, CancelledJob, ChangeLimits, ChangeQuery, ChangeRecord, Committed,
+    Deploy, EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job, JobFigures,
+    JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery,
+    OutboundRow, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal,
+    RetriedJob, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
+    ValueBatch, ValueChange, ValueHead, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -348,6 +348,23 @@ pub(crate) trait Jobs {
     async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error>;
 
     async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error>;
+
+    async fn cancel_job(
+        &self,
+        by: Author,
+        function_id: i64,
+        id: Uuid,
+        outcome: Bytes,
+    ) -> Result<CancelledJob, Error>;
+
+    async fn retry_job(
+        &self,
+        by: Author,
+        job: (i64, Uuid),
+        as_job: Uuid,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<RetriedJob, Error>;
 
     async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
 

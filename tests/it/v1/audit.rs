@@ -49,6 +49,14 @@ fn routes() -> BTreeMap<&'static str, Option<&'static str>> {
             "POST /v1/functions/{function}/admin-key",
             Some("admin-key.set"),
         ),
+        (
+            "POST /v1/functions/{function}/jobs/{job}/cancel",
+            Some("job.cancel"),
+        ),
+        (
+            "POST /v1/functions/{function}/jobs/{job}/retry",
+            Some("job.retry"),
+        ),
         ("POST /v1/keys", Some("key.create")),
         ("DELETE /v1/keys/{key}", Some("key.delete")),
         ("POST /v1/functions/{function}/call/{export}", None),
@@ -145,9 +153,9 @@ async fn each_change_through_v1_is_on_record_with_its_key() {
         .map(|(action, (kind, id), name)| (action.into(), kind.into(), id, name.into()))
         .into();
     assert_eq!(told, expected);
-    // Those of values are in their own test.
+    // Those of jobs and of values are in the tests of these.
     for action in routes().into_values().flatten() {
-        let elsewhere = action.starts_with("value.");
+        let elsewhere = action.starts_with("job.") || action.starts_with("value.");
         assert!(
             elsewhere || told.iter().any(|(told, ..)| told == action),
             "{action}"

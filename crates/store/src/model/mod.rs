@@ -28,7 +28,10 @@ pub use figures::WriteFigures;
 pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFunction, Summary};
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
-pub use jobs::{Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted};
+pub use jobs::{
+    CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, RetriedJob,
+    Submitted,
+};
 pub use outbound::{
     OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait,
 };

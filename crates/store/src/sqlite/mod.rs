@@ -19,6 +19,7 @@ mod delete_function;
 mod ephemeral;
 mod error;
 mod functions;
+mod job_changes;
 mod jobs;
 mod migrations;
 mod outbound;

@@ -1,11 +1,14 @@
 //! Each change that a person makes is on record, in the transaction of the change; what functions write is not.
 
-use crate::{Home, function, outside, version};
 use bytes::Bytes;
 use iof_store::{
-    Author, AuthorKey, ChangeLimits, ChangeQuery, ChangeRecord, NewFunction, NewKey, NewVersion,
-    Percent, Rollout, Scope, Store, Surface, ValueKey,
+    Author, AuthorKey, CancelledJob, ChangeLimits, ChangeQuery, ChangeRecord, NewFunction, NewKey,
+    NewVersion, Percent, RetriedJob, Rollout, Scope, Store, Surface, ValueKey,
 };
+use uuid::Uuid;
+
+use crate::jobs::{ROOM, finished, submit};
+use crate::{Home, function, outside, version};
 
 fn author() -> Author {
     Author {
@@ -147,6 +150,15 @@ async fn each_change_is_on_record_with_its_author() {
     assert!(store.delete_value(1, name).await.unwrap());
     let what = expect("value.delete", Some(1), &["nnn"]).await;
     assert!(what.len() < 250, "{what}");
+    submit(&store, 1).await;
+    let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let cancelled = store.cancel_job(1, one, "cancelled".into()).await;
+    assert_eq!(cancelled.unwrap(), CancelledJob::Cancelled);
+    let ids = [one.to_string(), two.to_string()];
+    expect("job.cancel", Some(1), &[&ids[0]]).await;
+    let retried = store.retry_job((1, one), two, 9, ROOM).await.unwrap();
+    assert!(matches!(retried, RetriedJob::Submitted(_)), "{retried:?}");
+    expect("job.retry", Some(1), &[&ids[0], &ids[1]]).await;
     store.delete_function(1).await.unwrap();
     expect("function.delete", Some(1), &["\"versions\":4"]).await;
 
@@ -195,6 +207,20 @@ async fn what_changes_nothing_and_what_functions_write_is_not_on_record() {
     assert!(!store.delete_value(1, key).await.unwrap());
     let _ = store.save_value(1, [1; 32], "v".into(), u64::MAX).await;
     assert!(store.remove_value(1, [1; 32]).await.unwrap());
+    submit(&store, 1).await;
+    let job = store.take_jobs(1).await.unwrap().remove(0);
+    let running = store.cancel_job(1, job.id, "x".into()).await.unwrap();
+    assert_eq!(running, CancelledJob::Is(iof_store::JobState::Running));
+    let of_another = store.cancel_job(2, job.id, "x".into()).await.unwrap();
+    assert_eq!(of_another, CancelledJob::Unknown);
+    assert!(
+        store
+            .finish_job(job.id, finished("ok"), ROOM)
+            .await
+            .unwrap()
+    );
+    let again = store.retry_job((1, job.id), Uuid::from_u128(9), 9, ROOM);
+    assert_eq!(again.await.unwrap(), RetriedJob::NoRequest);
     assert_eq!(all(&store).await, before);
 }
 
@@ -273,4 +299,47 @@ async fn the_record_is_bounded_for_each_function_and_for_all() {
     });
     store.set_state(1, "last".into()).await.unwrap();
     assert!(all(&store).await.is_empty());
+}
+
+/// A failed job keeps its request while half of the room is free, so that jobs which fail leave room for others.
+#[tokio::test]
+async fn a_failed_job_can_be_retried_while_its_request_has_room() {
+    let home = Home::new();
+    let store = home.open().await;
+    store.create_function(function("one")).await.unwrap();
+    let failed = || iof_store::Finished {
+        failed: true,
+        ..finished("it failed")
+    };
+    let room = |all| iof_store::JobRoom {
+        all,
+        function: 1 << 40,
+    };
+    for (number, all, kept) in [(1, 1 << 20, true), (2, 4096, false)] {
+        submit(&store, number).await;
+        let job = store.take_jobs(1).await.unwrap().remove(0);
+        let done = store.finish_job(job.id, failed(), room(all)).await;
+        assert!(done.unwrap());
+        let listed = store.jobs(1, 9).await.unwrap();
+        let head = listed.iter().find(|head| head.id == job.id).unwrap();
+        assert_eq!(head.retriable, kept, "{number}");
+        let again = Uuid::from_u128(u128::from(100 + number));
+        let retried = store.retry_job((1, job.id), again, 9, ROOM).await.unwrap();
+        assert_eq!(retried == RetriedJob::NoRequest, !kept, "{retried:?}");
+        if kept {
+            let taken = store.take_jobs(1).await.unwrap().remove(0);
+            assert_eq!((taken.id, taken.request), (again, job.request));
+            assert!(store.finish_job(again, finished("ok"), ROOM).await.unwrap());
+        }
+        // Of a job that does not run for long, the limit of jobs holds as for any other.
+        let full = store.retry_job((1, job.id), Uuid::from_u128(999), 0, ROOM);
+        let full = full.await.unwrap();
+        let expected = match kept {
+            true => RetriedJob::Submitted(iof_store::Submitted::TooMany),
+            false => RetriedJob::NoRequest,
+        };
+        assert_eq!(full, expected);
+    }
+    let missing = store.retry_job((1, Uuid::nil()), Uuid::from_u128(5), 9, ROOM);
+    assert_eq!(missing.await.unwrap(), RetriedJob::Unknown);
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 
 #[tokio::test]
 async fn the_console_shows_and_changes_what_a_server_does() {
-    let settings = "[console]\nstep = \"500ms\"\n";
+    let settings =
+        "[console]\nstep = \"500ms\"\n[server]\njobs_running = 1\n[limits]\nguest_cpu = \"4s\"\n";
     let server = Server::start(format!("{KEYS}{settings}")).await;
     let recorded = "record = \"always\"\nstorage = true\n";
     let made = server.try_deploy_named(
@@ -32,6 +33,8 @@ async fn the_console_shows_and_changes_what_a_server_does() {
     let job = call("shout", json!({ "text": "later" }), "respond-async").await;
     assert_eq!(job.http, 202, "{}", job.text());
 
+    let job = call("panics", json!({ "message": "later" }), "respond-async").await;
+    assert_eq!(job.http, 202, "{}", job.text());
     for (key, value) in [
         (
             "users/<b>1</b>",
@@ -43,6 +46,10 @@ async fn the_console_shows_and_changes_what_a_server_does() {
         let stored = call("store", json!({ "key": key, "value": value }), "wait=1").await;
         assert!(stored.http.is_success(), "{}", stored.text());
     }
+
+    let spinner = wat("(module (func (export \"spin\") (loop (br 0))))");
+    let made = server.try_deploy_named("spinner", KEY, spinner, "");
+    assert_eq!(made.await.http, 201);
 
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
@@ -90,7 +97,7 @@ async fn every_page_of_the_console_can_be_read() {
             .await;
         assert_eq!(made.http, 201, "{}", made.text());
     }
-    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\n[limits]\nmemory = \"128MiB\"\n";
+    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\njobs = true\n[limits]\nmemory = \"128MiB\"\n";
     let function = server
         .request("GET", "/v1/functions/send-email")
         .bearer_auth(KEY);
@@ -108,6 +115,17 @@ async fn every_page_of_the_console_can_be_read() {
         server
             .answer(server.request("POST", path).json(&kept))
             .await;
+    }
+    for (export, body) in [
+        ("shout", json!({ "text": "later" })),
+        ("panics", json!({ "message": "no such template" })),
+    ] {
+        let path = format!("/v1/functions/send-email/call/{export}");
+        let request = server.request("POST", &path).bearer_auth(KEY);
+        let job = server
+            .answer(request.header("prefer", "respond-async").json(&body))
+            .await;
+        assert_eq!(job.http, 202, "{}", job.text());
     }
     let load = async |seconds: u64| {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);

@@ -5,12 +5,14 @@
 //! | `summary` | figures, charts and the rollout |
 //! | `versions`, `difference` | versions, their deploy, and what differs between two |
 //! | `call` | the form of a call |
-//! | `records` | log, outbound requests, recordings, jobs |
+//! | `records` | log, outbound requests, recordings |
+//! | `jobs` | jobs |
 //! | `storage` | stored values |
 //! | `keys` | secrets, keys, deletion |
 
 mod call;
 mod difference;
+mod jobs;
 mod keys;
 mod records;
 mod storage;
@@ -216,7 +218,7 @@ async fn page(
         Tab::Log => records::log(&seen, wanted).await?,
         Tab::Outbound => records::outbound(&seen, wanted).await?,
         Tab::Recordings => records::recordings(&seen).await?,
-        Tab::Jobs => records::jobs(&seen).await?,
+        Tab::Jobs => jobs::page(&seen).await?,
         Tab::Storage => storage::page(&seen, wanted).await?,
         Tab::Secrets => keys::secrets(&seen).await?,
         Tab::Keys => keys::keys(&seen).await?,
@@ -231,7 +233,7 @@ async fn page(
         }
     };
     let label = words::label(function.name.as_deref(), function.function_id);
-    let live = matches!(tab, Tab::Summary | Tab::Log) && seen.may(Scope::Read);
+    let live = matches!(tab, Tab::Summary | Tab::Log | Tab::Jobs) && seen.may(Scope::Read);
     let number = function.function_id.to_string();
     let name = TABS
         .iter()
