@@ -44,6 +44,11 @@ await withPage(async (page) => {
     await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 470);
     await shoot("/console/audit", "audit", "#changes tr", 400);
     await shoot(`${own}/storage?key=users%2F1`, "storage", "#value pre", 520);
+    await shoot("/console/functions", "palette", "#function-table tr", 460, async () => {
+      await page.keyboard.press("Control+K");
+      await page.keyboard.type("mail");
+      await page.getByRole("option", { name: /send-email/ }).waitFor();
+    });
     await page.emulateMedia({ colorScheme: "dark" });
     await shoot("/console", "overview-dark", "#top-table tr", 600);
   }
@@ -56,6 +61,15 @@ await withPage(async (page) => {
       await accessible(page, `${label}, ${colorScheme}`);
       await picture(page, `console-${label}-${colorScheme}`, [1200, 360]);
     }
+  }
+  await page.goto(`${url}/console`);
+  await page.keyboard.press("Control+K");
+  await page.keyboard.type("s");
+  await page.getByRole("option").first().waitFor();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await accessible(page, `palette, ${colorScheme}`);
+    await picture(page, `console-palette-${colorScheme}`, [1200, 360]);
   }
   console.log("the pages are as they should be");
 });

@@ -213,6 +213,41 @@ await withPage(async (page) => {
   }
   await accessible(page, "audit");
 
+  // The palette, with the keyboard only: a page, a function, a page of a function; and a press beside it.
+  const palette = page.getByRole("dialog", { name: "Go to" });
+  const options = palette.getByRole("option");
+  const type = async (text) => {
+    await page.keyboard.press("Control+K");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "palette-input");
+    await page.keyboard.type(text);
+  };
+  await type("outb");
+  await options.filter({ hasText: /^Outbound/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${url}/console/outbound`);
+  await type(name.slice(1, 5));
+  await options.filter({ hasText: name }).waitFor();
+  await accessible(page, "palette");
+  assert.equal(await options.first().getAttribute("aria-selected"), "true");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(new RegExp(`/console/functions/\\d+$`));
+  await page.getByRole("heading", { name, exact: true }).waitFor();
+  await type(`${name} log`);
+  await options.filter({ hasText: `${name}: Log` }).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/log$/);
+  await type("no such thing");
+  await palette.getByText("Nothing is found.").waitFor();
+  await accessible(page, "palette, nothing found");
+  await page.keyboard.press("Escape");
+  await palette.waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: /^Go to/ }).click();
+  await palette.waitFor();
+  await page.mouse.click(5, 5);
+  await palette.waitFor({ state: "hidden" });
+
   await place("Outbound");
   await place("Server");
   await page.getByRole("navigation", { name: "Server" }).getByRole("link", { name: "Settings" }).click();

@@ -251,6 +251,13 @@ async fn page(
     }))
 }
 
+/// The pages of any function that a viewer of all functions may open, for the palette: their paths and names.
+pub(super) fn pages_of_all(rights: &Rights) -> Vec<(&'static str, &'static str)> {
+    // No function has the number 0, so what a key may do there it may do everywhere.
+    let tabs = TABS.iter().filter(|(tab, ..)| tab.is_for(rights, 0));
+    tabs.map(|(_, path, name)| (*path, *name)).collect()
+}
+
 fn head(seen: &Seen<'_>, label: &str) -> Markup {
     let function = seen.function;
     html! {
