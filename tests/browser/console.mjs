@@ -120,6 +120,12 @@ await withPage(async (page) => {
   await form.getByRole("button", { name: "Call", exact: true }).click();
   await form.getByText("FROM THE CONSOLE").waitFor();
   await form.getByText("processor").waitFor();
+  // An earlier call is filled in once more.
+  await form.locator("textarea").fill("something else");
+  await form.locator("summary", { hasText: "Earlier calls" }).click();
+  await form.getByText(/: 200, [\d.]+ ms$/).waitFor();
+  await form.getByRole("button", { name: "Fill in" }).click();
+  assert.equal(await form.locator("textarea").inputValue(), "from the console");
   await form.locator("summary", { hasText: "curl" }).click();
   const snippet = form.locator(".snippet pre").first();
   await snippet.filter({ hasText: "curl" }).waitFor();
