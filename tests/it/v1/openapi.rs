@@ -33,10 +33,7 @@ async fn schemathesis_finds_no_violation() {
         "[auth]\nkeys = [\"{KEY}\"]\n[secrets]\nkey_file = {keys:?}\n[limits]\nwall_time = \"5s\"\n"
     ))
     .await;
-    for (name, declaration) in [
-        ("typed", "record = \"always\"\nstorage = true\n"),
-        ("hello", ""),
-    ] {
+    for (name, declaration) in [("typed", "record = \"always\"\nstorage = true\n"), ("hello", "")] {
         let created = server
             .try_deploy_named(name, KEY, guest(name), declaration)
             .await;

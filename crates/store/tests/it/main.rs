@@ -22,6 +22,7 @@ mod kill;
 mod kill_jobs;
 mod kill_rows;
 mod kill_secrets;
+mod many;
 mod names;
 mod opening;
 mod outbound;
