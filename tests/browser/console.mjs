@@ -6,8 +6,8 @@ import { basename } from "node:path";
 import { accessible, noted, withPage } from "./page.mjs";
 
 const [url, key, name, module, next, declaration] = process.argv.slice(2);
-const api = async (method, path, body) => {
-  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+const api = async (method, path, body, more = {}) => {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", ...more };
   const answer = await fetch(url + path, { method, headers, body: body && JSON.stringify(body) });
   return answer.text();
 };
@@ -120,6 +120,12 @@ await withPage(async (page) => {
   await form.getByRole("button", { name: "Call", exact: true }).click();
   await form.getByText("FROM THE CONSOLE").waitFor();
   await form.getByText("processor").waitFor();
+  // An earlier call is filled in once more.
+  await form.locator("textarea").fill("something else");
+  await form.locator("summary", { hasText: "Earlier calls" }).click();
+  await form.getByText(/: 200, [\d.]+ ms$/).waitFor();
+  await form.getByRole("button", { name: "Fill in" }).click();
+  assert.equal(await form.locator("textarea").inputValue(), "from the console");
   await form.locator("summary", { hasText: "curl" }).click();
   const snippet = form.locator(".snippet pre").first();
   await snippet.filter({ hasText: "curl" }).waitFor();
@@ -143,10 +149,40 @@ await withPage(async (page) => {
   await button("Replay on 1").first().click();
   await page.getByRole("heading", { name: /^Replay on version 1: the same/ }).waitFor();
   await accessible(page, "replayed");
-  for (const [label, waits] of [["Outbound", "The function has sent nothing"], ["Jobs", "done"]]) {
-    await tab(label);
-    await main.getByText(waits).first().waitFor();
-  }
+  await tab("Outbound");
+  await main.getByText("The function has sent nothing").waitFor();
+
+  // Jobs: one that failed is retried, and its retry appears by itself. One job runs, so that another waits and is cancelled.
+  await tab("Jobs");
+  const job = (state) => main.locator("#job-table tbody tr").filter({ has: page.locator(".state", { hasText: state }) });
+  const jobs = await main.locator("#job-table tbody tr").count();
+  await accessible(page, "jobs");
+  await job("done, failed").getByRole("button", { name: /^Retry job/ }).first().click();
+  await page.waitForFunction((count) => document.querySelectorAll("#job-table tbody tr").length > count, jobs);
+  await page.goto(`${url}/console/functions/spinner/jobs`);
+  for (const _ of [1, 2]) await api("POST", "/v1/functions/spinner/call/spin", undefined, { prefer: "respond-async" });
+  await page.reload();
+  await job("running").getByText("cannot be cancelled").waitFor();
+  await job("queued").getByRole("button", { name: /^Cancel job/ }).click();
+  await job("queued").waitFor({ state: "detached" });
+
+  // Stored values: found by the beginning of their keys, shown in three forms, deleted.
+  await page.goto(`${url}/console/functions/${name}/storage`);
+  await main.getByRole("searchbox").fill("users/");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/prefix=users/);
+  assert.equal(await main.locator("#values tbody tr").count(), 2);
+  await main.getByRole("link", { name: "users/<b>1</b>", exact: true }).click();
+  const value = page.locator("#value");
+  await value.getByText('"mail": "<i>ada@example.com</i>"').waitFor();
+  await accessible(page, "a value");
+  await value.getByRole("link", { name: "hex", exact: true }).click();
+  await value.locator("pre", { hasText: /^00000000 {2}7b 22/ }).waitFor();
+  await value.getByRole("link", { name: "text", exact: true }).click();
+  await value.getByText('{"mail":"<i>ada@example.com</i>"}').waitFor();
+  await main.locator("#values tr", { hasText: "users/2" }).getByRole("button").click();
+  await button("Really delete?").click();
+  await page.waitForFunction(() => document.querySelectorAll("#values tbody tr").length === 1);
 
   // A secret, set and deleted; it is never shown.
   await tab("Secrets");
@@ -173,6 +209,50 @@ await withPage(async (page) => {
   await main.locator("tr", { hasText: "<b>for a test</b>" }).getByRole("button").click();
   await button("Really delete?").click();
   await page.getByText("No key is made yet.").waitFor();
+
+  // The audit log has all of it, with the key and the surface.
+  await place("Audit");
+  const changes = main.locator("#changes tbody tr");
+  for (const [action, function_] of [["key.delete", "the server"], ["secret.set", name], ["version.promote", "dropped"], ["function.create", "dropped"], ["value.delete", name]]) {
+    const row = changes.filter({ hasText: action }).filter({ hasText: function_ }).first();
+    assert.match(await row.innerText(), /key 1 of the server\s+console/, action);
+  }
+  await accessible(page, "audit");
+
+  // The palette, with the keyboard only: a page, a function, a page of a function; and a press beside it.
+  const palette = page.getByRole("dialog", { name: "Go to" });
+  const options = palette.getByRole("option");
+  const type = async (text) => {
+    await page.keyboard.press("Control+K");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "palette-input");
+    await page.keyboard.type(text);
+  };
+  await type("outb");
+  await options.filter({ hasText: /^Outbound/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.waitForURL(`${url}/console/outbound`);
+  await type(name.slice(1, 5));
+  await options.filter({ hasText: name }).waitFor();
+  await accessible(page, "palette");
+  assert.equal(await options.first().getAttribute("aria-selected"), "true");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(new RegExp(`/console/functions/\\d+$`));
+  await page.getByRole("heading", { name, exact: true }).waitFor();
+  await type(`${name} log`);
+  await options.filter({ hasText: `${name}: Log` }).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/\/log$/);
+  await type("no such thing");
+  await palette.getByText("Nothing is found.").waitFor();
+  await accessible(page, "palette, nothing found");
+  await page.keyboard.press("Escape");
+  await palette.waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: /^Go to/ }).click();
+  await palette.waitFor();
+  await page.mouse.click(5, 5);
+  await palette.waitFor({ state: "hidden" });
 
   await place("Outbound");
   await place("Server");

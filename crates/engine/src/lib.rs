@@ -49,6 +49,7 @@ pub use capability::log::Log;
 pub use capability::storage::{
     Committed, Storage, StorageBatch, StorageWrite, Updated, ValueChange,
 };
+pub use capability::values::{stored_bytes, stored_key};
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
 pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use compile::{CompilerFigures, judge};

@@ -92,6 +92,10 @@ kinds! {
         InvalidModule = "invalid-module",
         /// The compiler ended without an answer about the module.
         CompilerFailed = "invalid-module",
+        /// The job was cancelled before its function ran.
+        JobCancelled = "job-cancelled",
+        /// The job cannot be cancelled or retried in its state.
+        JobConflict = "job-state",
         /// The function takes jobs from holders of a key only.
         JobsUndeclared = "jobs-undeclared",
         /// The body is not JSON of the form that the route takes.
@@ -128,6 +132,8 @@ kinds! {
         NoSuchRoute = "no-such-route",
         /// The function does not have a secret of this name.
         NoSuchSecret = "no-such-secret",
+        /// The function stores no value under this key.
+        NoSuchValue = "no-such-value",
         /// The function does not have this version.
         NoSuchVersion = "no-such-version",
         /// The bytes are not a WebAssembly module.

@@ -4,6 +4,7 @@
 //! success, 1 for a failure, 2 for invalid arguments or settings.
 
 mod args;
+mod audit;
 mod backup;
 mod build;
 mod call;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
         Command::Man(man) => shell::man(&man),
         Command::Secret(secret) => client::run(secret::run(secret)),
         Command::Variable(variable) => client::run(variable::run(variable)),
+        Command::Audit(audit) => client::run(audit::run(audit)),
         Command::Egress(egress) => client::run(egress::run(egress)),
         Command::Top(top) => client::run(top::run(top)),
         Command::Replay(replay) => client::run(replay::run(replay)),

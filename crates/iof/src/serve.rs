@@ -12,10 +12,10 @@ use iof_command::Registry;
 use iof_egress::Egress;
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{
-    App, AuditLog, CommandKind, Https, Inventory, Listener, Metrics, Protocol, StopReport, Values,
-    WorkerThreads,
+    App, CommandKind, Https, Inventory, Listener, Metrics, OutboundLog, Protocol, StopReport,
+    Values, WorkerThreads,
 };
-use iof_store::{SecretKeys, Store};
+use iof_store::{ChangeLimits, SecretKeys, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,12 +73,16 @@ async fn serve_as(
     let store = Store::open(&config.data)
         .await
         .map_err(|error| error.to_string())?;
-    let audit_log = AuditLog::start(store.clone(), config.records.clone());
+    store.keep_changes(ChangeLimits {
+        function_rows: config.records.changes_function,
+        rows: config.records.changes,
+    });
+    let outbound_log = OutboundLog::start(store.clone(), config.records.clone());
     let metrics = Metrics::new(&config.metrics);
-    let egress = egress(&config, &sockets, &audit_log, &metrics)?;
+    let egress = egress(&config, &sockets, &outbound_log, &metrics)?;
     #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
-    let mut commands = commands(&egress, &audit_log, &metrics);
+    let mut commands = commands(&egress, &outbound_log, &metrics);
     let mut inventory = inventory::of_settings(&config);
     inventory::add(&mut inventory, &commands, CommandKind::BuiltIn);
     #[cfg(feature = "infer")]
@@ -107,7 +111,7 @@ async fn serve_as(
             store: store.clone(),
             egress,
             secret_keys,
-            audit_log,
+            outbound_log,
             metrics,
             inventory,
             descriptors,
@@ -240,19 +244,22 @@ impl Sockets {
 fn egress(
     config: &Config,
     sockets: &Sockets,
-    audit_log: &AuditLog,
+    outbound_log: &OutboundLog,
     metrics: &Arc<Metrics>,
 ) -> Result<Egress, String> {
     let metrics = Arc::clone(metrics) as Arc<dyn iof_egress::Observer>;
-    let observers = vec![audit_log.sender() as Arc<dyn iof_egress::Observer>, metrics];
+    let observers = vec![
+        outbound_log.sender() as Arc<dyn iof_egress::Observer>,
+        metrics,
+    ];
     Egress::for_server(config.egress.clone(), sockets.addresses(), observers)
         .map_err(|error| error.to_string())
 }
 
 /// The commands that every server has.
-fn commands(egress: &Egress, audit_log: &AuditLog, metrics: &Arc<Metrics>) -> Registry {
+fn commands(egress: &Egress, outbound_log: &OutboundLog, metrics: &Arc<Metrics>) -> Registry {
     let metrics = Arc::clone(metrics) as Arc<dyn iof_command::Observer>;
-    let mut registry = Registry::with_observers(vec![audit_log.sender(), metrics]);
+    let mut registry = Registry::with_observers(vec![outbound_log.sender(), metrics]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_commands::signing::Sign);
     registry.register(iof_commands::signing::Verify);
@@ -286,7 +293,7 @@ struct Parts {
     store: Store,
     egress: Egress,
     secret_keys: SecretKeys,
-    audit_log: AuditLog,
+    outbound_log: OutboundLog,
     metrics: Arc<Metrics>,
     inventory: Inventory,
     descriptors: u32,
@@ -308,7 +315,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         defaults: config.defaults,
         ceiling: config.ceiling,
         secret_keys: parts.secret_keys,
-        audit_log: parts.audit_log,
+        outbound_log: parts.outbound_log,
         metrics: parts.metrics,
         public_url,
         limits: config.limits,

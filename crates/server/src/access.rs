@@ -15,7 +15,7 @@ use crate::http::truncate;
 use crate::sent_key::{SentKey, sent_key};
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
-use iof_store::{ApiKey, Function, Scope};
+use iof_store::{ApiKey, AuthorKey, Function, Scope};
 
 /// Resolves a function by number or name, for a sender with this scope.
 ///
@@ -27,56 +27,86 @@ pub(crate) async fn function(
     headers: &HeaderMap,
     need: &[Scope],
 ) -> Result<Function, Fault> {
+    let (function, _) = function_and_key(app, id, headers, need).await?;
+    Ok(function)
+}
+
+/// The same, with the key that admitted the sender.
+///
+/// # Errors
+/// Those of [`function`].
+pub(crate) async fn function_and_key(
+    app: &App,
+    id: &str,
+    headers: &HeaderMap,
+    need: &[Scope],
+) -> Result<(Function, AuthorKey), Fault> {
     let function = match number(app, id).await? {
         Some(id) => app.store.function(id).await?,
         None => None,
     };
     // A sender without a key learns nothing, not even which functions exist.
     let key = api_key(app, headers).await?;
-    let admitted = app.keys.is_operator(headers)
-        || function.as_ref().is_some_and(|function| {
-            given(headers).is_some_and(|given| function.admin_key_hash.matches(given))
-        })
-        || key.as_ref().is_some_and(|key| {
-            let of = function.as_ref().map(|function| function.function_id);
-            allows(key, need) && (key.function_id.is_none() || key.function_id == of)
-        });
-    match function {
-        Some(function) if admitted => Ok(function),
-        None if admitted => Err(Fault::no_such_function(truncate(id))),
+    let of = function.as_ref().map(|function| function.function_id);
+    let own = function.as_ref().filter(|function| {
+        given(headers).is_some_and(|given| function.admin_key_hash.matches(given))
+    });
+    let admitted = match (app.keys.place_of(headers), own, &key) {
+        (Some(place), ..) => Some(AuthorKey::Server(place)),
+        (None, Some(own), _) => Some(AuthorKey::Function(own.function_id)),
+        (None, None, Some(key)) => (allows(key, need)
+            && (key.function_id.is_none() || key.function_id == of))
+            .then(|| made(key)),
+        (None, None, None) => None,
+    };
+    match (function, admitted) {
+        (Some(function), Some(by)) => Ok((function, by)),
+        (None, Some(_)) => Err(Fault::no_such_function(truncate(id))),
         _ => Err(refused(app, headers, RefusalSubject::Function(id), key, need).await),
     }
 }
 
-/// Admits a sender with this scope for all functions.
+/// Admits a sender with this scope for all functions, and returns the key that admitted it.
 ///
 /// # Errors
 /// `key`, `scope`
-pub(crate) async fn server(app: &App, headers: &HeaderMap, need: &[Scope]) -> Result<(), Fault> {
-    if app.keys.admit(headers) {
-        return Ok(());
+pub(crate) async fn server(
+    app: &App,
+    headers: &HeaderMap,
+    need: &[Scope],
+) -> Result<AuthorKey, Fault> {
+    if let Some(place) = app.keys.place_of(headers) {
+        return Ok(AuthorKey::Server(place));
     }
     let key = api_key(app, headers).await?;
     match &key {
-        Some(key) if key.function_id.is_none() && allows(key, need) => Ok(()),
+        Some(key) if key.function_id.is_none() && allows(key, need) => Ok(made(key)),
+        // On a server without keys, anybody is admitted, and so is the holder of a key that does not open it.
+        _ if !app.keys.are_set() => Ok(key.as_ref().map_or(AuthorKey::None, made)),
         _ => Err(refused(app, headers, RefusalSubject::Server, key, need).await),
     }
 }
 
-/// Admits a sender who may make and delete keys. On a server without keys, no one can prove to be its operator.
+/// Admits a sender who may make and delete keys, and returns the key that admitted it. On a server without keys, no one can
+/// prove to be its operator.
 ///
 /// # Errors
 /// `key`, `scope`
-pub(crate) async fn operator(app: &App, headers: &HeaderMap) -> Result<(), Fault> {
-    if app.keys.is_operator(headers) {
-        return Ok(());
+pub(crate) async fn operator(app: &App, headers: &HeaderMap) -> Result<AuthorKey, Fault> {
+    if let Some(place) = app.keys.place_of(headers) {
+        return Ok(AuthorKey::Server(place));
     }
     let key = api_key(app, headers).await?;
     match &key {
-        Some(key) if key.function_id.is_none() && allows(key, &[Scope::Admin]) => Ok(()),
+        Some(key) if key.function_id.is_none() && allows(key, &[Scope::Admin]) => Ok(made(key)),
         _ if !app.keys.are_set() => Err(Fault::new(FaultKind::Key, NO_OPERATOR)),
         _ => Err(refused(app, headers, RefusalSubject::Server, key, &[Scope::Admin]).await),
     }
+}
+
+/// A key that the server made, as the record of changes names it.
+fn made(key: &ApiKey) -> AuthorKey {
+    AuthorKey::Made(key.id, key.label.clone())
 }
 
 /// Returns whether a key has one of these scopes.

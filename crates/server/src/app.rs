@@ -1,6 +1,5 @@
 //! The parts of a server that requests use.
 
-use crate::audit_log::AuditLog;
 use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
@@ -11,6 +10,7 @@ use crate::grants::Ceiling;
 use crate::host::OwnNames;
 use crate::inventory::Inventory;
 use crate::metrics::Metrics;
+use crate::outbound_log::OutboundLog;
 use crate::recent_faults::RecentFaults;
 use crate::settings::{Auth, ConsoleSettings, SecondState, Settings};
 use bytesize::ByteSize;
@@ -41,7 +41,7 @@ pub struct App {
     pub(crate) settings: Settings,
     pub(crate) second_state: SecondState,
     pub(crate) call_log: Arc<CallLog>,
-    pub(crate) audit_log: AuditLog,
+    pub(crate) outbound_log: OutboundLog,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) recent_faults: RecentFaults,
     pub(crate) console: ConsoleSettings,
@@ -86,7 +86,7 @@ pub struct Parts {
     /// The keys that secrets are encrypted under.
     pub secret_keys: SecretKeys,
     /// The log of outbound requests and commands, and of recorded calls.
-    pub audit_log: AuditLog,
+    pub outbound_log: OutboundLog,
     /// The metrics of the server; they observe outbound requests and commands.
     pub metrics: Arc<Metrics>,
     /// The URL under which clients know this server.
@@ -117,7 +117,7 @@ impl App {
             defaults,
             ceiling,
             secret_keys,
-            audit_log,
+            outbound_log,
             metrics,
             public_url,
             limits,
@@ -174,7 +174,7 @@ impl App {
             wall_time: limits.wall_time,
             module_size,
             dev,
-            audit_log,
+            outbound_log,
             metrics,
             recent_faults: RecentFaults::default(),
             console,

@@ -7,7 +7,7 @@ use crate::settings::Auth;
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 /// The configured keys, as digests.
 pub(crate) struct Keys(Vec<[u8; 32]>);
@@ -39,12 +39,22 @@ impl Keys {
 
     /// Returns whether a text is one of the keys.
     pub(crate) fn are(&self, key: &str) -> bool {
+        self.place(key).is_some()
+    }
+
+    /// The place of the key that a request carries in the list, from 1 on, by which the record of changes names it.
+    pub(crate) fn place_of(&self, headers: &HeaderMap) -> Option<i64> {
+        self.place(given(headers)?)
+    }
+
+    fn place(&self, key: &str) -> Option<i64> {
         let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
         // Every key is compared, so that the time does not reveal which one matched.
-        self.0
-            .iter()
-            .fold(Choice::from(0), |found, known| found | known.ct_eq(&digest))
-            .into()
+        let places = self.0.iter().zip(1_i64..);
+        let place = places.fold(0, |found, (known, place)| {
+            i64::conditional_select(&found, &place, known.ct_eq(&digest))
+        });
+        (place > 0).then_some(place)
     }
 }
 

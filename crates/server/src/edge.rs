@@ -30,6 +30,7 @@ use axum::body::Body;
 use http::header::{CONTENT_SECURITY_POLICY, Entry, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Request, Response};
 use iof_fault::{Fault, FaultKind};
+use iof_store::Surface;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -237,7 +238,9 @@ impl Edge {
         match &self.console {
             Some((console, _)) if request.headers().contains_key(&console::TOKEN) => {
                 request.extensions_mut().insert(client);
-                console.lend(request)
+                console.lend(request)?;
+                request.extensions_mut().insert(Surface::Console);
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -43,6 +43,18 @@ pub(crate) fn truncate(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
+/// The Unix milliseconds of this moment.
+pub(crate) fn unix_ms_now() -> i64 {
+    crate::outbound_log::unix_ms(std::time::SystemTime::now())
+}
+
+/// The Unix milliseconds of a time in RFC 3339, in UTC; `None` if it is not one, or before 1970.
+pub(crate) fn unix_ms_of(text: &str) -> Option<i64> {
+    let at = humantime_serde::re::humantime::parse_rfc3339(text).ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
 /// A time in RFC 3339, in UTC.
 pub(crate) fn time(unix_ms: i64) -> String {
     let since = std::time::Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));

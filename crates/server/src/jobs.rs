@@ -13,7 +13,7 @@ use crate::runtime::MigratingRequest;
 use bytes::Bytes;
 use iof_engine::{Arg, Blob};
 use iof_fault::{Fault, FaultKind};
-use iof_store::{Finished, Job, JobRoom, JobState, NewJob, Store, Submitted};
+use iof_store::{Finished, Job, JobRoom, JobState, NewJob, RetriedJob, Store, Submitted};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -115,14 +115,40 @@ pub(crate) async fn submit(
         request: request.into(),
     };
     let submitted = app.store.submit_job(job, most, room).await;
-    match submitted? {
+    accepted(app, id, submitted?)
+}
+
+/// Accepts the call of a job that failed once more, as a job of its own, whose id is returned; or says why it cannot.
+///
+/// # Errors
+/// `jobs`, `jobs-size`, `jobs-function-size`, and those of the store.
+pub(crate) async fn retry(
+    app: &App,
+    by: &Store,
+    function_id: i64,
+    id: Uuid,
+) -> Result<Result<Uuid, RetriedJob>, Fault> {
+    let as_job = reply::new_id();
+    let most = app.settings.jobs;
+    let retried = by.retry_job((function_id, id), as_job, most, room(app));
+    match retried.await? {
+        RetriedJob::Submitted(submitted) => accepted(app, as_job, submitted).map(Ok),
+        other => Ok(Err(other)),
+    }
+}
+
+fn accepted(app: &App, id: Uuid, submitted: Submitted) -> Result<Uuid, Fault> {
+    match submitted {
         Submitted::Accepted => {
             app.job_accepted.notify_one();
             Ok(id)
         }
         Submitted::TooMany => Err(Fault::new(
             FaultKind::Jobs,
-            format!("{most} jobs are not done (server.jobs). Try again soon."),
+            format!(
+                "{} jobs are not done (server.jobs). Try again soon.",
+                app.settings.jobs
+            ),
         )),
         Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
     }
@@ -247,9 +273,11 @@ async fn run(app: &App, job: Job) {
     debug_assert_eq!(job.state, JobState::Running);
     let kept = outcome(app, &job).await;
     let kept = kept.unwrap_or_else(|fault| JobOutcome::failed(&fault));
+    let failed = kept.fault.is_some();
     let written = blocking(move || serde_json::to_vec(&kept).unwrap_or_default()).await;
     let finished = Finished {
         outcome: written.unwrap_or_default().into(),
+        failed,
         without_room: JobOutcome::failed(&no_room(app, false)).written(),
         without_room_of_function: JobOutcome::failed(&no_room(app, true)).written(),
     };
@@ -299,6 +327,13 @@ impl JobOutcome {
     fn written(&self) -> Bytes {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
+}
+
+/// The outcome of a job that was cancelled.
+pub(crate) fn cancelled() -> Bytes {
+    let message =
+        "The job was cancelled before its function ran. Call the function again, or retry the job.";
+    JobOutcome::failed(&Fault::new(FaultKind::JobCancelled, message)).written()
 }
 
 /// The outcome of a job that was interrupted too often.

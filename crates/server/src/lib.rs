@@ -8,7 +8,6 @@
 mod access;
 mod app;
 mod arguments;
-mod audit_log;
 mod auth;
 mod backlog;
 mod body;
@@ -39,6 +38,7 @@ mod memory;
 mod metrics;
 mod multipart;
 mod near;
+mod outbound_log;
 mod pages;
 mod parsing;
 mod probes;
@@ -63,11 +63,11 @@ mod wording;
 mod write_behind;
 
 pub use app::{App, Parts};
-pub use audit_log::{AuditLog, AuditSender};
 pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
 pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
+pub use outbound_log::{OutboundLog, OutboundSender};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;
 pub use serve::{Listener, Protocol, serve};

@@ -2,9 +2,9 @@
 //!
 //! A recording is JSON: the input of the call, the host's answers to it ([`HostResponses`]) and its end.
 
-use crate::audit_log::{AuditLog, unix_ms};
 use crate::calls::EndedCall;
 use crate::grants::{EffectiveGrants, Record};
+use crate::outbound_log::{OutboundLog, unix_ms};
 use iof_engine::{Arg, Blob, Environment, HostCallTape, HostResponses, Outcome};
 use iof_fault::Fault;
 use iof_store::Recording;
@@ -85,8 +85,8 @@ impl Recorder {
         self.tape.clone()
     }
 
-    /// Passes the call to the audit log, if its function declares that such calls are recorded.
-    pub(crate) fn end(mut self, audit_log: &AuditLog, ended: &EndedCall<'_>) {
+    /// Passes the call to the outbound log, if its function declares that such calls are recorded.
+    pub(crate) fn end(mut self, outbound_log: &OutboundLog, ended: &EndedCall<'_>) {
         let EndedCall {
             call,
             function,
@@ -96,7 +96,7 @@ impl Recorder {
         if self.record == Record::Errors && outcome.result.is_ok() {
             return;
         }
-        let limit = audit_log.call_size();
+        let limit = outbound_log.call_size();
         let size = self.call.size() + outcome.log.stdout.len() + outcome.log.stderr.len();
         let heard = self.tape.responses().filter(|_| size <= limit);
         let Some(heard) = heard else {
@@ -117,7 +117,7 @@ impl Recorder {
             Ok(_) => "ok".to_owned(),
             Err(fault) => fault.code().to_owned(),
         };
-        audit_log.call(Recording {
+        outbound_log.call(Recording {
             call,
             function_id: function.id,
             version: function.version,

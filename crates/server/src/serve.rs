@@ -113,10 +113,10 @@ pub async fn serve(
         .await;
     let deadline = Instant::now() + LOGS;
     let logs = async {
-        tokio::join!(app.call_log.stop(deadline), app.audit_log.stop(deadline));
+        tokio::join!(app.call_log.stop(deadline), app.outbound_log.stop(deadline));
     };
     let left = || {
-        let rows = app.call_log.left() + app.audit_log.left();
+        let rows = app.call_log.left() + app.outbound_log.left();
         format!("the logs to be written, {rows} rows left")
     };
     report.during(logs, left).await;

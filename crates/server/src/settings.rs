@@ -214,7 +214,7 @@ impl Default for SecondState {
     }
 }
 
-/// `[records]`: the records of outbound requests and of calls, and the time for which they are kept.
+/// `[records]`: the records of outbound requests, of calls and of changes, and how much of them is kept.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordSettings {
@@ -234,6 +234,10 @@ pub struct RecordSettings {
     /// The largest call that is recorded.
     #[serde(with = "iof_engine::size")]
     pub call_size: ByteSize,
+    /// Changes of all functions and of the server in the audit log; the oldest are removed first.
+    pub changes: u32,
+    /// Changes of one function in the audit log; the oldest are removed first.
+    pub changes_function: u32,
     /// Memory of all records of requests, commands and calls that wait to be written. Records without room are dropped.
     #[serde(with = "iof_engine::size")]
     pub memory: ByteSize,
@@ -249,6 +253,8 @@ impl Default for RecordSettings {
             calls_age: Duration::from_secs(7 * DAY),
             calls_size: ByteSize::mib(256),
             call_size: ByteSize::mib(4),
+            changes: 100_000,
+            changes_function: 1_000,
             memory: ByteSize::mib(64),
         }
     }

@@ -59,10 +59,13 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::NoSuchKey
         | F::NoSuchRoute
         | F::NoSuchSecret
+        | F::NoSuchValue
         | F::NoSuchVersion => StatusCode::NOT_FOUND,
         F::Method => StatusCode::METHOD_NOT_ALLOWED,
         F::BodyWait => StatusCode::REQUEST_TIMEOUT,
-        F::NameTaken | F::RolloutConflict | F::SecretNotSet => StatusCode::CONFLICT,
+        F::JobCancelled | F::JobConflict | F::NameTaken | F::RolloutConflict | F::SecretNotSet => {
+            StatusCode::CONFLICT
+        }
         F::EphemeralValue
         | F::FormFields
         | F::JsonDepth

@@ -15,8 +15,8 @@
 //! rollout.
 //!
 //! The data of functions is rows too: the values that their guests store, ephemeral texts, the log of calls, secrets
-//! (encrypted), the audit log, recordings, and jobs; and so are the API keys of the server. A limit is checked and the
-//! change made in one transaction, so that no other change comes between.
+//! (encrypted), the outbound log, recordings, and jobs; and so are the API keys of the server, and the audit log of
+//! changes. A limit is checked and the change made in one transaction, so that no other change comes between.
 //!
 //! Layers, each of which knows only those below it: `store` is the API, one file per feature; `rows` is what a database
 //! does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
@@ -51,13 +51,15 @@ pub use error::Error;
 pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
-    ApiKey, AuditKind, AuditLine, AuditQuery, AuditRecord, AuditRow, AuditWait, Call, Calls,
-    Canary, Committed, Created, Deploy, EphemeralPut, EphemeralShare, Finished, Function,
+    ApiKey, Author, AuthorKey, Call, Calls, Canary, CancelledJob, ChangeLimits, ChangeQuery,
+    ChangeRecord, Committed, Created, Deploy, EphemeralPut, EphemeralShare, Finished, Function,
     FunctionFilter, Job, JobFigures, JobHead, JobRoom, JobState, LoggedCall, MAX_API_KEYS,
     MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction,
-    NewJob, NewKey, NewVersion, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
-    Rollout, Saved, SecretName, Submitted, Summary, Updated, Uploaded, Usage, ValueBatch,
-    ValueChange, ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
+    NewJob, NewKey, NewVersion, OutboundKind, OutboundLine, OutboundQuery, OutboundRecord,
+    OutboundRow, OutboundWait, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
+    RetriedJob, Rollout, Saved, SecretName, Submitted, Summary, Surface, Updated, Uploaded, Usage,
+    ValueBatch, ValueChange, ValueHead, ValueKey, ValueWrite, Version, VersionId, WriteFigures,
+    is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

@@ -21,11 +21,12 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
-    ApiKey, AuditLine, AuditQuery, AuditRow, Calls, Committed, Deploy, EphemeralPut, Finished,
-    Function, FunctionFilter, FunctionRow, Job, JobFigures, JobHead, JobRoom, LoggedCall,
-    NewEphemeral, NewJob, NewKey, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
-    Reseal, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
-    ValueBatch, ValueChange, ValueKey, Version, VersionRow, WriteFigures,
+    ApiKey, Author, Calls, CancelledJob, ChangeLimits, ChangeQuery, ChangeRecord, Committed,
+    Deploy, EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job, JobFigures,
+    JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery,
+    OutboundRow, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal,
+    RetriedJob, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
+    ValueBatch, ValueChange, ValueHead, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -49,6 +50,7 @@ pub(crate) trait Functions {
     /// used before. [`Error::NameTaken`].
     async fn create_function(
         &self,
+        by: Author,
         function: FunctionRow,
         version: VersionRow,
     ) -> Result<i64, Error>;
@@ -68,18 +70,33 @@ pub(crate) trait Functions {
     /// All numbers, ascending.
     async fn list(&self) -> Result<Vec<i64>, Error>;
 
-    /// Deletes a function and all its rows except audit records; returns the digests of the sources to which its
-    /// versions referred.
-    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error>;
+    /// Deletes a function and all its rows except outbound records and changes; returns the digests of the sources to
+    /// which its versions referred.
+    async fn delete_function(
+        &self,
+        by: Author,
+        function_id: i64,
+    ) -> Result<Option<Vec<[u8; 32]>>, Error>;
 
     /// [`Error::NotFound`], also for the next three methods.
-    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error>;
+    async fn set_usage_key(
+        &self,
+        by: Author,
+        function_id: i64,
+        hash: Option<KeyHash>,
+    ) -> Result<(), Error>;
 
-    async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error>;
+    async fn set_admin_key(&self, by: Author, function_id: i64, hash: KeyHash)
+    -> Result<(), Error>;
 
-    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error>;
+    async fn set_state(&self, by: Author, function_id: i64, state: String) -> Result<(), Error>;
 
-    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error>;
+    async fn set_callback(
+        &self,
+        by: Author,
+        function_id: i64,
+        callback: String,
+    ) -> Result<(), Error>;
 }
 
 /// Versions, and the sources to which they refer.
@@ -106,17 +123,19 @@ pub(crate) trait Rollouts {
     /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
     async fn add_version(
         &self,
+        by: Author,
         function_id: i64,
         version: VersionRow,
         rollout: Rollout,
     ) -> Result<i64, Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`].
-    async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error>;
+    async fn activate(&self, by: Author, function_id: i64, number: i64) -> Result<(), Error>;
 
     /// [`Error::NotFound`], [`Error::NoVersion`], and [`active_canary`](crate::model::active_canary).
     async fn set_canary(
         &self,
+        by: Author,
         function_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error>;
@@ -136,6 +155,14 @@ pub(crate) trait Values {
     ) -> Result<Saved, Error>;
 
     async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error>;
+
+    /// Removes a value for a person.
+    async fn delete_value(
+        &self,
+        by: Author,
+        function_id: i64,
+        key: ValueKey,
+    ) -> Result<bool, Error>;
 
     /// [`Error::NotFound`].
     async fn commit_values(
@@ -162,6 +189,15 @@ pub(crate) trait Values {
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error>;
+
+    /// Values whose names begin with `prefix` and come after `after`, in byte order of their names.
+    async fn value_heads(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<ValueHead>, Error>;
 }
 
 /// Ephemeral texts.
@@ -212,7 +248,7 @@ pub(crate) trait RefusedCalls {
 /// Secrets, encrypted.
 pub(crate) trait Secrets {
     /// [`Error::NotFound`], and [`too_many_secrets`](crate::model::too_many_secrets).
-    async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error>;
+    async fn set_secret(&self, by: Author, secret: SealedSecret) -> Result<(), Error>;
 
     /// The secrets of a function, by name.
     async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error>;
@@ -222,7 +258,12 @@ pub(crate) trait Secrets {
     /// The id of a key under which some secret is encrypted; `None` if there are no secrets.
     async fn secret_key_in_use(&self) -> Result<Option<String>, Error>;
 
-    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error>;
+    async fn delete_secret(
+        &self,
+        by: Author,
+        function_id: i64,
+        name: String,
+    ) -> Result<bool, Error>;
 
     /// The next secrets that are not under the key `current`, ordered by function and name.
     async fn stale_secrets(
@@ -236,17 +277,26 @@ pub(crate) trait Secrets {
     async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error>;
 }
 
-/// The audit log.
-pub(crate) trait Audit {
+/// The outbound log.
+pub(crate) trait Outbound {
     /// Returns `true` if more rows are left to be removed.
-    async fn record_audit(
+    async fn record_outbound(
         &self,
-        rows: Vec<AuditLine>,
+        rows: Vec<OutboundLine>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error>;
 
-    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error>;
+    async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error>;
+}
+
+/// The record of changes, which changes write themselves.
+pub(crate) trait Changes {
+    /// Sets how many are kept.
+    fn keep_changes(&self, limits: ChangeLimits);
+
+    /// The changes that match, the newest first.
+    async fn changes(&self, query: &ChangeQuery) -> Result<Vec<ChangeRecord>, Error>;
 }
 
 /// Recordings of calls.
@@ -268,14 +318,20 @@ pub(crate) trait Recordings {
 pub(crate) trait ApiKeys {
     /// Stores a key and returns its number. [`Error::NotFound`], and [`too_many_keys`](crate::model::too_many_keys),
     /// which does not count expired keys.
-    async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error>;
+    async fn create_key(
+        &self,
+        by: Author,
+        new: NewKey,
+        hash: KeyHash,
+        created_at: i64,
+    ) -> Result<i64, Error>;
 
     /// The key with this digest, unless it has expired.
     async fn key(&self, hash: &KeyHash, now: i64) -> Result<Option<ApiKey>, Error>;
 
     async fn keys(&self, function_id: Option<i64>) -> Result<Vec<ApiKey>, Error>;
 
-    async fn delete_key(&self, id: i64) -> Result<bool, Error>;
+    async fn delete_key(&self, by: Author, id: i64) -> Result<bool, Error>;
 }
 
 /// Jobs.
@@ -292,6 +348,23 @@ pub(crate) trait Jobs {
     async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error>;
 
     async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error>;
+
+    async fn cancel_job(
+        &self,
+        by: Author,
+        function_id: i64,
+        id: Uuid,
+        outcome: Bytes,
+    ) -> Result<CancelledJob, Error>;
+
+    async fn retry_job(
+        &self,
+        by: Author,
+        job: (i64, Uuid),
+        as_job: Uuid,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<RetriedJob, Error>;
 
     async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
 

@@ -142,3 +142,117 @@ async fn a_preference_is_parsed_by_its_grammar() {
         assert_eq!(answer.header("preference-applied"), applied);
     }
 }
+
+/// A job that waits is cancelled, one that runs is not, and one that failed is retried.
+#[tokio::test]
+async fn jobs_are_listed_cancelled_and_retried_by_those_who_manage_the_function() {
+    let server = Server::start(
+        "[server]\njobs_running = 1\n[limits]\nguest_cpu = \"3s\"\nwall_time = \"60s\"\n",
+    )
+    .await;
+    let module = wat(
+        "(module (func (export \"spin\") (loop (br 0))) (func (export \"fail\") unreachable) (func (export \"fine\")))",
+    );
+    let function = server.deploy(module, "jobs = true").await;
+    let submit = async |export: &str| {
+        let path = format!("/v1/functions/{}/call/{export}", function.id);
+        let request = server.request("POST", &path);
+        let answer = server
+            .answer(request.header("prefer", "respond-async"))
+            .await;
+        assert_eq!(answer.http, 202, "{}", answer.text());
+        answer.json()["job"].as_str().unwrap().to_owned()
+    };
+    let manage = async |job: &str, verb: &str, key: &str| {
+        let path = format!("/v1/functions/{}/jobs/{job}/{verb}", function.id);
+        server
+            .answer(server.request("POST", &path).bearer_auth(key))
+            .await
+    };
+    let state = async |job: &str, wanted: &str| {
+        for _ in 0..400 {
+            let answer = server.get(&format!("/v1/jobs/{job}")).await.json();
+            if answer["state"] == wanted {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("job {job} is not {wanted}");
+    };
+    let own = function.admin_key.as_str();
+    let running = submit("spin").await;
+    let waiting = submit("fine").await;
+    state(&running, "running").await;
+
+    // Only whoever manages the function: a job's id alone does not do.
+    for key in ["", "iof_nobody"] {
+        for verb in ["cancel", "retry"] {
+            assert_eq!(manage(&waiting, verb, key).await.fault(), "key", "{verb}");
+        }
+    }
+    let refused = manage(&running, "cancel", own).await;
+    assert_eq!((refused.http.as_u16(), refused.fault()), (409, "job-state"));
+    assert!(
+        refused.text().contains("it is running"),
+        "{}",
+        refused.text()
+    );
+    for job in [&running, &waiting] {
+        assert_eq!(manage(job, "retry", own).await.fault(), "job-state");
+    }
+    assert_eq!(manage(&waiting, "cancel", own).await.http, 204);
+    let cancelled = state(&waiting, "done").await;
+    assert_eq!(cancelled["fault"], "job-cancelled");
+    assert_eq!(manage(&waiting, "cancel", own).await.fault(), "job-state");
+
+    // What was cancelled and what failed can be made once more, as a job of its own; what succeeded cannot.
+    let spun = state(&running, "done").await;
+    assert_eq!(spun["fault"], "guest-cpu");
+    let failed = submit("fail").await;
+    state(&failed, "done").await;
+    for (job, fault) in [(&waiting, None), (&failed, Some("trap"))] {
+        let retried = manage(job, "retry", own).await;
+        assert_eq!(retried.http, 201, "{}", retried.text());
+        let again = retried.json()["job"].as_str().unwrap().to_owned();
+        assert_ne!(&again, job);
+        let done = state(&again, "done").await;
+        assert_eq!(done["fault"].as_str(), fault, "{done}");
+        if fault.is_none() {
+            let refused = manage(&again, "retry", own).await;
+            assert_eq!((refused.http.as_u16(), refused.fault()), (409, "job-state"));
+            assert!(refused.text().contains("not kept"), "{}", refused.text());
+        }
+    }
+    for job in ["x", "0190a0a0-0000-7000-8000-000000000000"] {
+        for verb in ["cancel", "retry"] {
+            assert_eq!(manage(job, verb, own).await.fault(), "no-such-job", "{job}");
+        }
+    }
+    let list = server
+        .read_as(
+            &function,
+            &format!("/v1/functions/{}/jobs?limit=4", function.id),
+        )
+        .await;
+    let list = list["jobs"].as_array().unwrap();
+    assert_eq!(list.len(), 4);
+    assert!(list.iter().all(|job| job["state"] == "done"), "{list:?}");
+    let retriable: Vec<_> = list
+        .iter()
+        .map(|job| job["retriable"].as_bool().unwrap())
+        .collect();
+    assert_eq!(retriable, [true, false, true, true]);
+    let audit = server
+        .read_as(&function, &format!("/v1/audit?function={}", function.id))
+        .await;
+    let actions: Vec<_> = audit["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        ["job.retry", "job.retry", "job.cancel", "function.create"]
+    );
+}

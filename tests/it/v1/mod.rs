@@ -1,5 +1,6 @@
 //! The API `/v1`.
 
+mod audit;
 mod declarations;
 mod described_modules;
 pub(crate) mod functions;
@@ -13,5 +14,6 @@ mod schemas_refused;
 mod scopes;
 mod typed;
 mod typed_values;
+mod values;
 mod warnings;
 mod wrong_bodies;

@@ -33,12 +33,19 @@ async fn schemathesis_finds_no_violation() {
         "[auth]\nkeys = [\"{KEY}\"]\n[secrets]\nkey_file = {keys:?}\n[limits]\nwall_time = \"5s\"\n"
     ))
     .await;
-    for (name, declaration) in [("typed", "record = \"always\""), ("hello", "")] {
+    for (name, declaration) in [
+        ("typed", "record = \"always\"\nstorage = true\n"),
+        ("hello", ""),
+    ] {
         let created = server
             .try_deploy_named(name, KEY, guest(name), declaration)
             .await;
         assert_eq!(created.http, 201, "{}", created.text());
     }
+    let kept = server
+        .request("POST", "/v1/functions/typed/call/store")
+        .json(&json!({"key": "kept", "value": 1}));
+    assert!(server.answer(kept).await.http.is_success());
     let call = server
         .request("POST", "/v1/functions/typed/call/echo_json")
         .json(&json!({"value": 1}));

@@ -1,4 +1,4 @@
-//! The audit log: every request and every command is a row, through the API and `iof egress`.
+//! The outbound log: every request and every command is a row, through the API and `iof egress`.
 
 use iof_tests::{
     guests::guest,

@@ -146,6 +146,19 @@ pub(crate) async fn keys(
     Ok((names, is_full))
 }
 
+/// The key under which the store keeps the value of a text key.
+#[must_use]
+pub fn stored_key(text: &Bytes) -> [u8; storage::KEY] {
+    NamedKey::new(text.clone()).digest
+}
+
+/// The bytes that a function stored under a text key, of the value as the store keeps it; `None` if it is not the value of
+/// a text key.
+#[must_use]
+pub fn stored_bytes(value: &Bytes) -> Option<Bytes> {
+    is_there(value).then(|| value.slice(1..))
+}
+
 /// Returns whether stored bytes are a value of this kind.
 fn is_there(value: &Bytes) -> bool {
     value.first() == Some(&THERE)

@@ -146,7 +146,7 @@ pub(crate) struct Logs {
 }
 
 /// Parses a duration: `10m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime_serde::re::humantime::parse_duration(text)
         .map_err(|_| "a time such as 30s, 10m or 2h".into())
 }

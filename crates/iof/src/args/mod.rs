@@ -17,7 +17,7 @@ pub(crate) use functions::{
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
-    Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
+    Audit, Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
 };
 
 pub(crate) use tips::with_tip;
@@ -96,6 +96,8 @@ pub(crate) enum Command {
     /// Set, list and remove the variables of a function
     #[command(alias = "variables")]
     Variable(Variable),
+    /// Show who changed what on a server
+    Audit(Audit),
     /// Show outbound requests and commands run by functions
     Egress(Egress),
     /// Show the busiest functions of a server, live

@@ -1,5 +1,6 @@
-//! Arguments of the commands for secrets, variables, outbound requests and recorded calls.
+//! Arguments of the commands for secrets, variables, changes, outbound requests and recorded calls.
 
+use super::functions::duration;
 use super::{Remote, function};
 use clap::{Args as Arguments, Subcommand};
 use std::time::Duration;
@@ -93,6 +94,30 @@ Examples:
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+#[derive(Debug, Arguments)]
+#[command(
+    after_help = "It takes a key of the server or one of scope admin; with --function, one of that function.
+
+Examples:
+  iof audit                           the newest hundred changes, the newest last
+  iof audit --function hello --since 1h
+  iof audit --json                    a JSON object a line"
+)]
+pub(crate) struct Audit {
+    /// Only changes of this function
+    #[arg(long, value_name = "FUNCTION")]
+    #[arg(value_parser = function)]
+    pub(crate) function: Option<String>,
+    /// Only changes since this long ago, such as 10m or 2h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+    /// Number of changes
+    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 100)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Arguments)]

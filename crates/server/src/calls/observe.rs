@@ -33,7 +33,7 @@ impl Observers {
             arguments: Payload::of(args),
             recorder: Recorder::new(
                 &function.granted,
-                app.audit_log.call_size(),
+                app.outbound_log.call_size(),
                 (export, args, stated.map(|stated| stated.text)),
                 &function.environment,
             )
@@ -59,7 +59,7 @@ impl Observers {
         log(ended);
         app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
-            recorder.end(&app.audit_log, ended);
+            recorder.end(&app.outbound_log, ended);
         }
         match &ended.outcome.result {
             // A caller can have calls refused at will, so a refused call never takes the room of a row of a call that

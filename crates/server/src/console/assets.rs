@@ -16,6 +16,7 @@ pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
         pages::STYLE,
         include_str!("style.css"),
         include_str!("tables.css"),
+        include_str!("palette.css"),
     ];
     Asset::new("console.css", "text/css; charset=utf-8", parts.concat())
 });
@@ -29,6 +30,7 @@ pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
         include_str!("scripts/actions.js"),
         include_str!("scripts/deploy.js"),
         include_str!("scripts/call.js"),
+        include_str!("scripts/palette.js"),
         include_str!("scripts/start.js"),
     ];
     Asset::new(

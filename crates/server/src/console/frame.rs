@@ -4,6 +4,7 @@
 //! script that this answer names by a number used once, and Trusted Types let no script make markup of a text.
 
 use super::assets::{SCRIPT, STYLE};
+use super::function;
 use super::session::random;
 use super::viewer::{Rights, Viewer};
 use crate::reply;
@@ -24,6 +25,7 @@ pub(super) enum Place {
     Functions,
     Outbound,
     Keys,
+    Audit,
     Server,
     Nowhere,
 }
@@ -60,6 +62,7 @@ pub(super) fn page(viewer: Option<&Viewer>, page: &Page) -> Response<Body> {
                 a class="skip" href="#main" { "Skip to the content" }
                 (top(viewer, page.place))
                 main id="main" { (page.body) }
+                @if let Some(viewer) = viewer { (palette(&viewer.rights)) }
                 noscript { p class="note" { "Live figures, forms and times in your zone take a script, which your browser does not run." } }
             }
         }
@@ -142,10 +145,25 @@ fn top(viewer: Option<&Viewer>, place: Place) -> Markup {
                 }
                 form class="holder" method="post" action="/console/sign-out" {
                     input type="hidden" name="csrf" value=(viewer.session.csrf());
+                    button class="quiet" type="button" data-palette="" aria-haspopup="dialog" aria-keyshortcuts="Control+K Meta+K" { "Go to " kbd { "Ctrl K" } }
                     span class="who" title="The key of this session" { (viewer.rights.label()) }
                     button class="quiet" type="submit" { "Sign out" }
                 }
             }
+        }
+    }
+}
+
+/// The palette: a function, a page or an action by a few letters of its name. Its script fills it.
+fn palette(rights: &Rights) -> Markup {
+    let searches = rights.bound_to().is_none() && rights.may_all(Scope::Read);
+    let pages = searches.then(|| serde_json::json!(function::pages_of_all(rights)).to_string());
+    html! {
+        dialog class="palette" id="palette" aria-label="Go to" data-functions=[pages] {
+            input type="text" id="palette-input" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
+                aria-label="A function, a page or an action" placeholder="A function, a page or an action" autocomplete="off" spellcheck="false";
+            ul class="plain" id="palette-list" role="listbox" aria-label="Found" {}
+            p class="note" id="palette-note" role="status" {}
         }
     }
 }
@@ -166,6 +184,7 @@ fn places(rights: &Rights) -> Vec<(Place, String, &'static str)> {
     }
     if rights.operates() {
         places.push((Place::Keys, "/console/keys", "Keys"));
+        places.push((Place::Audit, "/console/audit", "Audit"));
     }
     if rights.may_all(Scope::Read) {
         places.push((Place::Server, "/console/server", "Server"));

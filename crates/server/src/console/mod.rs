@@ -13,10 +13,11 @@
 //! | `words`, `chart` | numbers, times, tables and charts |
 //! | `history` | the points of the charts |
 //! | `events` | when a page that is open has to be read again |
-//! | `overview`, `functions`, `function`, `outbound`, `keys`, `server` | the pages |
+//! | `overview`, `functions`, `function`, `outbound`, `keys`, `audit`, `server` | the pages |
 
 mod assets;
 mod attempts;
+mod audit;
 mod chart;
 mod cookie;
 mod events;
@@ -152,6 +153,7 @@ pub(crate) fn router(console: &Arc<Console>) -> Router {
         .route("/console/functions/{function}/{tab}", get(function::tab))
         .route("/console/outbound", get(outbound::show))
         .route("/console/keys", get(keys::show))
+        .route("/console/audit", get(audit::show))
         .route("/console/server", get(server::show))
         .route("/console/server/settings", get(server::settings))
         .method_not_allowed_fallback(crate::reply::wrong_method)

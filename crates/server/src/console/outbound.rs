@@ -1,4 +1,4 @@
-//! `/console/outbound`: the audit log, which is the record of outbound requests and commands; of all functions, or of one.
+//! `/console/outbound`: the outbound log, which is the record of outbound requests and commands; of all functions, or of one.
 
 use super::frame::{self, Page, Place};
 use super::viewer::{Viewer, query};
@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{Response, Uri};
 use iof_fault::Fault;
-use iof_store::{AuditKind, AuditQuery, AuditRow, Scope};
+use iof_store::{OutboundKind, OutboundQuery, OutboundRow, Scope};
 use maud::{Markup, html};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ pub(super) async fn show(
                 title: "Outbound".to_owned(),
                 place: Place::Outbound,
                 events: None,
-                body: html! { header class="title" { h1 { "Outbound" } span class="note" { "Requests that left, and commands that ran: the audit log" } } (body) },
+                body: html! { header class="title" { h1 { "Outbound" } span class="note" { "Requests that left, and commands that ran: the outbound log" } } (body) },
             },
         ),
         Err(fault) => frame::failure(Some(&viewer), &fault),
@@ -65,14 +65,14 @@ pub(super) async fn list(
     empty: &Markup,
 ) -> Result<Markup, Fault> {
     let app = &console.app;
-    app.audit_log.flush().await;
-    let query = AuditQuery {
+    app.outbound_log.flush().await;
+    let query = OutboundQuery {
         function_id,
         before,
         limit: ROWS + 1,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    let mut rows = app.store.audit(&query).await?;
+    let mut rows = app.store.outbound(&query).await?;
     let more = rows.len() > ROWS as usize;
     rows.truncate(ROWS as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
@@ -107,7 +107,7 @@ pub(super) async fn list(
     })
 }
 
-fn row(row: &AuditRow, all: bool) -> Markup {
+fn row(row: &OutboundRow, all: bool) -> Markup {
     let of = &row.record;
     let address: Option<SocketAddr> = of.address.as_deref().and_then(|text| text.parse().ok());
     let fault = (of.outcome != "ok").then_some(of.outcome.as_str());
@@ -117,12 +117,12 @@ fn row(row: &AuditRow, all: bool) -> Markup {
             td class="time" { a href=(call) title="The call in the log" { (words::time(of.at)) } }
             @if all { td class="n" { a href=(words::function_href(of.function_id)) { (of.function_id) } " " small { "v" (of.version) } } }
             @match of.kind {
-                AuditKind::Command => {
+                OutboundKind::Command => {
                     td { "command" }
                     td { code { (of.subject.as_deref().unwrap_or_default()) } }
                     td { span class="note" { "–" } }
                 }
-                AuditKind::Request => {
+                OutboundKind::Request => {
                     td { (of.method.as_deref().unwrap_or_default()) }
                     td {
                         (of.host.as_deref().unwrap_or_default())

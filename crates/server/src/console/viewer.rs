@@ -155,7 +155,9 @@ impl Viewer {
     /// # Errors
     /// The refusals of the API.
     pub(super) async fn server(&self, console: &Console, need: &[Scope]) -> Result<(), Fault> {
-        access::server(&console.app, &self.headers, need).await
+        access::server(&console.app, &self.headers, need)
+            .await
+            .map(drop)
     }
 
     /// Admits a viewer who may make and delete keys.
@@ -163,7 +165,9 @@ impl Viewer {
     /// # Errors
     /// The refusals of the API.
     pub(super) async fn operator(&self, console: &Console) -> Result<(), Fault> {
-        access::operator(&console.app, &self.headers).await
+        access::operator(&console.app, &self.headers)
+            .await
+            .map(drop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::exposition::{Families, NONE};
 use crate::app::App;
-use crate::audit_log::unix_ms;
+use crate::outbound_log::unix_ms;
 use iof_store::JobFigures;
 use prometheus_client::registry::Unit;
 use std::fmt;
@@ -104,7 +104,7 @@ fn store(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
 fn logs(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     let logs = [
         ("calls", app.call_log.backlog()),
-        ("outbound", app.audit_log.backlog()),
+        ("outbound", app.outbound_log.backlog()),
     ];
     families.gauges(
         ("log_waiting", "Records of a log that wait to be written"),

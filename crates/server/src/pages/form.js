@@ -1,6 +1,7 @@
 // A form for an export of a function, made from the function's own OpenAPI document. The page defines `base`, the
 // address of the function.
 const LOGGED = 100;
+const EARLIER = 10;
 
 // The fields of an export, and the body that they make.
 function fieldsOf(operation, root) {
@@ -66,7 +67,8 @@ function form(path, operation, root) {
   const made = element("form", { className: "sheet", noValidate: true }, heading);
   if (doc) made.append(element("p", { className: "about", textContent: doc }));
   if (boxes.length) made.append(element("div", { className: "fields" }, ...boxes));
-  made.append(element("div", { className: "act" }, button), ...snippets.map(({ box }) => box), answer.box);
+  const earlier = earlierCalls(made);
+  made.append(element("div", { className: "act" }, button), ...snippets.map(({ box }) => box), earlier.box, answer.box);
   made.addEventListener("input", () => snippets.forEach(({ show }) => show()));
   made.addEventListener("change", () => snippets.forEach(({ show }) => show()));
   made.addEventListener("keydown", (event) => {
@@ -78,10 +80,13 @@ function form(path, operation, root) {
     button.disabled = true;
     try {
       const sent = body();
+      const values = earlier.values();
       const began = performance.now();
       const response = await send(path, sent);
       const bytes = await response.arrayBuffer();
-      answer.show(response, bytes, performance.now() - began);
+      const took = performance.now() - began;
+      answer.show(response, bytes, took);
+      earlier.add(values, `${response.headers.get("iof-fault") ?? response.status}, ${took.toFixed(1)} ms`);
       logged(answer, response.headers.get("iof-call")).catch((error) => answer.log(null, `Its log could not be read: ${error.message}`));
     } catch (error) {
       answer.failed(error instanceof TypeError ? `The server did not answer: ${error.message}` : error.message);
@@ -90,6 +95,34 @@ function form(path, operation, root) {
     }
   });
   return made;
+}
+
+// What a form sent before, to be filled in once more, for as long as the page is open. A file cannot be filled in.
+function earlierCalls(made) {
+  const list = element("ul", { className: "plain earlier" });
+  const box = element("details", { className: "snippet", hidden: true }, element("summary", { textContent: "Earlier calls" }), list);
+  const inputs = () => [...made.querySelectorAll("input:not([type=file]), textarea, select")];
+  const fill = (values) => {
+    // Twice, because a choice may set what another field has.
+    for (const event of ["change", "input"]) {
+      inputs().forEach((input, at) => {
+        input.value = values[at] ?? input.value;
+        input.dispatchEvent(new Event(event, { bubbles: true }));
+      });
+    }
+    inputs()[0]?.focus();
+  };
+  return {
+    box,
+    values: () => inputs().map((input) => input.value),
+    add: (values, said) => {
+      const again = element("button", { type: "button", className: "quiet", textContent: "Fill in" });
+      again.addEventListener("click", () => fill(values));
+      list.prepend(element("li", {}, element("span", { textContent: `${new Date().toLocaleTimeString()}: ${said}` }), again));
+      if (list.children.length > EARLIER) list.lastChild.remove();
+      box.hidden = false;
+    },
+  };
 }
 
 // The output and core time of a call, for readers with a key that may read logs.

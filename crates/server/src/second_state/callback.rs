@@ -1,7 +1,7 @@
 //! The stored callback of a function.
 
 use super::answer::{bare_id, content_type_fault, error_body};
-use super::request::{administered, read_owned};
+use super::request::{administered, of_admin, read_owned};
 use crate::app::App;
 use crate::callback::RequestTarget;
 use crate::http::content_type;
@@ -37,7 +37,7 @@ pub(super) async fn write(
         }
         let function = administered(&app, &id, &parts.headers).await?;
         RequestTarget::callback(callback)?;
-        app.store
+        of_admin(&app, &function)
             .set_callback(function.function_id, callback.to_owned())
             .await?;
         app.functions.changed(function.function_id);

@@ -1,7 +1,7 @@
 //! Functions: upload, replace, list and delete.
 
 use super::answer::{error_body, refuse};
-use super::request::administered;
+use super::request::{administered, of_admin};
 use super::upload;
 use crate::app::App;
 use crate::auth::key_fault;
@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Request, Response, StatusCode};
 use iof_fault::{Fault, FaultKind};
-use iof_store::{NewFunction, Rollout};
+use iof_store::{Author, AuthorKey, NewFunction, Rollout, Surface};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -31,8 +31,16 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
         let (legacy_sha256, sha256) = (version.legacy_sha256.clone(), version.sha256);
         let bytes = version.source.len();
         let (description, private) = upload::wishes(&parts.headers);
+        let author = Author {
+            surface: Surface::Api,
+            key: app
+                .keys
+                .place_of(&parts.headers)
+                .map_or(AuthorKey::None, AuthorKey::Server),
+        };
         let created = app
             .store
+            .by(author)
             .create_function(NewFunction {
                 name: None,
                 description,
@@ -74,8 +82,7 @@ pub(super) async fn update(
         let current = current.ok_or_else(|| Fault::no_such_function(function.function_id))?;
         version.declaration = current.version.declaration;
         let legacy_sha256 = version.legacy_sha256.clone();
-        let uploaded = app
-            .store
+        let uploaded = of_admin(&app, &function)
             .add_version(function.function_id, version, Rollout::Active)
             .await?;
         app.functions.changed(function.function_id);
@@ -130,8 +137,9 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Response<Body> {
     let deleted = async {
-        let number = administered(&app, &id, &headers).await?.function_id;
-        app.store.delete_function(number).await?;
+        let function = administered(&app, &id, &headers).await?;
+        let number = function.function_id;
+        of_admin(&app, &function).delete_function(number).await?;
         app.functions.changed(number);
         tracing::info!(function = number, "deleted");
         Ok(json!({ "wasm_id": id }).to_string())

@@ -2,7 +2,7 @@
 
 use super::answer::refuse;
 use super::executables::NIL_KEY;
-use super::request::administered;
+use super::request::{administered, of_admin};
 use crate::app::App;
 use crate::reply;
 use axum::body::Body;
@@ -32,8 +32,7 @@ pub(super) async fn open(
 
 async fn set(app: &App, id: &str, headers: &HeaderMap, private: bool) -> Result<String, Fault> {
     let function = administered(app, id, headers).await?;
-    let key = app
-        .store
+    let key = of_admin(app, &function)
         .set_usage_key(function.function_id, private)
         .await?;
     app.functions.changed(function.function_id);

@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use iof_fault::{Fault, FaultKind};
+use iof_store::{Author, AuthorKey, Store, Surface};
 
 /// A header of the original, spelt with dashes until June 2020 and with underscores since then. Proxies drop headers
 /// with underscores, and articles show dashes: both spellings work.
@@ -101,6 +102,14 @@ pub(super) async fn administered(
 
 pub(super) fn is_admin(function: &iof_store::Function, headers: &HeaderMap) -> bool {
     header(headers, &ADMIN_KEY).is_some_and(|key| function.admin_key_hash.matches(key))
+}
+
+/// The store, whose changes are recorded as those of a holder of the function's admin key.
+pub(super) fn of_admin(app: &App, function: &iof_store::Function) -> Store {
+    app.store.by(Author {
+        surface: Surface::Api,
+        key: AuthorKey::Function(function.function_id),
+    })
 }
 
 /// Reads the body of a request that writes data of a function: its state, or its callback.

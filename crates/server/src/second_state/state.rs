@@ -1,7 +1,7 @@
 //! The state of a function, which every call sees.
 
 use super::answer::{bare_id, content_type_fault, error_body, usage_key_fault};
-use super::request::{USAGE_KEY, administered, function, header, read_owned};
+use super::request::{USAGE_KEY, administered, function, header, of_admin, read_owned};
 use crate::app::App;
 use crate::charset;
 use crate::http::{content_type, essence};
@@ -61,7 +61,9 @@ pub(super) async fn write(
         let charset = charset::of(content_type(&parts.headers));
         let state = charset::decode(bytes, charset.as_deref())?;
         let state = String::from_utf8_lossy(&state).into_owned();
-        app.store.set_state(function.function_id, state).await?;
+        of_admin(&app, &function)
+            .set_state(function.function_id, state)
+            .await?;
         app.functions.changed(function.function_id);
         Ok(())
     };

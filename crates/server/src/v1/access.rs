@@ -1,14 +1,14 @@
 //! The keys and scopes that a request needs, as extractors of the handlers; [`crate::access`] decides.
 
 use super::answer::ErrorResponse;
-use crate::access::operator;
-pub(super) use crate::access::{function, number, server};
+use crate::access::function_and_key;
+pub(super) use crate::access::{function, number, operator, server};
 use crate::app::App;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use http::{Method, Request};
 use iof_fault::{Fault, FaultKind};
-use iof_store::{Function, Scope};
+use iof_store::{Author, AuthorKey, Function, Scope, Store, Surface};
 use serde::Deserialize;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -71,14 +71,36 @@ impl NeededScope for Admin {
     const ANY_OF: &[Scope] = &[Scope::Admin];
 }
 
-/// The function that `{function}` in the path names, for a sender with the scope `S`.
-pub(super) struct AuthorizedFunction<S>(pub(super) Function, pub(super) PhantomData<S>);
+/// The function that `{function}` in the path names, for a sender with the scope `S`; and the sender.
+pub(super) struct AuthorizedFunction<S>(pub(super) Function, pub(super) Sender<S>);
 
 /// A sender with the scope `S` for all functions.
-pub(super) struct AuthorizedServer<S>(PhantomData<S>);
+pub(super) struct AuthorizedServer<S>(pub(super) Sender<S>);
 
 /// A sender who may make and delete keys.
-pub(super) struct Operator;
+pub(super) struct Operator(pub(super) Sender<Admin>);
+
+/// A sender with the scope `S`, and the store whose changes are recorded as the sender's.
+pub(super) struct Sender<S> {
+    /// The store, for changes.
+    pub(super) store: Store,
+    scope: PhantomData<S>,
+}
+
+impl<S> Sender<S> {
+    pub(super) fn of(app: &App, parts: &Parts, key: AuthorKey) -> Self {
+        // The console marks what its pages ask for.
+        let surface = parts.extensions.get::<Surface>();
+        let author = Author {
+            surface: surface.copied().unwrap_or(Surface::V1),
+            key,
+        };
+        Self {
+            store: app.store.by(author),
+            scope: PhantomData,
+        }
+    }
+}
 
 /// The part of a path that names a function.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -95,8 +117,9 @@ impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedFunction<S> {
         let Path(path) = Path::<FunctionPath>::from_request_parts(parts, app)
             .await
             .map_err(|error| Fault::host("The path could not be read.", error))?;
-        let function = function(app, &path.function, &parts.headers, S::ANY_OF).await?;
-        Ok(Self(function, PhantomData))
+        let (function, key) =
+            function_and_key(app, &path.function, &parts.headers, S::ANY_OF).await?;
+        Ok(Self(function, Sender::of(app, parts, key)))
     }
 }
 
@@ -104,8 +127,8 @@ impl<S: NeededScope> FromRequestParts<Arc<App>> for AuthorizedServer<S> {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
-        server(app, &parts.headers, S::ANY_OF).await?;
-        Ok(Self(PhantomData))
+        let key = server(app, &parts.headers, S::ANY_OF).await?;
+        Ok(Self(Sender::of(app, parts, key)))
     }
 }
 
@@ -113,7 +136,7 @@ impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = ErrorResponse;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ErrorResponse> {
-        operator(app, &parts.headers).await?;
-        Ok(Self)
+        let key = operator(app, &parts.headers).await?;
+        Ok(Self(Sender::of(app, parts, key)))
     }
 }

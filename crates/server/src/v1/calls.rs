@@ -70,7 +70,7 @@ pub(super) async fn list(
     AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
 ) -> Result<Json<RecordedList>, ErrorResponse> {
     let id = function.function_id;
-    app.audit_log.flush().await;
+    app.outbound_log.flush().await;
     let calls = app.store.recordings(id, MOST).await?;
     let calls = calls.into_iter().map(|call| RecordedInfo {
         call: call.call.to_string(),
@@ -142,7 +142,7 @@ async fn recording(
     call: &str,
     headers: &HeaderMap,
 ) -> Result<(Recording, Function), Fault> {
-    app.audit_log.flush().await;
+    app.outbound_log.flush().await;
     let recording = match Uuid::try_parse(call) {
         Ok(call) => app.store.recording(call).await?,
         Err(_) => None,

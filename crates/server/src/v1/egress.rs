@@ -8,7 +8,7 @@ use crate::http::{time, truncate};
 use axum::extract::State;
 use http::HeaderMap;
 use iof_fault::Fault;
-use iof_store::{AuditKind, AuditQuery, AuditRow, Scope};
+use iof_store::{OutboundKind, OutboundQuery, OutboundRow, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -73,14 +73,14 @@ pub(super) async fn list(
         }
     };
     let wait = Duration::from_secs(wanted.wait.get());
-    let wanted = AuditQuery {
+    let wanted = OutboundQuery {
         after: wanted.after.map(RowId::get),
         before: wanted.before.map(RowId::get),
         function_id,
         call: wanted.call,
         limit: wanted.limit.get(),
         newest_first: wanted.after.is_none(),
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
     let rows = rows(&app, wanted, wait).await?;
     Ok(Json(SentList {
@@ -103,11 +103,11 @@ async fn function(app: &App, id: &str, headers: &HeaderMap) -> Result<i64, Fault
     number.ok_or_else(|| Fault::no_such_function(truncate(id)))
 }
 
-async fn rows(app: &App, wanted: AuditQuery, wait: Duration) -> Result<Vec<AuditRow>, Fault> {
+async fn rows(app: &App, wanted: OutboundQuery, wait: Duration) -> Result<Vec<OutboundRow>, Fault> {
     let until = Instant::now() + wait;
     loop {
-        app.audit_log.flush().await;
-        let rows = app.store.audit(&wanted).await?;
+        app.outbound_log.flush().await;
+        let rows = app.store.outbound(&wanted).await?;
         let stopping = app.stopping.load(std::sync::atomic::Ordering::Relaxed);
         if !rows.is_empty() || stopping || Instant::now() >= until {
             return Ok(rows);
@@ -116,7 +116,7 @@ async fn rows(app: &App, wanted: AuditQuery, wait: Duration) -> Result<Vec<Audit
     }
 }
 
-fn show(row: &AuditRow) -> Value {
+fn show(row: &OutboundRow) -> Value {
     let sent = &row.record;
     let mut json = json!({
         "id": row.id,
@@ -126,10 +126,10 @@ fn show(row: &AuditRow) -> Value {
         "version": sent.version,
     });
     match sent.kind {
-        AuditKind::Command => {
+        OutboundKind::Command => {
             json["command"] = sent.subject.as_deref().into();
         }
-        AuditKind::Request => {
+        OutboundKind::Request => {
             json["rule"] = sent.subject.as_deref().into();
             json["secrets"] = match &sent.secrets {
                 None => json!([]),

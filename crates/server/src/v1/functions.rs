@@ -161,7 +161,7 @@ pub(super) struct FunctionPage {
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    _: AuthorizedServer<Deploy>,
+    AuthorizedServer(by): AuthorizedServer<Deploy>,
     Query(asked): Query<CreateFunction>,
     request: Request<Body>,
 ) -> Result<Created<Deployed>, ErrorResponse> {
@@ -176,7 +176,7 @@ pub(super) async fn create(
         version,
     };
     let name = new.name.clone();
-    let created = app.store.create_function(new).await.map_err(refused)?;
+    let created = by.store.create_function(new).await.map_err(refused)?;
     tracing::info!(function = created.function_id, name, "deployed");
     Drafts::finish(&app, created.function_id, module).await;
     Ok(Created(Deployed {
@@ -260,10 +260,10 @@ pub(super) async fn read(
     responses((status = 204, description = "The function was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
 ) -> Result<NoContent, ErrorResponse> {
     let id = function.function_id;
-    let known = app.store.delete_function(id).await?;
+    let known = by.store.delete_function(id).await?;
     app.functions.changed(id);
     tracing::info!(function = id, "deleted");
     known

@@ -3,16 +3,13 @@
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Operator};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use crate::app::App;
-use crate::http::time;
-use crate::http::truncate;
+use crate::http::{time, truncate, unix_ms_of};
 use axum::extract::{Path, State};
 use http::HeaderMap;
-use humantime_serde::re::humantime::parse_rfc3339;
 use iof_fault::{Fault, FaultKind};
 use iof_store::{ApiKey, NewKey, Scope};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 use utoipa::ToSchema;
 
 /// A key to be made.
@@ -112,7 +109,7 @@ pub(super) struct KeyList {
     responses((status = 201, body = NewKeyInfo), (status = "default", body = Problem)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    _: Operator,
+    Operator(by): Operator,
     headers: HeaderMap,
     Json(asked): Json<CreateKey>,
 ) -> Result<Created<NewKeyInfo>, ErrorResponse> {
@@ -130,7 +127,7 @@ pub(super) async fn create(
         function_id,
         expires_at,
     };
-    let (key, secret) = app
+    let (key, secret) = by
         .store
         .create_key(new)
         .await
@@ -169,13 +166,12 @@ pub(super) async fn list(
     params(("key" = i64, Path, description = "The key's number", minimum = 1)),
     responses((status = 204, description = "The key was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
-    State(app): State<Arc<App>>,
-    _: Operator,
+    Operator(by): Operator,
     Path(id): Path<String>,
 ) -> Result<NoContent, ErrorResponse> {
     let number = id.parse::<i64>().ok().filter(|id| *id > 0);
     let known = match number {
-        Some(id) => app.store.delete_key(id).await?,
+        Some(id) => by.store.delete_key(id).await?,
         None => false,
     };
     known.then_some(NoContent).ok_or_else(|| {
@@ -203,10 +199,10 @@ pub(super) struct NewAdminKeyInfo {
     responses((status = 201, body = NewAdminKeyInfo), (status = "default", body = Problem)))]
 pub(super) async fn rotate_admin_key(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
 ) -> Result<Created<NewAdminKeyInfo>, ErrorResponse> {
     let id = function.function_id;
-    let key = app.store.rotate_admin_key(id).await?;
+    let key = by.store.rotate_admin_key(id).await?;
     app.functions.changed(id);
     tracing::info!(function = id, "another admin key was made");
     Ok(Created(NewAdminKeyInfo {
@@ -218,13 +214,10 @@ pub(super) async fn rotate_admin_key(
 
 /// A time in Unix milliseconds.
 fn instant(text: &str) -> Result<i64, Fault> {
-    let wrong = || {
+    unix_ms_of(text).ok_or_else(|| {
         Fault::new(
             FaultKind::KeyWish,
             "expires_at must be a time such as 2027-01-01T00:00:00Z, in UTC.",
         )
-    };
-    let at = parse_rfc3339(text).map_err(|_| wrong())?;
-    let since = at.duration_since(UNIX_EPOCH).map_err(|_| wrong())?;
-    i64::try_from(since.as_millis()).map_err(|_| wrong())
+    })
 }

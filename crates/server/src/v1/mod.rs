@@ -16,11 +16,14 @@
 //! | `secrets` | secrets that the host attaches to requests: set and deleted, never read |
 //! | `keys` | keys with scopes |
 //! | `egress` | the record of outbound requests and commands |
+//! | `audit` | who changed what |
+//! | `values` | values that functions store, for people who manage them |
 //! | `calls` | recorded calls, and their replay |
 //! | `server`, `figures` | what the server holds and runs now, and what functions did since its start |
 
 mod access;
 mod answer;
+mod audit;
 mod body;
 mod call;
 mod calls;
@@ -36,6 +39,7 @@ mod prefer;
 mod query;
 mod secrets;
 mod server;
+mod values;
 mod variables;
 mod versions;
 
@@ -88,14 +92,20 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(versions::set_canary, versions::end_canary))
         .routes(routes!(call::call))
         .routes(routes!(jobs::read))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
         .routes(routes!(logs::list))
         .routes(routes!(logs::usage))
+        .routes(routes!(values::list))
+        .routes(routes!(values::read, values::delete))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::delete))
         .routes(routes!(calls::list))
         .routes(routes!(calls::read))
         .routes(routes!(calls::replay))
         .routes(routes!(egress::list))
+        .routes(routes!(audit::list))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate_admin_key))

@@ -71,7 +71,7 @@ pub(super) async fn list(
     responses((status = 204, description = "The secret is set."), (status = "default", body = Problem)))]
 pub(super) async fn set(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
     Path(SecretPath { name }): Path<SecretPath>,
     request: Request<Body>,
 ) -> Result<NoContent, ErrorResponse> {
@@ -98,7 +98,7 @@ pub(super) async fn set(
         .map_err(|_| wrong("The secret is not UTF-8.".into()))?;
     // The same check as that of an attachment.
     iof_egress::SecretValue::new(value.as_str()).map_err(|error| wrong(format!("{error}.")))?;
-    let set = app.store.set_secret(keys, id, name, value.into()).await;
+    let set = by.store.set_secret(keys, id, name, value.into()).await;
     set.map_err(|error| match error {
         iof_store::Error::Invalid { what } => wrong(format!("{what}.")),
         other => other.into(),
@@ -113,11 +113,11 @@ pub(super) async fn set(
     responses((status = 204, description = "The secret was deleted."), (status = "default", body = Problem)))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Admin>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
     Path(SecretPath { name }): Path<SecretPath>,
 ) -> Result<NoContent, ErrorResponse> {
     let id = function.function_id;
-    let deleted = app.store.delete_secret(id, name).await?;
+    let deleted = by.store.delete_secret(id, name).await?;
     app.functions.changed(id);
     if deleted {
         return Ok(NoContent);

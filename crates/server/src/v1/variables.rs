@@ -57,7 +57,7 @@ fn during_canary(id: i64, name: Option<&str>, active: i64, canary: &iof_store::C
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Deploy>,
     Json(changes): Json<VariableChanges>,
 ) -> Result<Created<Deployed>, ErrorResponse> {
     if changes.variables.is_empty() {
@@ -110,7 +110,7 @@ pub(super) async fn change(
         manifest: active.manifest,
         declaration: Some(text.clone()),
     };
-    let added = app.store.add_version(id, version, Rollout::Active).await;
+    let added = by.store.add_version(id, version, Rollout::Active).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
     tracing::info!(function = id, version = added.number, "variables changed");

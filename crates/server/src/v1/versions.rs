@@ -156,7 +156,7 @@ pub(super) struct CreateVersion {
     responses((status = 201, body = Deployed), (status = "default", body = Problem)))]
 pub(super) async fn add(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Deploy>,
     Query(asked): Query<CreateVersion>,
     request: Request<Body>,
 ) -> Result<Created<Deployed>, ErrorResponse> {
@@ -175,7 +175,7 @@ pub(super) async fn add(
     let module = DeployedModule::from(&version);
     let id = function.function_id;
     let _alone = app.deploys.lock(id).await;
-    let added = app.store.add_version(id, version, rollout).await;
+    let added = by.store.add_version(id, version, rollout).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
     tracing::info!(function = id, version = added.number, "deployed");
@@ -216,12 +216,12 @@ pub(super) async fn list(
     responses((status = 200, body = Active), (status = "default", body = Problem)))]
 pub(super) async fn activate(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Deploy>,
     Json(asked): Json<Active>,
 ) -> Result<Json<Active>, ErrorResponse> {
     let id = function.function_id;
     app.functions.loads(id, asked.version).await?;
-    let moved = app.store.activate(id, asked.version).await;
+    let moved = by.store.activate(id, asked.version).await;
     moved.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
     tracing::info!(function = id, version = asked.version, "activated");
@@ -235,12 +235,12 @@ pub(super) async fn activate(
     responses((status = 200, body = Canary), (status = "default", body = Problem)))]
 pub(super) async fn set_canary(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Deploy>,
     Json(asked): Json<Canary>,
 ) -> Result<Json<Canary>, ErrorResponse> {
     let id = function.function_id;
     app.functions.loads(id, asked.version).await?;
-    let set = app
+    let set = by
         .store
         .set_canary(id, Some((asked.version, share(asked.percent)?)))
         .await;
@@ -257,10 +257,10 @@ pub(super) async fn set_canary(
     responses((status = 204, description = "There is no canary any more."), (status = "default", body = Problem)))]
 pub(super) async fn end_canary(
     State(app): State<Arc<App>>,
-    AuthorizedFunction(function, _): AuthorizedFunction<Deploy>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Deploy>,
 ) -> Result<NoContent, ErrorResponse> {
     let id = function.function_id;
-    let ended = app.store.set_canary(id, None).await;
+    let ended = by.store.set_canary(id, None).await;
     ended.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
     Ok(NoContent)

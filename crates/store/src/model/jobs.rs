@@ -64,10 +64,36 @@ pub enum Submitted {
 pub struct Finished {
     /// In a form that the server understands.
     pub outcome: Bytes,
+    /// `true` if the call failed: its request is then kept, if it has room, so that the call can be made once more.
+    pub failed: bool,
     /// The replacement if all jobs have no room left.
     pub without_room: Bytes,
     /// The replacement if the jobs of its function have none.
     pub without_room_of_function: Bytes,
+}
+
+/// The outcome of [`Store::cancel_job`](crate::Store::cancel_job).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelledJob {
+    /// It is done, and its function did not run.
+    Cancelled,
+    /// It runs, or is done: nothing was changed.
+    Is(JobState),
+    /// There is no such job.
+    Unknown,
+}
+
+/// The outcome of [`Store::retry_job`](crate::Store::retry_job).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetriedJob {
+    /// The same call waits as a job of its own.
+    Submitted(Submitted),
+    /// It waits or runs: nothing was changed.
+    Is(JobState),
+    /// Its request is not kept: it succeeded, or the request had no room.
+    NoRequest,
+    /// There is no such job.
+    Unknown,
 }
 
 /// The jobs that there are at a moment.
@@ -133,7 +159,7 @@ pub struct Job {
     pub started_at: Option<i64>,
     /// The time at which it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
-    /// The request, as the server needs it; empty when the job is done.
+    /// The request, as the server needs it; empty when the job is done, unless it failed.
     pub request: Bytes,
     /// The outcome, in a form that the server understands; `None` until the job is done.
     pub outcome: Option<Bytes>,
@@ -170,6 +196,8 @@ pub struct JobHead {
     pub accepted_at: i64,
     /// The time at which it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
+    /// `true` if it is done and its request is still kept.
+    pub retriable: bool,
 }
 
 /// The refusal of a second job of one call.

@@ -24,6 +24,17 @@ impl ValueKey {
     }
 }
 
+/// A value with a name, as a list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueHead {
+    /// Its name.
+    pub name: Bytes,
+    /// The bytes of the value, as it is kept.
+    pub size: u64,
+    /// The time at which it ends, in Unix milliseconds; `None`: never.
+    pub expires_at: Option<i64>,
+}
+
 /// The outcome of a save that is bounded by a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a value that does not fit was not saved"]

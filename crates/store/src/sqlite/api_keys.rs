@@ -1,5 +1,6 @@
 //! Keys of the server's own API, as rows.
 
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
@@ -9,13 +10,20 @@ use super::database::Database;
 use super::error::Result;
 use crate::error::Error;
 use crate::key::KeyHash;
-use crate::model::{ApiKey, MAX_API_KEYS, NewKey, too_many_keys};
+use crate::model::{ApiKey, Author, MAX_API_KEYS, NewKey, NewRecord, too_many_keys};
 use crate::rows::ApiKeys;
-use crate::scopes::Scopes;
+use crate::scopes::{Scope, Scopes};
 
 impl ApiKeys for Database {
-    async fn create_key(&self, new: NewKey, hash: KeyHash, created_at: i64) -> Result<i64, Error> {
+    async fn create_key(
+        &self,
+        by: Author,
+        new: NewKey,
+        hash: KeyHash,
+        created_at: i64,
+    ) -> Result<i64, Error> {
         let create = CreateKey {
+            by,
             new,
             hash,
             created_at,
@@ -31,8 +39,8 @@ impl ApiKeys for Database {
         Ok(list(&self.readers, function_id).await?)
     }
 
-    async fn delete_key(&self, id: i64) -> Result<bool, Error> {
-        self.write(DeleteKey { id }).await
+    async fn delete_key(&self, by: Author, id: i64) -> Result<bool, Error> {
+        Ok(self.write(DeleteKey { by, id }).await?.is_some())
     }
 }
 
@@ -74,6 +82,7 @@ fn read(row: &SqliteRow) -> Result<ApiKey> {
 
 /// Stores a key. Its output is the number of the key.
 struct CreateKey {
+    by: Author,
     new: NewKey,
     hash: KeyHash,
     created_at: i64,
@@ -115,6 +124,23 @@ impl Change for CreateKey {
         .await?;
         Ok(Ok(id))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let new = &self.new;
+        let scopes: Vec<_> = new.scopes.iter().map(Scope::as_str).collect();
+        output.as_ref().ok().map(|id| NewRecord {
+            by: self.by.clone(),
+            action: "key.create",
+            function_id: new.function_id,
+            function_name: None,
+            details: json!({
+                "key": id,
+                "label": new.label,
+                "scopes": scopes,
+                "expires_at_ms": new.expires_at,
+            }),
+        })
+    }
 }
 
 async fn full(connection: &mut SqliteConnection) -> Result<bool> {
@@ -124,19 +150,33 @@ async fn full(connection: &mut SqliteConnection) -> Result<bool> {
     Ok(keys >= MAX_API_KEYS as i64)
 }
 
-/// Deletes a key. Its output is `false` if there was none.
+/// Deletes a key. Its output is the label of the key and its function; `None` if there was no such key.
 struct DeleteKey {
+    by: Author,
     id: i64,
 }
 
 impl Change for DeleteKey {
-    type Output = bool;
+    type Output = Option<(String, Option<i64>)>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let deleted = sqlx::query("DELETE FROM api_keys WHERE id = $1")
-            .bind(self.id)
-            .execute(connection)
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        let deleted =
+            sqlx::query("DELETE FROM api_keys WHERE id = $1 RETURNING label, function_id")
+                .bind(self.id)
+                .fetch_optional(connection)
+                .await?;
+        deleted
+            .map(|row| Ok((row.try_get("label")?, row.try_get("function_id")?)))
+            .transpose()
+    }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        output.as_ref().map(|(label, function_id)| NewRecord {
+            by: self.by.clone(),
+            action: "key.delete",
+            function_id: *function_id,
+            function_name: None,
+            details: json!({ "key": self.id, "label": label }),
+        })
     }
 }

@@ -13,8 +13,10 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 use tokio::sync::Notify;
 
+use super::changes::{self, KeptChanges};
 use super::error::Result;
 use crate::error::Error;
+use crate::model::NewRecord;
 
 /// A change of rows. It shares its transaction with the changes that wait beside it.
 pub(super) trait Change: Send + Sync + 'static {
@@ -30,6 +32,10 @@ pub(super) trait Change: Send + Sync + 'static {
         &self,
         connection: &mut SqliteConnection,
     ) -> impl Future<Output = Result<Self::Output>> + Send;
+
+    /// The entry of the record of changes, which the writer adds within the same transaction. `None` if nothing changed,
+    /// and for what functions, their callers and the server itself write, which is not a change that a person makes.
+    fn record(&self, output: &Self::Output) -> Option<NewRecord>;
 }
 
 /// A change in the queue. If it is dropped without an answer, its caller learns that the writer has ended.
@@ -39,9 +45,11 @@ impl Queued {
     /// The change for the queue, and the future in which its caller waits for the answer.
     pub(super) fn new<C: Change>(
         change: C,
+        kept: Arc<KeptChanges>,
     ) -> (Self, impl Future<Output = Result<C::Output, Error>>) {
         let pending = Arc::new(PendingChange {
             change,
+            kept,
             progress: Mutex::new(Progress::Waiting),
             answered: Notify::new(),
         });
@@ -79,6 +87,8 @@ trait ErasedChange: Send + Sync {
 
 struct PendingChange<C: Change> {
     change: C,
+    /// The limits of the record of changes.
+    kept: Arc<KeptChanges>,
     progress: Mutex<Progress<C::Output>>,
     answered: Notify,
 }
@@ -99,7 +109,10 @@ impl<C: Change> ErasedChange for PendingChange<C> {
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
-            let output = self.change.apply(connection).await?;
+            let output = self.change.apply(&mut *connection).await?;
+            if let Some(record) = self.change.record(&output) {
+                changes::insert(connection, &record, &self.kept).await?;
+            }
             *self.progress.lock() = Progress::Applied(output);
             Ok(())
         })
@@ -157,11 +170,15 @@ mod tests {
                 Err(Error::Busy.into())
             }
         }
+
+        fn record(&self, _: &u8) -> Option<NewRecord> {
+            None
+        }
     }
 
     async fn applied(works: bool) -> (Queued, impl Future<Output = Result<u8, Error>>) {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        let (queued, answer) = Queued::new(Try(works));
+        let (queued, answer) = Queued::new(Try(works), Arc::default());
         assert_eq!(queued.apply(&mut connection).await.is_ok(), works);
         (queued, answer)
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::change::Change;
+use super::changes::KeptChanges;
 use super::connection;
 use super::error::Failure;
 use super::writer::Writer;
@@ -25,6 +26,8 @@ pub(crate) struct Database {
     /// The readers, which never wait for a write.
     pub(super) readers: SqlitePool,
     writer: Writer,
+    /// The limits of the record of changes.
+    pub(super) kept: Arc<KeptChanges>,
     /// The task that writes, for `close` to wait for.
     writing: Mutex<Option<JoinHandle<Result<(), Error>>>>,
 }
@@ -34,10 +37,12 @@ impl Database {
     /// connection is closed: `directory` is dropped after it.
     pub(crate) async fn open(path: &Path, directory: Lock, room: Arc<Room>) -> Result<Self, Error> {
         let (connection, readers) = connection::open(path).await?;
-        let (writer, writing) = Writer::new(connection, directory, room);
+        let kept = Arc::<KeptChanges>::default();
+        let (writer, writing) = Writer::new(connection, directory, room, Arc::clone(&kept));
         Ok(Self {
             readers,
             writer,
+            kept,
             writing: Mutex::new(Some(TaskTracker::new().spawn(writing))),
         })
     }

@@ -14,7 +14,7 @@ use super::database::Database;
 use super::error::Result;
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{EphemeralPut, NewEphemeral};
+use crate::model::{EphemeralPut, NewEphemeral, NewRecord};
 use crate::rows::Ephemeral;
 
 /// The expired rows that one put removes whether or not it needs their room. More than one, so that their number falls.
@@ -109,6 +109,10 @@ impl Change for PutEphemeral {
         .await?;
         Ok(EphemeralPut::Done)
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Removes a text. Its output is `false` if there was none, or if it had expired.
@@ -130,6 +134,10 @@ impl Change for DeleteEphemeral {
         };
         total(connection, -integer(count(&removed, "size")?)).await?;
         Ok(removed.try_get::<i64, _>("expires_at")? > unix_ms())
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

@@ -1,25 +1,37 @@
 //! Functions, as rows.
 
+use serde_json::json;
 use sqlx::sqlite::{SqliteQueryResult, SqliteRow};
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::change::Change;
+use super::changes::{of_function, recorded};
 use super::column::{bytes, count, damaged};
 use super::database::Database;
+use super::delete_function::DeleteFunction;
 use super::error::{Failure, Result};
 use super::versions;
 use crate::error::Error;
 use crate::key::KeyHash;
-use crate::model::{Canary, Function, FunctionFilter, FunctionRow, Percent, Summary, VersionRow};
+use crate::model::{
+    Author, Canary, Function, FunctionFilter, FunctionRow, NewRecord, Percent, Summary, VersionRow,
+};
+use crate::objects::hex;
 use crate::rows::Functions;
 
 impl Functions for Database {
     async fn create_function(
         &self,
+        by: Author,
         function: FunctionRow,
         version: VersionRow,
     ) -> Result<i64, Error> {
-        self.write(CreateFunction { function, version }).await?
+        self.write(CreateFunction {
+            by,
+            function,
+            version,
+        })
+        .await?
     }
 
     async fn function(&self, function_id: i64) -> Result<Option<Function>, Error> {
@@ -46,24 +58,60 @@ impl Functions for Database {
         Ok(all.fetch_all(&self.readers).await.map_err(Failure::from)?)
     }
 
-    async fn delete_function(&self, function_id: i64) -> Result<Option<Vec<[u8; 32]>>, Error> {
-        self.write(DeleteFunction { function_id }).await
+    async fn delete_function(
+        &self,
+        by: Author,
+        function_id: i64,
+    ) -> Result<Option<Vec<[u8; 32]>>, Error> {
+        let deleted = self.write(DeleteFunction { by, function_id }).await?;
+        Ok(deleted.map(|deleted| deleted.sources))
     }
 
-    async fn set_usage_key(&self, function_id: i64, hash: Option<KeyHash>) -> Result<(), Error> {
-        self.write(SetUsageKey { function_id, hash }).await?
+    async fn set_usage_key(
+        &self,
+        by: Author,
+        function_id: i64,
+        hash: Option<KeyHash>,
+    ) -> Result<(), Error> {
+        self.write(SetUsageKey {
+            by,
+            function_id,
+            hash,
+        })
+        .await?
     }
 
-    async fn set_admin_key(&self, function_id: i64, hash: KeyHash) -> Result<(), Error> {
-        self.write(SetAdminKey { function_id, hash }).await?
+    async fn set_admin_key(
+        &self,
+        by: Author,
+        function_id: i64,
+        hash: KeyHash,
+    ) -> Result<(), Error> {
+        self.write(SetAdminKey {
+            by,
+            function_id,
+            hash,
+        })
+        .await?
     }
 
-    async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
-        self.write(SetState { function_id, state }).await?
+    async fn set_state(&self, by: Author, function_id: i64, state: String) -> Result<(), Error> {
+        self.write(SetState {
+            by,
+            function_id,
+            state,
+        })
+        .await?
     }
 
-    async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
+    async fn set_callback(
+        &self,
+        by: Author,
+        function_id: i64,
+        callback: String,
+    ) -> Result<(), Error> {
         self.write(SetCallback {
+            by,
             function_id,
             callback,
         })
@@ -129,6 +177,7 @@ async fn summaries(
     after: i64,
     limit: u32,
 ) -> Result<Vec<Summary>> {
+    // A part of a name is looked for in the index of names, which is small: rows of functions have their states before it.
     sqlx::query(
         "SELECT f.function_id, f.name, f.description, f.usage_key_hash IS NOT NULL AS private, f.created_at,
                 v.number AS version, c.number AS canary, f.canary_percent,
@@ -139,7 +188,7 @@ async fn summaries(
            LEFT JOIN versions c ON c.id = f.canary_version
            LEFT JOIN usage u ON u.function_id = f.function_id
           WHERE f.function_id > $1
-            AND ($3 IS NULL OR instr(f.name, $3) > 0)
+            AND ($3 IS NULL OR f.function_id IN (SELECT function_id FROM functions WHERE instr(name, $3) > 0))
             AND ($4 IS NULL OR (f.usage_key_hash IS NOT NULL) = $4)
           ORDER BY f.function_id LIMIT $2",
     )
@@ -170,6 +219,7 @@ fn read_summary(row: &SqliteRow) -> Result<Summary> {
 
 /// Stores a function and its first version. Its output is the number of the function.
 struct CreateFunction {
+    by: Author,
     function: FunctionRow,
     version: VersionRow,
 }
@@ -178,7 +228,9 @@ impl Change for CreateFunction {
     type Output = Result<i64, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let Self { function, version } = self;
+        let Self {
+            function, version, ..
+        } = self;
         // Checked by a query first: a statement that fails would undo the other changes of the batch, too.
         let taken = sqlx::query("SELECT 1 FROM functions WHERE name = $1");
         if let Some(name) = &function.name
@@ -206,47 +258,26 @@ impl Change for CreateFunction {
         versions::insert(connection, function_id, version).await?; // its number is 1
         Ok(Ok(function_id))
     }
-}
 
-/// Deletes a function and all its rows. Its output is the digests of the sources to which its versions referred; `None`
-/// if there was no such function.
-pub(super) struct DeleteFunction {
-    pub(super) function_id: i64,
-}
-
-impl Change for DeleteFunction {
-    type Output = Option<Vec<[u8; 32]>>;
-
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let versions = sqlx::query("DELETE FROM versions WHERE function_id = $1 RETURNING sha256");
-        let versions = versions.bind(self.function_id);
-        let rows = versions.fetch_all(&mut *connection).await?;
-        for of_its_own in [
-            "DELETE FROM stored_values WHERE function_id = $1",
-            "DELETE FROM stored_totals WHERE function_id = $1",
-            "DELETE FROM call_log WHERE function_id = $1",
-            "DELETE FROM refused_calls WHERE function_id = $1",
-            "DELETE FROM usage WHERE function_id = $1",
-            "DELETE FROM secrets WHERE function_id = $1",
-            "DELETE FROM recordings WHERE function_id = $1",
-            "DELETE FROM api_keys WHERE function_id = $1",
-            "DELETE FROM jobs WHERE function_id = $1",
-        ] {
-            let rows = sqlx::query(of_its_own).bind(self.function_id);
-            rows.execute(&mut *connection).await?;
-        }
-        let function =
-            sqlx::query("DELETE FROM functions WHERE function_id = $1").bind(self.function_id);
-        if function.execute(&mut *connection).await?.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let sources = rows.iter().map(|row| bytes(row, "sha256"));
-        Ok(Some(sources.collect::<Result<_, _>>()?))
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let version = &self.version;
+        let mut details = json!({
+            "version": 1,
+            "sha256": hex(&version.sha256),
+            "bytes": version.size,
+            "private": self.function.usage_key.is_some(),
+        });
+        versions::declared(&mut details, None, version);
+        output
+            .as_ref()
+            .ok()
+            .map(|id| of_function(&self.by, "function.create", *id, details))
     }
 }
 
 /// Replaces the usage key of a function; `None`: anyone may call it.
 struct SetUsageKey {
+    by: Author,
     function_id: i64,
     hash: Option<KeyHash>,
 }
@@ -262,10 +293,19 @@ impl Change for SetUsageKey {
             .await?;
         Ok(found(self.function_id, &set))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let action = match self.hash {
+            Some(_) => "usage-key.set",
+            None => "usage-key.remove",
+        };
+        recorded(output, &self.by, action, self.function_id, json!({}))
+    }
 }
 
 /// Replaces the admin key of a function.
 struct SetAdminKey {
+    by: Author,
     function_id: i64,
     hash: KeyHash,
 }
@@ -281,10 +321,21 @@ impl Change for SetAdminKey {
             .await?;
         Ok(found(self.function_id, &set))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        recorded(
+            output,
+            &self.by,
+            "admin-key.set",
+            self.function_id,
+            json!({}),
+        )
+    }
 }
 
 /// Replaces the state of a function.
 struct SetState {
+    by: Author,
     function_id: i64,
     state: String,
 }
@@ -300,10 +351,16 @@ impl Change for SetState {
             .await?;
         Ok(found(self.function_id, &set))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let details = json!({ "bytes": self.state.len() });
+        recorded(output, &self.by, "state.set", self.function_id, details)
+    }
 }
 
 /// Replaces the callback of a function.
 struct SetCallback {
+    by: Author,
     function_id: i64,
     callback: String,
 }
@@ -318,6 +375,11 @@ impl Change for SetCallback {
             .execute(connection)
             .await?;
         Ok(found(self.function_id, &set))
+    }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let details = json!({ "bytes": self.callback.len() });
+        recorded(output, &self.by, "callback.set", self.function_id, details)
     }
 }
 

@@ -9,10 +9,12 @@ use super::change::Change;
 use super::column::damaged;
 use super::database::Database;
 use super::error::{Failure, Result};
+use super::job_changes::{CancelJob, RetryJob};
 use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{
-    Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, Submitted, job_exists,
+    Author, CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, NewRecord,
+    RetriedJob, Submitted, job_exists,
 };
 use crate::rows::Jobs;
 
@@ -40,6 +42,41 @@ impl Jobs for Database {
 
     async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error> {
         self.write(FinishJob { id, finished, room }).await
+    }
+
+    async fn cancel_job(
+        &self,
+        by: Author,
+        function_id: i64,
+        id: Uuid,
+        outcome: Bytes,
+    ) -> Result<CancelledJob, Error> {
+        self.write(CancelJob {
+            by,
+            function_id,
+            id,
+            outcome,
+        })
+        .await
+    }
+
+    async fn retry_job(
+        &self,
+        by: Author,
+        (function_id, id): (i64, Uuid),
+        as_job: Uuid,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<RetriedJob, Error> {
+        self.write(RetryJob {
+            by,
+            function_id,
+            id,
+            as_job,
+            most_waiting,
+            room,
+        })
+        .await?
     }
 
     async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error> {
@@ -94,10 +131,10 @@ async fn figures(readers: &SqlitePool) -> Result<JobFigures> {
 }
 
 /// Accepts a job, if there is room for it.
-struct SubmitJob {
-    new: NewJob,
-    most_waiting: u32,
-    room: JobRoom,
+pub(super) struct SubmitJob {
+    pub(super) new: NewJob,
+    pub(super) most_waiting: u32,
+    pub(super) room: JobRoom,
 }
 
 impl Change for SubmitJob {
@@ -150,6 +187,10 @@ impl Change for SubmitJob {
         .await?;
         Ok(Ok(Submitted::Accepted))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Takes jobs that are queued, oldest first.
@@ -175,6 +216,10 @@ impl Change for TakeJobs {
         jobs.sort_by_key(|job| (job.accepted_at, job.id));
         Ok(jobs)
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Keeps the outcome of a job. Its output is `false` if the job is not running.
@@ -190,7 +235,7 @@ impl Change for FinishJob {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         // Without its own request, which is removed.
         let updated = sqlx::query(
-            "SELECT w.bytes - length(j.request) AS kept,
+            "SELECT w.bytes - length(j.request) AS kept, j.request,
                     coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
                FROM jobs j LEFT JOIN jobs_kept k ON k.function_id = j.function_id, jobs_waiting w
               WHERE j.id = $1 AND j.state = 'running'",
@@ -202,6 +247,18 @@ impl Change for FinishJob {
             return Ok(false);
         };
         let finished = &self.finished;
+        let mut request: &[u8] = &[];
+        if finished.failed {
+            let kept: &[u8] = updated.try_get("request")?;
+            // Half of the room stays for jobs that are not done.
+            let half = JobRoom {
+                all: self.room.all / 2,
+                function: self.room.function / 2,
+            };
+            if beyond(half, &updated, (finished.outcome.len() + kept.len()) as u64)?.is_none() {
+                request = kept;
+            }
+        }
         let outcome = match beyond(self.room, &updated, finished.outcome.len() as u64)? {
             None => &finished.outcome,
             Some(true) => &finished.without_room_of_function,
@@ -213,11 +270,15 @@ impl Change for FinishJob {
         )
         .bind(unix_ms())
         .bind(&outcome[..])
-        .bind(&[][..])
+        .bind(request)
         .bind(&self.id.as_bytes()[..])
         .execute(connection)
         .await?;
         Ok(updated.rows_affected() > 0)
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 
@@ -233,6 +294,10 @@ fn beyond(room: JobRoom, used: &SqliteRow, more: u64) -> Result<Option<bool>> {
         true => Some(true),
         false => is_beyond("kept", room.all)?.then_some(false),
     })
+}
+
+pub(super) fn state(row: &SqliteRow) -> Result<JobState> {
+    JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))
 }
 
 /// Queues the running jobs again, or ends them if they were taken too often. Its output is the number of jobs that were
@@ -261,6 +326,10 @@ impl Change for RequeueJobs {
             .await?;
         Ok(queued.rows_affected())
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Removes some of the jobs that were done before a time. Its output is their number.
@@ -282,6 +351,10 @@ impl Change for ExpireJobs {
         .await?;
         Ok(removed.rows_affected())
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
@@ -297,7 +370,8 @@ async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
 
 async fn of_function(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<JobHead>> {
     let rows = sqlx::query(
-        "SELECT id, version, export, state, attempts, accepted_at, finished_at
+        "SELECT id, version, export, state, attempts, accepted_at, finished_at,
+                state = 'done' AND length(request) > 0 AS retriable
            FROM jobs WHERE function_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT $2",
     )
     .bind(function_id)
@@ -313,10 +387,11 @@ fn read_head(row: &SqliteRow) -> Result<JobHead> {
         id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
         version: row.try_get("version")?,
         export: row.try_get("export")?,
-        state: JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))?,
+        state: state(row)?,
         attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
         accepted_at: row.try_get("accepted_at")?,
         finished_at: row.try_get("finished_at")?,
+        retriable: row.try_get("retriable")?,
     })
 }
 

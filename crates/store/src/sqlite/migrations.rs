@@ -15,7 +15,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 12] = migrations! {
+const MIGRATIONS: [(&str, &str, &str); 13] = migrations! {
     "0001" "functions"
     "0002" "second_state"
     "0003" "egress"
@@ -28,6 +28,7 @@ const MIGRATIONS: [(&str, &str, &str); 12] = migrations! {
     "0010" "expiry_of_values"
     "0011" "server"
     "0012" "refused_calls"
+    "0013" "changes"
 };
 
 /// The number of the last migration.

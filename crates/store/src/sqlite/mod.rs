@@ -8,19 +8,22 @@
 //! for the whole; then the features.
 
 mod api_keys;
-mod audit;
-mod audit_query;
 mod call_chunk;
 mod calls;
 mod change;
+mod changes;
 mod column;
 mod connection;
 mod database;
+mod delete_function;
 mod ephemeral;
 mod error;
 mod functions;
+mod job_changes;
 mod jobs;
 mod migrations;
+mod outbound;
+mod outbound_query;
 mod record_calls;
 mod recordings;
 mod refused_calls;

@@ -14,7 +14,7 @@ use super::call_chunk::{self, NewChunk};
 use super::change::Change;
 use super::column::{damaged, integer};
 use super::error::Result;
-use crate::model::Calls;
+use crate::model::{Calls, NewRecord};
 
 /// Adds to the counters; `invocations` of 0 leave the cost of the latest call as it is. Deleted functions are not
 /// joined.
@@ -112,6 +112,10 @@ impl Change for RecordCalls {
         let trim = sqlx::query(TRIM).bind(&self.counts);
         trim.execute(connection).await?;
         Ok(())
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

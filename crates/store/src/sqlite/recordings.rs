@@ -11,7 +11,7 @@ use super::column::{count, damaged, integer};
 use super::database::Database;
 use super::error::Result;
 use crate::error::Error;
-use crate::model::{Recording, RecordingHead, RecordingLimits};
+use crate::model::{NewRecord, Recording, RecordingHead, RecordingLimits};
 use crate::rows::Recordings;
 
 /// The most that one transaction removes, beyond as many recordings and as many bytes as it adds. SQLite reads the
@@ -70,6 +70,10 @@ impl Change for PutRecordings {
         finished &= too_old(connection, keep.from, &mut room).await?;
         finished &= too_large(connection, keep.total_bytes, &mut room).await?;
         Ok(!finished)
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 

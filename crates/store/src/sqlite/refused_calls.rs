@@ -8,7 +8,7 @@ use super::change::Change;
 use super::database::Database;
 use super::error::{Failure, Result};
 use crate::error::Error;
-use crate::model::{LoggedCall, RefusedCall};
+use crate::model::{LoggedCall, NewRecord, RefusedCall};
 use crate::rows::RefusedCalls;
 
 impl RefusedCalls for Database {
@@ -122,5 +122,9 @@ impl Change for RecordRefused {
             .bind(i64::from(self.keep));
         trim.execute(connection).await?;
         Ok(())
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }

@@ -1,69 +1,80 @@
 //! The pointers from a function to its active version and its canary.
 
+use serde_json::json;
 use sqlx::{Row as _, SqliteConnection};
 
 use super::change::Change;
+use super::changes::of_function;
+use super::column::bytes;
 use super::database::Database;
 use super::error::Result;
 use super::functions::found;
 use super::versions;
 use crate::error::Error;
-use crate::model::{Percent, Rollout, VersionRow, active_canary};
+use crate::model::{Author, NewRecord, Percent, Rollout, VersionRow, active_canary};
+use crate::objects::hex;
 use crate::rows::Rollouts;
 
 impl Rollouts for Database {
     async fn add_version(
         &self,
+        by: Author,
         function_id: i64,
         version: VersionRow,
         rollout: Rollout,
     ) -> Result<i64, Error> {
         self.write(AddVersion {
+            by,
             function_id,
             version,
             rollout,
         })
         .await?
+        .map(|(number, _)| number)
     }
 
-    async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error> {
+    async fn activate(&self, by: Author, function_id: i64, number: i64) -> Result<(), Error> {
         self.write(Activate {
+            by,
             function_id,
             number,
         })
         .await?
+        .map(drop)
     }
 
     async fn set_canary(
         &self,
+        by: Author,
         function_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error> {
         self.write(SetCanary {
+            by,
             function_id,
             canary,
         })
         .await?
+        .map(drop)
     }
 }
 
-/// Adds a version and rolls it out. Its output is the number of the version.
+/// Adds a version and rolls it out. Its output is the number of the version, and the version that was active before.
 struct AddVersion {
+    by: Author,
     function_id: i64,
     version: VersionRow,
     rollout: Rollout,
 }
 
 impl Change for AddVersion {
-    type Output = Result<i64, Error>;
+    type Output = Result<(i64, Pointers), Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let function_id = self.function_id;
-        let function =
-            sqlx::query("SELECT 1 FROM functions WHERE function_id = $1").bind(function_id);
-        if function.fetch_optional(&mut *connection).await?.is_none() {
+        let Some(before) = pointers(connection, function_id).await? else {
             return Ok(Err(Error::NotFound { function_id }));
-        }
+        };
         let number = versions::insert(connection, function_id, &self.version).await?;
         let id = self.version.id.to_string();
         let rolled_out = match self.rollout {
@@ -73,47 +84,138 @@ impl Change for AddVersion {
             }
             Rollout::Idle => Ok(()),
         };
-        Ok(rolled_out.map(|()| number))
+        Ok(rolled_out.map(|()| (number, before)))
+    }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let (number, before) = output.as_ref().ok()?;
+        let version = &self.version;
+        let mut details = json!({
+            "version": number,
+            "active_before": before.active,
+            "sha256": hex(&version.sha256),
+            "bytes": version.size,
+            "same_module": before.sha256 == version.sha256,
+        });
+        versions::declared(&mut details, before.declaration.as_deref(), version);
+        let action = match self.rollout {
+            Rollout::Active => "version.deploy",
+            Rollout::Canary(percent) => {
+                details["percent"] = percent.get().into();
+                "version.deploy-canary"
+            }
+            Rollout::Idle => "version.deploy-idle",
+        };
+        Some(of_function(&self.by, action, self.function_id, details))
     }
 }
 
-/// Makes a version the active one.
+/// Makes a version the active one. Its output is the versions that ran before.
 struct Activate {
+    by: Author,
     function_id: i64,
     number: i64,
 }
 
 impl Change for Activate {
-    type Output = Result<(), Error>;
+    type Output = Result<Pointers, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        match find(connection, self.function_id, self.number).await? {
-            Ok(version) => set_active(connection, self.function_id, &version.id).await,
-            Err(error) => Ok(Err(error)),
-        }
+        let function_id = self.function_id;
+        let Some(before) = pointers(connection, function_id).await? else {
+            return Ok(Err(Error::NotFound { function_id }));
+        };
+        let moved = match find(connection, function_id, self.number).await? {
+            Ok(version) => set_active(connection, function_id, &version.id).await?,
+            Err(error) => Err(error),
+        };
+        Ok(moved.map(|()| before))
+    }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let before = output.as_ref().ok()?;
+        let action = match before.active {
+            _ if before.canary == Some(self.number) => "version.promote",
+            active if self.number < active => "version.roll-back",
+            _ => "version.activate",
+        };
+        let details = json!({ "version": self.number, "active_before": before.active });
+        Some(of_function(&self.by, action, self.function_id, details))
     }
 }
 
-/// Makes a version the canary, or ends the canary.
+/// Makes a version the canary, or ends the canary. Its output is the versions that ran before.
 struct SetCanary {
+    by: Author,
     function_id: i64,
     canary: Option<(i64, Percent)>,
 }
 
 impl Change for SetCanary {
-    type Output = Result<(), Error>;
+    type Output = Result<Pointers, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let function_id = self.function_id;
-        let Some((number, percent)) = self.canary else {
-            return set_share(connection, function_id, None).await;
+        let Some(before) = pointers(connection, function_id).await? else {
+            return Ok(Err(Error::NotFound { function_id }));
         };
-        match find(connection, function_id, number).await? {
-            Ok(version) if version.active => Ok(Err(active_canary(function_id, number))),
-            Ok(version) => set_share(connection, function_id, Some((&version.id, percent))).await,
-            Err(error) => Ok(Err(error)),
-        }
+        let set = match self.canary {
+            None => set_share(connection, function_id, None).await?,
+            Some((number, percent)) => match find(connection, function_id, number).await? {
+                Ok(version) if version.active => Err(active_canary(function_id, number)),
+                Ok(version) => {
+                    set_share(connection, function_id, Some((&version.id, percent))).await?
+                }
+                Err(error) => Err(error),
+            },
+        };
+        Ok(set.map(|()| before))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let before = output.as_ref().ok()?;
+        let (action, details) = match self.canary {
+            Some((number, percent)) => (
+                "canary.set",
+                json!({ "version": number, "percent": percent.get() }),
+            ),
+            // There was none to end.
+            None => ("canary.end", json!({ "version": before.canary? })),
+        };
+        Some(of_function(&self.by, action, self.function_id, details))
+    }
+}
+
+/// The versions that a function ran before a change.
+struct Pointers {
+    /// The number of the active version, its source and its declaration.
+    active: i64,
+    sha256: [u8; 32],
+    declaration: Option<String>,
+    /// The number of the canary.
+    canary: Option<i64>,
+}
+
+/// The versions that a function runs; `None` if there is no such function.
+async fn pointers(connection: &mut SqliteConnection, function_id: i64) -> Result<Option<Pointers>> {
+    let row = sqlx::query(
+        "SELECT v.number AS active, v.sha256, v.declaration, c.number AS canary
+           FROM functions f JOIN versions v ON v.id = f.active_version
+           LEFT JOIN versions c ON c.id = f.canary_version
+          WHERE f.function_id = $1",
+    )
+    .bind(function_id)
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        Ok(Pointers {
+            active: row.try_get("active")?,
+            sha256: bytes(&row, "sha256")?,
+            declaration: row.try_get("declaration")?,
+            canary: row.try_get("canary")?,
+        })
+    })
+    .transpose()
 }
 
 /// An existing version.

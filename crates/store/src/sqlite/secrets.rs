@@ -1,20 +1,24 @@
 //! Secrets, as rows; their values are encrypted before they get here.
 
+use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::change::Change;
+use super::changes::of_function;
 use super::database::Database;
 use super::error::Result;
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{MAX_SECRETS, Reseal, SealedSecret, SecretName, too_many_secrets};
+use crate::model::{
+    Author, MAX_SECRETS, NewRecord, Reseal, SealedSecret, SecretName, too_many_secrets,
+};
 use crate::rows::Secrets;
 use crate::secret_value::SealedValue;
 
 impl Secrets for Database {
-    async fn set_secret(&self, secret: SealedSecret) -> Result<(), Error> {
-        self.write(SetSecret(secret)).await?
+    async fn set_secret(&self, by: Author, secret: SealedSecret) -> Result<(), Error> {
+        self.write(SetSecret { by, secret }).await?
     }
 
     async fn secrets(&self, function_id: i64) -> Result<Vec<SealedSecret>, Error> {
@@ -29,8 +33,18 @@ impl Secrets for Database {
         Ok(key_in_use(&self.readers).await?)
     }
 
-    async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
-        self.write(DeleteSecret { function_id, name }).await
+    async fn delete_secret(
+        &self,
+        by: Author,
+        function_id: i64,
+        name: String,
+    ) -> Result<bool, Error> {
+        self.write(DeleteSecret {
+            by,
+            function_id,
+            name,
+        })
+        .await
     }
 
     async fn stale_secrets(
@@ -124,13 +138,16 @@ async fn stale(
 }
 
 /// Stores a secret, if its function has room for it.
-struct SetSecret(SealedSecret);
+struct SetSecret {
+    by: Author,
+    secret: SealedSecret,
+}
 
 impl Change for SetSecret {
     type Output = Result<(), Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let secret = &self.0;
+        let secret = &self.secret;
         let function_id = secret.function_id;
         let others: Option<i64> = sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM secrets WHERE function_id = $1 AND name <> $2) FROM functions WHERE function_id = $1",
@@ -162,10 +179,17 @@ impl Change for SetSecret {
         .await?;
         Ok(Ok(()))
     }
+
+    fn record(&self, output: &Self::Output) -> Option<NewRecord> {
+        let details = json!({ "name": self.secret.name });
+        let set = of_function(&self.by, "secret.set", self.secret.function_id, details);
+        output.is_ok().then_some(set)
+    }
 }
 
 /// Deletes a secret. Its output is `false` if there was none.
 struct DeleteSecret {
+    by: Author,
     function_id: i64,
     name: String,
 }
@@ -180,6 +204,11 @@ impl Change for DeleteSecret {
             .execute(connection)
             .await?;
         Ok(deleted.rows_affected() > 0)
+    }
+
+    fn record(&self, deleted: &bool) -> Option<NewRecord> {
+        let details = json!({ "name": self.name });
+        deleted.then(|| of_function(&self.by, "secret.delete", self.function_id, details))
     }
 }
 
@@ -208,5 +237,9 @@ impl Change for ResealSecrets {
             rows += changed.rows_affected();
         }
         Ok(rows)
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }

@@ -8,10 +8,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 use sqlx::{Connection as _, Row as _};
 
 use super::change::Change as _;
+use super::delete_function::DeleteFunction;
 use super::error::Result;
-use super::functions::DeleteFunction;
 use super::migrations;
 use crate::error::Error;
+use crate::model::Author;
 
 /// The contents of a copy.
 pub(crate) struct Contents {
@@ -201,7 +202,10 @@ async fn forget(copy: &Path, database: &Path, sources: &[[u8; 32]]) -> Result<Op
                 .fetch_all(&mut *transaction)
                 .await?;
         for function_id in functions {
-            let deletion = DeleteFunction { function_id };
+            let deletion = DeleteFunction {
+                by: Author::PROGRAM,
+                function_id,
+            };
             deletion.apply(&mut transaction).await?;
         }
     }

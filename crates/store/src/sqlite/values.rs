@@ -3,17 +3,24 @@
 //! The writer applies one change at a time, so the rows that a check reads are the rows that its change finds.
 
 use bytes::Bytes;
-use sqlx::{SqliteConnection, SqlitePool};
+use serde_json::json;
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
 use super::change::Change;
+use super::changes::of_function;
 use super::column::{count, integer};
 use super::database::Database;
 use super::error::Result;
 use super::value_rows::{FunctionRows, Placed};
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey};
+use crate::model::{
+    Author, Committed, NewRecord, Saved, Updated, ValueBatch, ValueChange, ValueHead, ValueKey,
+};
 use crate::rows::Values;
+
+/// The characters of a value's name that the record of changes keeps.
+const NAME_IN_RECORD: usize = 200;
 
 impl Values for Database {
     async fn load_value(&self, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error> {
@@ -38,6 +45,20 @@ impl Values for Database {
 
     async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
         self.write(RemoveValue { function_id, key }).await
+    }
+
+    async fn delete_value(
+        &self,
+        by: Author,
+        function_id: i64,
+        key: ValueKey,
+    ) -> Result<bool, Error> {
+        self.write(DeleteValue {
+            by,
+            function_id,
+            key,
+        })
+        .await
     }
 
     async fn commit_values(
@@ -77,7 +98,18 @@ impl Values for Database {
         after: &[u8],
         limit: u32,
     ) -> Result<Vec<Bytes>, Error> {
-        Ok(names(&self.readers, function_id, prefix, after, limit).await?)
+        let heads = heads(&self.readers, function_id, prefix, after, limit).await?;
+        Ok(heads.into_iter().map(|head| head.name).collect())
+    }
+
+    async fn value_heads(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<ValueHead>, Error> {
+        Ok(heads(&self.readers, function_id, prefix, after, limit).await?)
     }
 }
 
@@ -94,15 +126,16 @@ async fn load(readers: &SqlitePool, function_id: i64, key: &[u8; 32]) -> Result<
     Ok(value.map(Bytes::from))
 }
 
-async fn names(
+async fn heads(
     readers: &SqlitePool,
     function_id: i64,
     prefix: &[u8],
     after: &[u8],
     limit: u32,
-) -> Result<Vec<Bytes>> {
-    let names: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT name FROM stored_values
+) -> Result<Vec<ValueHead>> {
+    // SQLite knows the length of a value without reading it.
+    sqlx::query(
+        "SELECT name, length(value) AS size, expires_at FROM stored_values
           WHERE function_id = $1 AND name IS NOT NULL AND name > $2 AND name >= $3 AND ($4 IS NULL OR name < $4)
             AND (expires_at IS NULL OR expires_at > $6)
           ORDER BY name LIMIT $5",
@@ -114,8 +147,16 @@ async fn names(
     .bind(i64::from(limit))
     .bind(unix_ms())
     .fetch_all(readers)
-    .await?;
-    Ok(names.into_iter().map(Bytes::from).collect())
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(ValueHead {
+            name: row.try_get::<Vec<u8>, _>("name")?.into(),
+            size: count(row, "size")?,
+            expires_at: row.try_get("expires_at")?,
+        })
+    })
+    .collect()
 }
 
 /// The first bytes after all that begin with `prefix`; `None` if there are none.
@@ -143,6 +184,10 @@ impl Change for SaveValue {
         let mut rows = FunctionRows::new(connection, self.function_id);
         let change = (&self.key, Some((&self.value[..], None)));
         rows.place(&[change], self.total_limit).await
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
     }
 }
 
@@ -175,6 +220,10 @@ impl Change for CommitValues {
             Saved::QuotaExceeded => Committed::QuotaExceeded,
         }))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Replaces a value by the result of a change, if that fits.
@@ -205,6 +254,10 @@ impl Change for UpdateValue {
             Saved::QuotaExceeded => Updated::QuotaExceeded,
         }))
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// Removes a value. Its output is `false` if there was none.
@@ -216,25 +269,60 @@ struct RemoveValue {
 impl Change for RemoveValue {
     type Output = bool;
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let deleted = sqlx::query(
-            "DELETE FROM stored_values WHERE function_id = $1 AND key = $2
-             RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
-        )
-        .bind(self.function_id)
-        .bind(&self.key[..])
-        .fetch_optional(&mut *connection)
-        .await?;
-        let Some(deleted) = deleted else {
-            return Ok(false);
-        };
-        sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE function_id = $1")
-            .bind(self.function_id)
-            .bind(integer(count(&deleted, "bytes")?))
-            .execute(connection)
-            .await?;
-        Ok(true)
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool> {
+        remove(connection, self.function_id, &self.key).await
     }
+
+    fn record(&self, _: &bool) -> Option<NewRecord> {
+        None
+    }
+}
+
+/// Removes a value for a person. Its output is `false` if there was none.
+struct DeleteValue {
+    by: Author,
+    function_id: i64,
+    key: ValueKey,
+}
+
+impl Change for DeleteValue {
+    type Output = bool;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<bool> {
+        remove(connection, self.function_id, &self.key.digest).await
+    }
+
+    fn record(&self, deleted: &bool) -> Option<NewRecord> {
+        // A name is the function's own text, of any length.
+        let name = String::from_utf8_lossy(self.key.name.as_deref().unwrap_or_default());
+        let name: String = name.chars().take(NAME_IN_RECORD).collect();
+        let details = json!({ "name": name });
+        deleted.then(|| of_function(&self.by, "value.delete", self.function_id, details))
+    }
+}
+
+async fn remove(
+    connection: &mut SqliteConnection,
+    function_id: i64,
+    key: &[u8; 32],
+) -> Result<bool> {
+    let deleted = sqlx::query(
+        "DELETE FROM stored_values WHERE function_id = $1 AND key = $2
+         RETURNING length(key) + length(value) + COALESCE(length(name), 0) AS bytes",
+    )
+    .bind(function_id)
+    .bind(&key[..])
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(deleted) = deleted else {
+        return Ok(false);
+    };
+    sqlx::query("UPDATE stored_totals SET bytes = bytes - $2 WHERE function_id = $1")
+        .bind(function_id)
+        .bind(integer(count(&deleted, "bytes")?))
+        .execute(connection)
+        .await?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Versions, as rows, and the sources to which they refer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
+use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqlitePool};
 
@@ -127,6 +128,36 @@ pub(super) async fn insert(
     .fetch_one(connection)
     .await?;
     Ok(number)
+}
+
+/// Adds to the details of a deploy the parts of its declaration that differ from that of the version before.
+///
+/// A declaration is JSON that the server wrote, and the parts are its names, so they are few and short.
+pub(super) fn declared(details: &mut Value, before: Option<&str>, version: &VersionRow) {
+    let read = |text: Option<&str>| -> Map<String, Value> {
+        text.and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default()
+    };
+    let (before, now) = (read(before), read(version.declaration.as_deref()));
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    // A part that is empty says as much as one that is not there.
+    let said = |of: &Map<String, Value>, name: &String| {
+        of.get(name).filter(|part| !is_empty(part)).cloned()
+    };
+    let differ = names
+        .into_iter()
+        .filter(|name| said(&before, name) != said(&now, name));
+    details["declares"] = differ.cloned().collect::<Vec<_>>().into();
+}
+
+fn is_empty(part: &Value) -> bool {
+    match part {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(parts) => parts.is_empty(),
+        Value::Object(parts) => parts.values().all(is_empty),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
 }
 
 /// The digests of all sources to which versions refer.

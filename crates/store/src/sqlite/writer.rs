@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::change::{Change, Queued};
+use super::changes::KeptChanges;
 use super::connection::Connection;
 use super::error::Failure;
 use crate::directory::Lock;
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Queued>,
     closing: CancellationToken,
     commits: Arc<Commits>,
+    kept: Arc<KeptChanges>,
 }
 
 /// Counts of commits since the start.
@@ -72,6 +74,7 @@ impl Writer {
         connection: Connection,
         lock: Lock,
         room: Arc<Room>,
+        kept: Arc<KeptChanges>,
     ) -> (Self, impl Future<Output = Result<(), Error>>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
@@ -82,13 +85,14 @@ impl Writer {
             queue: sender,
             closing,
             commits,
+            kept,
         };
         (writer, task)
     }
 
     /// Returns once the change is on the disk.
     pub(super) async fn write<C: Change>(&self, change: C) -> Result<C::Output, Error> {
-        let (queued, answer) = Queued::new(change);
+        let (queued, answer) = Queued::new(change, Arc::clone(&self.kept));
         self.queue
             .send_timeout(queued, PATIENCE)
             .await

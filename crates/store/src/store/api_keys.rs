@@ -23,14 +23,15 @@ impl Store {
     /// if there are [`MAX_API_KEYS`](crate::MAX_API_KEYS) that have not expired; [`Error::NotFound`] if there is no
     /// such function; and the errors of [`Store::delete_function`]. No key was made.
     pub async fn create_key(&self, new: NewKey) -> Result<(ApiKey, Key), Error> {
+        let by = self.author();
         let created_at = unix_ms();
         check_key(&new, created_at)?;
         let key = Key::random_of_api();
         let (stored, hash) = (new.clone(), key.hash());
         let id = self
-            .finish(
-                move |inner| async move { inner.rows.create_key(stored, hash, created_at).await },
-            )
+            .finish(move |inner| async move {
+                inner.rows.create_key(by, stored, hash, created_at).await
+            })
             .await?;
         let made = ApiKey {
             id,
@@ -81,7 +82,8 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn delete_key(&self, id: i64) -> Result<bool, Error> {
-        self.finish(move |inner| async move { inner.rows.delete_key(id).await })
+        let by = self.author();
+        self.finish(move |inner| async move { inner.rows.delete_key(by, id).await })
             .await
     }
 }

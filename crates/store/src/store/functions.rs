@@ -23,6 +23,7 @@ impl Store {
     /// lower-case letters, digits and hyphens, of which a hyphen is not the last; [`Error::NameTaken`]; and
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Unavailable`]. After any of them the function does not exist.
     pub async fn create_function(&self, new: NewFunction) -> Result<Created, Error> {
+        let by = self.author();
         if let Some(name) = &new.name {
             check_name(name)?;
         }
@@ -38,7 +39,7 @@ impl Store {
         let version = VersionId::now();
         let function_id = self
             .upload(version, new.version, |inner, version| async move {
-                inner.rows.create_function(function, version).await
+                inner.rows.create_function(by, function, version).await
             })
             .await?;
         Ok(Created {
@@ -89,14 +90,15 @@ impl Store {
     }
 
     /// Deletes a function, its versions, the objects to which no other version refers, its stored values, its secrets,
-    /// its recordings, its keys, its jobs, and its call log, but not its rows in [`Store::audit`]. Returns `false` if
-    /// there was none.
+    /// its recordings, its keys, its jobs, and its call log, but not its rows in [`Store::outbound`] and in
+    /// [`Store::changes`]. Returns `false` if there was none.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::DiskFull`], [`Error::Closed`], [`Error::Unavailable`]; the function then still exists.
     pub async fn delete_function(&self, function_id: i64) -> Result<bool, Error> {
+        let by = self.author();
         self.finish(move |inner| async move {
-            let Some(sources) = inner.rows.delete_function(function_id).await? else { return Ok(false) };
+            let Some(sources) = inner.rows.delete_function(by, function_id).await? else { return Ok(false) };
             let _alone = inner.uploads.write().await;
             for sha256 in sources {
                 // The function is deleted, whatever happens here; the next start sweeps the objects that stay behind.
@@ -118,10 +120,13 @@ impl Store {
         function_id: i64,
         private: bool,
     ) -> Result<Option<Key>, Error> {
+        let by = self.author();
         let key = private.then(Key::random);
         let hash = key.as_ref().map(Key::hash);
-        self.finish(move |inner| async move { inner.rows.set_usage_key(function_id, hash).await })
-            .await?;
+        self.finish(
+            move |inner| async move { inner.rows.set_usage_key(by, function_id, hash).await },
+        )
+        .await?;
         Ok(key)
     }
 
@@ -131,10 +136,13 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::set_usage_key`].
     pub async fn rotate_admin_key(&self, function_id: i64) -> Result<Key, Error> {
+        let by = self.author();
         let key = Key::random();
         let hash = key.hash();
-        self.finish(move |inner| async move { inner.rows.set_admin_key(function_id, hash).await })
-            .await?;
+        self.finish(
+            move |inner| async move { inner.rows.set_admin_key(by, function_id, hash).await },
+        )
+        .await?;
         Ok(key)
     }
 
@@ -143,7 +151,8 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::set_usage_key`].
     pub async fn set_state(&self, function_id: i64, state: String) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.set_state(function_id, state).await })
+        let by = self.author();
+        self.finish(move |inner| async move { inner.rows.set_state(by, function_id, state).await })
             .await
     }
 
@@ -152,8 +161,9 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::set_usage_key`].
     pub async fn set_callback(&self, function_id: i64, callback: String) -> Result<(), Error> {
+        let by = self.author();
         self.finish(
-            move |inner| async move { inner.rows.set_callback(function_id, callback).await },
+            move |inner| async move { inner.rows.set_callback(by, function_id, callback).await },
         )
         .await
     }

@@ -5,15 +5,17 @@
 //! that. Leases with a time limit were rejected: this directory has one process, and when that is gone, so is
 //! everything that it ran.
 //!
-//! The request of a job is dropped when the job is done: nothing needs it any more, and it may be as large as the
-//! answer. A done job never changes.
+//! The request of a job is dropped when the job is done and has not failed: nothing needs it any more, and it may be as
+//! large as the answer. A done job never changes: the call of one that failed can be made once more, as another job.
 
 use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Finished, Job, JobFigures, JobHead, JobRoom, NewJob, Submitted};
+use crate::model::{
+    CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, NewJob, RetriedJob, Submitted,
+};
 use crate::rows::Jobs as _;
 
 /// The done jobs that one transaction removes: each may hold an answer of megabytes, whose pages the database reads.
@@ -63,6 +65,47 @@ impl Store {
     ) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.finish_job(id, finished, room).await })
             .await
+    }
+
+    /// Ends a job that waits, with `outcome`, before its function runs. When this returns
+    /// [`CancelledJob::Cancelled`], it is on the disk, and in the record of changes.
+    ///
+    /// # Errors
+    /// The errors of [`Store::delete_function`]; nothing was changed.
+    pub async fn cancel_job(
+        &self,
+        function_id: i64,
+        id: Uuid,
+        outcome: Bytes,
+    ) -> Result<CancelledJob, Error> {
+        let by = self.author();
+        self.finish(move |inner| async move {
+            inner.rows.cancel_job(by, function_id, id, outcome).await
+        })
+        .await
+    }
+
+    /// Accepts the call of a done job once more, as the job `as_job`, which is recorded. `most_waiting` and `room` are
+    /// those of [`Store::submit_job`].
+    ///
+    /// # Errors
+    /// The errors of [`Store::submit_job`].
+    pub async fn retry_job(
+        &self,
+        (function_id, id): (i64, Uuid),
+        as_job: Uuid,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<RetriedJob, Error> {
+        let by = self.author();
+        self.finish(move |inner| async move {
+            let job = (function_id, id);
+            inner
+                .rows
+                .retry_job(by, job, as_job, most_waiting, room)
+                .await
+        })
+        .await
     }
 
     /// Queues the running jobs again, and returns their number: for a start, when no job runs yet and those marked

@@ -4,11 +4,12 @@
 //! to the feature's trait of [`rows`](crate::rows).
 
 mod api_keys;
-mod audit;
 mod calls;
+mod changes;
 mod ephemeral;
 mod functions;
 mod jobs;
+mod outbound;
 mod recordings;
 mod rollout;
 mod secrets;
@@ -25,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{NewVersion, VersionId, VersionRow, WriteFigures};
+use crate::model::{Author, NewVersion, VersionId, VersionRow, WriteFigures};
 use crate::objects::{Objects, blocking};
 use crate::room::Room;
 use crate::rows::{Database as _, Versions as _};
@@ -36,12 +37,12 @@ type Rows = sqlite::Database;
 
 /// The data directory of one server, open and owned by this process.
 ///
-/// Cheap to clone (one `Arc`); clones are the same store. Call [`Store::close`] to shut down. A store that is only
-/// dropped loses nothing either, but its last write may still be in progress when the drop returns.
+/// Cheap to clone (an `Arc`, and one of its author); clones are the same store. Call [`Store::close`] to shut down. A
+/// store that is only dropped loses nothing either, but its last write may still be in progress when the drop returns.
 ///
 /// A change is finished even if the future of its caller is dropped.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<Author>>);
 
 struct Inner {
     rows: Rows,
@@ -80,7 +81,7 @@ impl Store {
             })
             .await?
         };
-        let store = Self(Arc::new(Inner {
+        let store = Self::of(Inner {
             rows,
             objects,
             room,
@@ -88,11 +89,15 @@ impl Store {
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
             sweeping: TaskTracker::new(),
-        }));
+        });
         let sweep = sweeping::run(Arc::downgrade(&store.0), root, directory.opened);
         store.0.sweeping.spawn(sweep);
         store.0.sweeping.close();
         Ok(store)
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self(Arc::new(inner), None)
     }
 
     /// Waits until the leftovers of interrupted uploads are removed. Nothing else has to wait for that.

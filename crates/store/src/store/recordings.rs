@@ -5,7 +5,7 @@
 //!
 //! The newest are kept, within three limits: a number for each function, bytes for all functions, and an age. The bytes
 //! are one limit for all, because there is one disk; the number for each function keeps a busy one from filling it. As
-//! in the audit log, one transaction removes no more than it can without making others wait.
+//! in the outbound log, one transaction removes no more than it can without making others wait.
 
 use uuid::Uuid;
 

@@ -23,10 +23,14 @@ impl Store {
         new: NewVersion,
         rollout: Rollout,
     ) -> Result<Uploaded, Error> {
+        let by = self.author();
         let id = VersionId::now();
         let number = self
             .upload(id, new, move |inner, version| async move {
-                inner.rows.add_version(function_id, version, rollout).await
+                inner
+                    .rows
+                    .add_version(by, function_id, version, rollout)
+                    .await
             })
             .await?;
         Ok(Uploaded { id, number })
@@ -38,7 +42,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoVersion`], and the errors of [`Store::delete_function`]; nothing was changed.
     pub async fn activate(&self, function_id: i64, number: i64) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.activate(function_id, number).await })
+        let by = self.author();
+        self.finish(move |inner| async move { inner.rows.activate(by, function_id, number).await })
             .await
     }
 
@@ -53,7 +58,10 @@ impl Store {
         function_id: i64,
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error> {
-        self.finish(move |inner| async move { inner.rows.set_canary(function_id, canary).await })
-            .await
+        let by = self.author();
+        self.finish(
+            move |inner| async move { inner.rows.set_canary(by, function_id, canary).await },
+        )
+        .await
     }
 }

@@ -38,10 +38,11 @@ impl Store {
         name: String,
         value: SecretValue,
     ) -> Result<(), Error> {
+        let by = self.author();
         check_secret(&name, &value)?;
         let sealed = SealedSecret::seal(keys, function_id, name, &value)?;
         drop(value);
-        self.finish(move |inner| async move { inner.rows.set_secret(sealed).await })
+        self.finish(move |inner| async move { inner.rows.set_secret(by, sealed).await })
             .await
     }
 
@@ -84,8 +85,11 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn delete_secret(&self, function_id: i64, name: String) -> Result<bool, Error> {
-        self.finish(move |inner| async move { inner.rows.delete_secret(function_id, name).await })
-            .await
+        let by = self.author();
+        self.finish(
+            move |inner| async move { inner.rows.delete_secret(by, function_id, name).await },
+        )
+        .await
     }
 
     /// Re-encrypts every secret that is under an earlier key, under the current one, and returns their number. May be

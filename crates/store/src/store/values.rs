@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueKey};
+use crate::model::{Committed, Saved, Updated, ValueBatch, ValueChange, ValueHead, ValueKey};
 use crate::rows::Values as _;
 
 impl Store {
@@ -56,6 +56,17 @@ impl Store {
     /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn remove_value(&self, function_id: i64, key: [u8; 32]) -> Result<bool, Error> {
         self.finish(move |inner| async move { inner.rows.remove_value(function_id, key).await })
+            .await
+    }
+
+    /// Removes a value of a function for a person who manages the function, and records it. Returns `false` if there was
+    /// none.
+    ///
+    /// # Errors
+    /// The errors of [`Store::remove_value`].
+    pub async fn delete_value(&self, function_id: i64, key: ValueKey) -> Result<bool, Error> {
+        let by = self.author();
+        self.finish(move |inner| async move { inner.rows.delete_value(by, function_id, key).await })
             .await
     }
 
@@ -114,6 +125,22 @@ impl Store {
     ) -> Result<Vec<Bytes>, Error> {
         self.rows()
             .value_names(function_id, prefix, after, limit)
+            .await
+    }
+
+    /// The same values as [`Store::value_names`], with their sizes and ends.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn value_heads(
+        &self,
+        function_id: i64,
+        prefix: &[u8],
+        after: &[u8],
+        limit: u32,
+    ) -> Result<Vec<ValueHead>, Error> {
+        self.rows()
+            .value_heads(function_id, prefix, after, limit)
             .await
     }
 }

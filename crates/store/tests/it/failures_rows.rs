@@ -3,8 +3,8 @@
 
 use iof_store::{NewJob, RecordingLimits, Store, Submitted};
 
-use crate::audit::{all, records};
 use crate::jobs::{job, waiting};
+use crate::outbound::{all, records};
 use crate::recordings::{recording, totals};
 use crate::{Home, function, outside};
 
@@ -55,7 +55,7 @@ async fn rows_of_one_change_are_stored_together() {
             // More rows than fit into one statement, with the bad one in the last statement.
             let mut rows = records(task, 0..300);
             rows[299].outcome = outcome.into();
-            store.record_audit(rows, u64::MAX, 0).await
+            store.record_outbound(rows, u64::MAX, 0).await
         })
         .await;
         let rows = all(&store).await;

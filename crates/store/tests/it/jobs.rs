@@ -19,6 +19,7 @@ pub(crate) const ROOM: JobRoom = JobRoom {
 pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
     Finished {
         outcome: outcome.into(),
+        failed: false,
         without_room: "all full".into(),
         without_room_of_function: "full".into(),
     }

@@ -7,8 +7,8 @@ use iof_store::{
     Call, Calls, EphemeralPut, NewKey, Recording, RecordingLimits, Saved, Scope, Store,
 };
 
-use crate::audit::{all, records};
 use crate::kill::{DATA, kill_at};
+use crate::outbound::{all, records};
 use crate::recordings::{recording, totals};
 use crate::{Home, count, function, text};
 
@@ -66,7 +66,7 @@ async fn child() {
                     "audit" => {
                         let rows = vec![records(1, number..number + 1); 3].concat();
                         let keep = 3 * u64::from(KEEP);
-                        let _ = store.record_audit(rows, keep, 0).await.unwrap();
+                        let _ = store.record_outbound(rows, keep, 0).await.unwrap();
                     }
                     "recording" => {
                         let recorded = vec![one_recording(number)];

@@ -8,11 +8,10 @@
 
 mod api_keys;
 mod artefacts;
-mod audit;
-mod audit_limits;
 mod batches;
 mod call_log;
 mod calls;
+mod changes;
 mod ephemeral;
 mod failures;
 mod failures_rows;
@@ -23,8 +22,11 @@ mod kill;
 mod kill_jobs;
 mod kill_rows;
 mod kill_secrets;
+mod many;
 mod names;
 mod opening;
+mod outbound;
+mod outbound_limits;
 mod races;
 mod recordings;
 mod rollout;

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use iof_store::{AuditQuery, AuditRecord, FunctionFilter, RecordingLimits, Store};
+use iof_store::{FunctionFilter, OutboundQuery, OutboundRecord, RecordingLimits, Store};
 use sqlx::Connection as _;
 
 use crate::{Home, digest, files, function, hex, outside};
@@ -68,10 +68,10 @@ async fn a_closed_store_refuses_requests() {
         clone.calls(1, true, 9).await.unwrap_err(),
         clone.usage(1).await.unwrap_err(),
         clone
-            .record_audit(Vec::<AuditRecord>::new(), 9, 0)
+            .record_outbound(Vec::<OutboundRecord>::new(), 9, 0)
             .await
             .unwrap_err(),
-        clone.audit(&AuditQuery::default()).await.unwrap_err(),
+        clone.outbound(&OutboundQuery::default()).await.unwrap_err(),
         clone.put_recordings(vec![], keep).await.unwrap_err(),
         clone.recording(uuid::Uuid::nil()).await.unwrap_err(),
         clone.recordings(1, 9).await.unwrap_err(),

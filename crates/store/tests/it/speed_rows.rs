@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use iof_store::{AuditQuery, AuditRecord, RecordingLimits, Store};
+use iof_store::{OutboundQuery, OutboundRecord, RecordingLimits, Store};
 
-use crate::audit::records;
+use crate::outbound::records;
 use crate::recordings::recording;
 use crate::speed::flushes;
 use crate::{Home, function};
@@ -20,16 +20,16 @@ async fn what_left() {
     store.create_function(function("x")).await.unwrap();
     for rows in [1, 100, 10_000] {
         let took = record(&store, rows, MILLION).await;
-        println!("record_audit of {rows}: {took}");
+        println!("record_outbound of {rows}: {took}");
     }
     while newest(&store).await < MILLION as i64 {
-        let more = store.record_audit(records(2, 0..50_000), 2 * MILLION, 0);
+        let more = store.record_outbound(records(2, 0..50_000), 2 * MILLION, 0);
         let _ = more.await.unwrap();
     }
     let more = record(&store, 10_000, 2 * MILLION).await;
-    println!("record_audit of 10000 to a million: {more}");
+    println!("record_outbound of 10000 to a million: {more}");
     while store
-        .record_audit(Vec::<AuditRecord>::new(), MILLION, 0)
+        .record_outbound(Vec::<OutboundRecord>::new(), MILLION, 0)
         .await
         .unwrap()
     {}
@@ -44,14 +44,14 @@ async fn what_left() {
         ("an outcome that no row has", None, Some("refused".into())),
         ("of a function", Some(1), Some("refused".into())),
     ] {
-        let query = AuditQuery {
+        let query = OutboundQuery {
             function_id,
             outcome,
             limit: 1000,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
         let started = Instant::now();
-        let found = store.audit(&query).await.unwrap().len();
+        let found = store.outbound(&query).await.unwrap().len();
         println!("{query_name}: {found} rows in {:.1?}", started.elapsed());
     }
 
@@ -63,7 +63,7 @@ async fn what_left() {
         let store = store.clone();
         task.spawn(async move {
             while store
-                .record_audit(Vec::<AuditRecord>::new(), 100, 0)
+                .record_outbound(Vec::<OutboundRecord>::new(), 100, 0)
                 .await
                 .unwrap()
             {
@@ -91,7 +91,7 @@ async fn record(store: &Store, rows: u64, keep: u64) -> String {
     for _ in 0..9 {
         let rows = records(1, 0..rows);
         let started = Instant::now();
-        let _ = store.record_audit(rows, keep, 0).await.unwrap();
+        let _ = store.record_outbound(rows, keep, 0).await.unwrap();
         took.push(started.elapsed());
     }
     took.sort();
@@ -99,11 +99,11 @@ async fn record(store: &Store, rows: u64, keep: u64) -> String {
 }
 
 async fn newest(store: &Store) -> i64 {
-    let newest = AuditQuery {
+    let newest = OutboundQuery {
         limit: 1,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    store.audit(&newest).await.unwrap()[0].id
+    store.outbound(&newest).await.unwrap()[0].id
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

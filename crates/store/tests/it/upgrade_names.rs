@@ -1,12 +1,12 @@
 //! The upgrade of a database from before migration 0008, which called a function's number `wasm_id`: rows, references
 //! and triggers still work.
 
-use iof_store::{AuditQuery, JobState};
+use iof_store::{JobState, OutboundQuery};
 use uuid::Uuid;
 
-use crate::audit::records;
 use crate::jobs::{ROOM, finished, waiting};
 use crate::opening::fill;
+use crate::outbound::records;
 use crate::recordings::totals;
 use crate::upgrades::{MIGRATIONS, left_by};
 use crate::{Home, function, outside};
@@ -57,13 +57,16 @@ async fn every_row_of_a_function_keeps_its_function() {
     let job = store.job(Uuid::nil()).await.unwrap().unwrap();
     assert_eq!((job.function_id, job.state), (1, JobState::Queued));
 
-    // The numbers of the audit log continue.
-    store.record_audit(records(1, 0..1), 999, 0).await.unwrap();
-    let query = AuditQuery {
+    // The numbers of the outbound log continue.
+    store
+        .record_outbound(records(1, 0..1), 999, 0)
+        .await
+        .unwrap();
+    let query = OutboundQuery {
         function_id: Some(1),
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    let found = store.audit(&query).await.unwrap();
+    let found = store.outbound(&query).await.unwrap();
     let found: Vec<_> = found.iter().map(|row| (row.id, row.record.at)).collect();
     assert_eq!(found, [(41, 0), (40, 5)]);
 
@@ -81,7 +84,7 @@ async fn every_row_of_a_function_keeps_its_function() {
     assert_eq!(totals(&home).await, (0, 0));
     assert!(store.job(Uuid::nil()).await.unwrap().is_none());
     assert!(store.keys(None).await.unwrap().is_empty());
-    assert_eq!(store.audit(&query).await.unwrap().len(), 2);
+    assert_eq!(store.outbound(&query).await.unwrap().len(), 2);
     let next = store.create_function(function("x")).await.unwrap();
     assert_eq!(next.function_id, 3);
 }

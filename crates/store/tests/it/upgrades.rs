@@ -3,17 +3,17 @@
 use std::path::Path;
 
 use iof_store::{
-    AuditKind, AuditQuery, AuditRecord, EphemeralPut, FunctionFilter, NewFunction, NewKey,
-    NewVersion, Percent, Rollout, Saved, Scope, Store, Usage,
+    EphemeralPut, FunctionFilter, NewFunction, NewKey, NewVersion, OutboundKind, OutboundQuery,
+    OutboundRecord, Percent, Rollout, Saved, Scope, Store, Usage,
 };
 
-use crate::audit::records;
 use crate::opening::fill;
+use crate::outbound::records;
 use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
-pub(crate) const MIGRATIONS: [&str; 12] = [
+pub(crate) const MIGRATIONS: [&str; 13] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -26,6 +26,7 @@ pub(crate) const MIGRATIONS: [&str; 12] = [
     "0010_expiry_of_values.sql",
     "0011_server.sql",
     "0012_refused_calls.sql",
+    "0013_changes.sql",
 ];
 
 #[tokio::test]
@@ -102,13 +103,13 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
     set.await.unwrap();
     let rows = records(2, 0..2);
-    store.record_audit(rows.clone(), 999, 0).await.unwrap();
-    let query = AuditQuery {
+    store.record_outbound(rows.clone(), 999, 0).await.unwrap();
+    let query = OutboundQuery {
         limit: 2,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    let found = store.audit(&query).await.unwrap();
-    let found: Vec<AuditRecord> = found.into_iter().rev().map(|row| row.record).collect();
+    let found = store.outbound(&query).await.unwrap();
+    let found: Vec<OutboundRecord> = found.into_iter().rev().map(|row| row.record).collect();
     assert_eq!(found, rows);
     let keep = iof_store::RecordingLimits {
         per_function: 9,
@@ -153,6 +154,13 @@ async fn of_the_fifth_release(store: &Store) {
     };
     let (stored, key) = store.create_key(key).await.unwrap();
     assert_eq!(store.key(key.as_str()).await.unwrap(), Some(stored));
+    // Changes are on record from this release on.
+    let changes = iof_store::ChangeQuery {
+        limit: 1000,
+        ..Default::default()
+    };
+    let changes = store.changes(&changes).await.unwrap();
+    assert_eq!(changes[0].action, "key.create");
     crate::jobs::submit(store, 1).await;
     let taken = store.take_jobs(9).await.unwrap().remove(0);
     let done = store.finish_job(taken.id, crate::jobs::finished("ok"), crate::jobs::ROOM);
@@ -213,21 +221,21 @@ async fn fill_outbound(home: &Home) {
 }
 
 async fn kept_outbound(store: &Store) {
-    let found = crate::audit::all(store).await;
+    let found = crate::outbound::all(store).await;
     let ids: Vec<_> = found.iter().map(|row| row.id).collect();
     assert_eq!(ids, (21..=300).collect::<Vec<_>>());
     let (last, others) = found.split_last().unwrap();
     for row in others {
         let number = row.id as u64 - 1;
         // Rows of that time record no waits.
-        let expected = AuditRecord {
+        let expected = OutboundRecord {
             waited: None,
             ..records(1 + number as i64 % 2, number..number + 1).remove(0)
         };
         assert_eq!(row.record, expected);
     }
-    let command = AuditRecord {
-        kind: AuditKind::Command,
+    let command = OutboundRecord {
+        kind: OutboundKind::Command,
         subject: Some("a \"b\" \\".into()),
         secrets: None,
         method: None,
@@ -237,12 +245,12 @@ async fn kept_outbound(store: &Store) {
         ..records(2, 299..300).remove(0)
     };
     assert_eq!(last.record, command);
-    let query = AuditQuery {
+    let query = OutboundQuery {
         function_id: Some(2),
         limit: 1000,
-        ..AuditQuery::default()
+        ..OutboundQuery::default()
     };
-    assert_eq!(store.audit(&query).await.unwrap().len(), 140);
+    assert_eq!(store.outbound(&query).await.unwrap().len(), 140);
 }
 
 #[tokio::test]

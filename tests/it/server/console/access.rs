@@ -41,11 +41,20 @@ async fn a_key_of_one_function_sees_nothing_else() {
             "{tab}: {text}"
         );
         // What the key may not do is not offered.
-        for action in ["data-deploy", "data-action", "/secrets", "/recordings"] {
+        for action in [
+            "data-deploy",
+            "data-action",
+            "/secrets",
+            "/recordings",
+            "/storage",
+            "/audit",
+            // The palette of such a key searches no functions.
+            "data-functions",
+        ] {
             assert!(!text.contains(action), "{tab} offers {action}");
         }
     }
-    for tab in ["/recordings", "/secrets", "/keys"] {
+    for tab in ["/recordings", "/storage", "/secrets", "/keys", "/audit"] {
         let page = browser.get(&format!("/console/functions/{own}{tab}")).await;
         assert_eq!((page.http.as_u16(), page.fault()), (403, "scope"), "{tab}");
     }
@@ -66,6 +75,7 @@ async fn a_key_of_one_function_sees_nothing_else() {
         "/console/functions/new",
         "/console/outbound",
         "/console/keys",
+        "/console/audit",
         "/console/server",
         "/console/server/settings",
     ] {
@@ -163,7 +173,7 @@ async fn what_others_chose_stays_text() {
     assert_eq!(next.http, 201, "{}", next.text());
     // Output, error codes and messages.
     let typed = server
-        .try_deploy_named("typed", KEY, guest("typed"), "")
+        .try_deploy_named("typed", KEY, guest("typed"), "storage = true\n")
         .await
         .json()["function"]
         .to_string();
@@ -181,6 +191,10 @@ async fn what_others_chose_stays_text() {
         json!({ "message": MARKUP }),
     )
     .await;
+    // The key of a stored value, and the value.
+    let kept = json!({ "key": MARKUP, "value": MARKUP });
+    let kept = call("/v1/functions/typed/call/store", kept).await;
+    assert!(kept.http.is_success(), "{}", kept.text());
     // The name of an export that does not exist, and a job.
     let nowhere = encoded(MARKUP);
     call(&format!("/v1/functions/typed/call/{nowhere}"), json!({})).await;
@@ -229,6 +243,27 @@ async fn what_others_chose_stays_text() {
             false,
         ),
         ("/console/keys".into(), "the label of a key", true),
+        (
+            "/console/audit".into(),
+            "the label of a key in the audit log",
+            true,
+        ),
+        (
+            format!("/console/functions/{typed}/storage"),
+            "keys of values",
+            true,
+        ),
+        (
+            format!("/console/functions/{typed}/storage?key={asked}"),
+            "a value",
+            true,
+        ),
+        (
+            format!("/console/functions/{typed}/storage?key={asked}&show=text&prefix={asked}"),
+            "a value as text, and a search",
+            true,
+        ),
+        (format!("/console/functions/{typed}/jobs"), "jobs", false),
         ("/console/server/settings".into(), "settings", false),
         (format!("/console/functions/{asked}"), "a path", true),
         (

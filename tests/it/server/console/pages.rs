@@ -8,8 +8,10 @@ use serde_json::json;
 
 #[tokio::test]
 async fn the_console_shows_and_changes_what_a_server_does() {
-    let server = Server::start(format!("{KEYS}[console]\nstep = \"500ms\"\n")).await;
-    let recorded = "record = \"always\"\n";
+    let settings =
+        "[console]\nstep = \"500ms\"\n[server]\njobs_running = 1\n[limits]\nguest_cpu = \"4s\"\n";
+    let server = Server::start(format!("{KEYS}{settings}")).await;
+    let recorded = "record = \"always\"\nstorage = true\n";
     let made = server.try_deploy_named(
         "greeter&description=Greets+whoever+asks",
         KEY,
@@ -30,6 +32,24 @@ async fn the_console_shows_and_changes_what_a_server_does() {
     }
     let job = call("shout", json!({ "text": "later" }), "respond-async").await;
     assert_eq!(job.http, 202, "{}", job.text());
+
+    let job = call("panics", json!({ "message": "later" }), "respond-async").await;
+    assert_eq!(job.http, 202, "{}", job.text());
+    for (key, value) in [
+        (
+            "users/<b>1</b>",
+            json!({ "mail": "<i>ada@example.com</i>" }),
+        ),
+        ("users/2", json!(2)),
+        ("other", json!("x")),
+    ] {
+        let stored = call("store", json!({ "key": key, "value": value }), "wait=1").await;
+        assert!(stored.http.is_success(), "{}", stored.text());
+    }
+
+    let spinner = wat("(module (func (export \"spin\") (loop (br 0))))");
+    let made = server.try_deploy_named("spinner", KEY, spinner, "");
+    assert_eq!(made.await.http, 201);
 
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).display().to_string();
@@ -70,15 +90,14 @@ async fn every_page_of_the_console_can_be_read() {
         "translate",
         "invoice-pdf",
     ];
-    let modest =
-        "outbound = [\"GET https://api.example.com/v1/rates\"]\n[limits]\nmemory = \"64MiB\"\n";
+    let modest = "outbound = [\"GET https://api.example.com/v1/rates\"]\nstorage = true\n[limits]\nmemory = \"64MiB\"\n";
     for name in names {
         let made = server
             .try_deploy_named(name, KEY, guest("typed"), modest)
             .await;
         assert_eq!(made.http, 201, "{}", made.text());
     }
-    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\n[limits]\nmemory = \"128MiB\"\n";
+    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\njobs = true\n[limits]\nmemory = \"128MiB\"\n";
     let function = server
         .request("GET", "/v1/functions/send-email")
         .bearer_auth(KEY);
@@ -90,6 +109,24 @@ async fn every_page_of_the_console_can_be_read() {
         admin_key: KEY.to_owned(),
         json: json!({}),
     };
+    for n in 1..=3 {
+        let kept = json!({ "key": format!("users/{n}"), "value": { "name": "Ada", "opened": n } });
+        let path = "/v1/functions/send-email/call/store";
+        server
+            .answer(server.request("POST", path).json(&kept))
+            .await;
+    }
+    for (export, body) in [
+        ("shout", json!({ "text": "later" })),
+        ("panics", json!({ "message": "no such template" })),
+    ] {
+        let path = format!("/v1/functions/send-email/call/{export}");
+        let request = server.request("POST", &path).bearer_auth(KEY);
+        let job = server
+            .answer(request.header("prefer", "respond-async").json(&body))
+            .await;
+        assert_eq!(job.http, 202, "{}", job.text());
+    }
     let load = async |seconds: u64| {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
         let mut n: u64 = 0;

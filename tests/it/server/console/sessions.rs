@@ -60,6 +60,7 @@ async fn a_key_opens_a_session_and_stays_at_the_server() {
         "/console",
         "/console/functions",
         "/console/keys",
+        "/console/audit",
         "/console/server",
         "/console/server/settings",
         "/console/outbound",
@@ -304,8 +305,10 @@ async fn a_server_without_keys_takes_nobody_s_key_and_shows_what_it_shows_to_eve
         "/outbound",
         "/recordings",
         "/jobs",
+        "/storage",
         "/secrets",
         "/keys",
+        "/audit",
     ] {
         let page = owner.get(&format!("{path}{tab}")).await;
         assert_eq!(page.http, 200, "{tab}: {}", page.text());

@@ -5,19 +5,23 @@
 //! | `summary` | figures, charts and the rollout |
 //! | `versions`, `difference` | versions, their deploy, and what differs between two |
 //! | `call` | the form of a call |
-//! | `records` | log, outbound requests, recordings, jobs |
+//! | `records` | log, outbound requests, recordings |
+//! | `jobs` | jobs |
+//! | `storage` | stored values |
 //! | `keys` | secrets, keys, deletion |
 
 mod call;
 mod difference;
+mod jobs;
 mod keys;
 mod records;
+mod storage;
 mod summary;
 mod versions;
 
 use super::frame::{self, Page, Place};
 use super::viewer::{Rights, Viewer, query, redirect};
-use super::{Console, events, words};
+use super::{Console, audit, events, words};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -38,11 +42,13 @@ enum Tab {
     Outbound,
     Recordings,
     Jobs,
+    Storage,
     Secrets,
     Keys,
+    Audit,
 }
 
-const TABS: [(Tab, &str, &str); 9] = [
+const TABS: [(Tab, &str, &str); 11] = [
     (Tab::Summary, "", "Overview"),
     (Tab::Versions, "versions", "Versions"),
     (Tab::Call, "call", "Call"),
@@ -50,8 +56,10 @@ const TABS: [(Tab, &str, &str); 9] = [
     (Tab::Outbound, "outbound", "Outbound"),
     (Tab::Recordings, "recordings", "Recordings"),
     (Tab::Jobs, "jobs", "Jobs"),
+    (Tab::Storage, "storage", "Storage"),
     (Tab::Secrets, "secrets", "Secrets"),
     (Tab::Keys, "keys", "Keys"),
+    (Tab::Audit, "audit", "Audit"),
 ];
 
 impl Tab {
@@ -61,7 +69,9 @@ impl Tab {
             Self::Summary | Self::Versions => &[Scope::Read, Scope::Deploy],
             Self::Call => &[Scope::Call, Scope::Read, Scope::Deploy],
             Self::Log | Self::Outbound | Self::Jobs => &[Scope::Read],
-            Self::Recordings | Self::Secrets | Self::Keys => &[Scope::Admin],
+            Self::Recordings | Self::Storage | Self::Secrets | Self::Keys | Self::Audit => {
+                &[Scope::Admin]
+            }
         }
     }
 
@@ -84,6 +94,15 @@ struct Wanted {
     find: String,
     /// True if only calls that failed are wanted.
     faults: Option<String>,
+    /// The beginning of the keys of values, the key after which their list begins, and the key of one value; a key that is not
+    /// text is in base64.
+    prefix: String,
+    after: Option<String>,
+    after_base64: Option<String>,
+    key: Option<String>,
+    key_base64: Option<String>,
+    /// The form in which a value is shown.
+    show: Option<String>,
 }
 
 /// A function, for a viewer who may see it.
@@ -199,12 +218,22 @@ async fn page(
         Tab::Log => records::log(&seen, wanted).await?,
         Tab::Outbound => records::outbound(&seen, wanted).await?,
         Tab::Recordings => records::recordings(&seen).await?,
-        Tab::Jobs => records::jobs(&seen).await?,
+        Tab::Jobs => jobs::page(&seen).await?,
+        Tab::Storage => storage::page(&seen, wanted).await?,
         Tab::Secrets => keys::secrets(&seen).await?,
         Tab::Keys => keys::keys(&seen).await?,
+        Tab::Audit => {
+            audit::list(
+                console,
+                Some(function.function_id),
+                wanted.before,
+                &seen.href("audit"),
+            )
+            .await?
+        }
     };
     let label = words::label(function.name.as_deref(), function.function_id);
-    let live = matches!(tab, Tab::Summary | Tab::Log) && seen.may(Scope::Read);
+    let live = matches!(tab, Tab::Summary | Tab::Log | Tab::Jobs) && seen.may(Scope::Read);
     let number = function.function_id.to_string();
     let name = TABS
         .iter()
@@ -220,6 +249,13 @@ async fn page(
             (body)
         },
     }))
+}
+
+/// The pages of any function that a viewer of all functions may open, for the palette: their paths and names.
+pub(super) fn pages_of_all(rights: &Rights) -> Vec<(&'static str, &'static str)> {
+    // No function has the number 0, so what a key may do there it may do everywhere.
+    let tabs = TABS.iter().filter(|(tab, ..)| tab.is_for(rights, 0));
+    tabs.map(|(_, path, name)| (*path, *name)).collect()
 }
 
 fn head(seen: &Seen<'_>, label: &str) -> Markup {

@@ -1,4 +1,4 @@
-//! What a function did: the log of its calls, what it sent, recorded calls, and jobs.
+//! What a function did: the log of its calls, what it sent, and recorded calls.
 
 use super::{Seen, Wanted};
 use crate::call_log::CallResult;
@@ -6,7 +6,7 @@ use crate::console::outbound;
 use crate::console::words;
 use crate::http::truncate;
 use iof_fault::Fault;
-use iof_store::{JobState, LoggedCall, Scope};
+use iof_store::LoggedCall;
 use maud::{Markup, html};
 
 /// Rows of the log that are searched, and rows of the other lists.
@@ -115,7 +115,7 @@ pub(super) async fn outbound(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup,
 
 pub(super) async fn recordings(seen: &Seen<'_>) -> Result<Markup, Fault> {
     let app = &seen.console.app;
-    app.audit_log.flush().await;
+    app.outbound_log.flush().await;
     let calls = app
         .store
         .recordings(seen.function.function_id, ROWS)
@@ -163,57 +163,4 @@ fn replay(path: &str, label: &str) -> Markup {
             div class="outcome" role="status" {}
         }
     }
-}
-
-pub(super) async fn jobs(seen: &Seen<'_>) -> Result<Markup, Fault> {
-    let jobs = seen
-        .console
-        .app
-        .store
-        .jobs(seen.function.function_id, ROWS)
-        .await?;
-    let rows: Vec<_> = jobs
-        .iter()
-        .map(|of| {
-            let class = match of.state {
-                JobState::Done => "good",
-                JobState::Running => "warn",
-                JobState::Queued => "plain",
-            };
-            let took = of
-                .finished_at
-                .map(|end| (end - of.accepted_at) as f64 / 1000.0);
-            html! {
-                tr {
-                    td class="time" { (words::time(of.accepted_at)) }
-                    td { span class=(format!("state {class}")) { (of.state.as_str()) } }
-                    td { (of.export) }
-                    td class="n" { (of.version) }
-                    td class="n" { (of.attempts) }
-                    td class="n" { (words::seconds_or_none(took)) }
-                    td { code { (of.id) } }
-                }
-            }
-        })
-        .collect();
-    let heads = [
-        "Accepted",
-        "State",
-        "Export",
-        ">Version",
-        ">Begun",
-        ">Until done",
-        "Job",
-    ];
-    let empty = html! {
-        p { "No job was accepted yet." }
-        p class="note" { "A call with the header " code { "Prefer: respond-async" } " is one; its outcome is kept for " (words::duration(seen.console.app.settings.job_time)) "." }
-    };
-    let called = seen.may(Scope::Call);
-    Ok(html! {
-        section class="sheet" aria-label="Jobs" {
-            (words::table("jobs", "Jobs, the newest first", &heads, &rows, &empty))
-            @if called && !jobs.is_empty() { p class="note" { "An outcome is read with " code { "iof job ID" } ", or at " code { "/v1/jobs/ID" } "." } }
-        }
-    })
 }

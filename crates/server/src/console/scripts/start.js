@@ -1,6 +1,7 @@
 localTimes(document);
 startActions();
 startDeploy();
+startPalette();
 follow();
 if (document.body.dataset.events) document.addEventListener("visibilitychange", refresh);
 startCalls().catch((error) => {

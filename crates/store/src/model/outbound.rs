@@ -12,14 +12,14 @@ const LISTED: u32 = 1000;
 /// The kind of an audit record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AuditKind {
+pub enum OutboundKind {
     /// A request, or one hop of a redirect.
     Request,
     /// A native program that was run.
     Command,
 }
 
-impl AuditKind {
+impl OutboundKind {
     /// `request` or `command`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -33,7 +33,7 @@ impl AuditKind {
 /// One outbound request or command. Its serde form is its stored form: its fields in their order, without their names,
 /// which took half of the room and of the time. Rows of earlier releases have the names, and are read as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct AuditRecord {
+pub struct OutboundRecord {
     /// The time at which it began, in Unix milliseconds.
     pub at: i64,
     /// The call that it was part of.
@@ -44,7 +44,7 @@ pub struct AuditRecord {
     /// The number of the version that ran.
     pub version: i64,
     /// A request or a command.
-    pub kind: AuditKind,
+    pub kind: OutboundKind,
     /// The rule that let the request through, `None` if none did; or the command's name.
     #[serde(default)]
     pub subject: Option<String>,
@@ -74,12 +74,12 @@ pub struct AuditRecord {
     /// The wait of the request for its turn. Absent from a row of a request that did not wait, and from those of
     /// earlier releases.
     #[serde(default)]
-    pub waited: Option<AuditWait>,
+    pub waited: Option<OutboundWait>,
 }
 
 /// The wait of a request for its turn among those in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditWait {
+pub struct OutboundWait {
     /// Its duration, in milliseconds.
     pub ms: u64,
     /// The setting that it waited for.
@@ -89,14 +89,14 @@ pub struct AuditWait {
 /// A row on its way into the store: one text, and the columns that find it. Rows that wait take one allocation each,
 /// instead of one for each field.
 #[derive(Debug, Clone)]
-pub struct AuditLine {
+pub struct OutboundLine {
     pub(crate) at: i64,
     pub(crate) call: Uuid,
     pub(crate) function_id: i64,
     pub(crate) json: String,
 }
 
-impl AuditLine {
+impl OutboundLine {
     /// The bytes that it holds in memory.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -104,8 +104,8 @@ impl AuditLine {
     }
 }
 
-impl From<AuditRecord> for AuditLine {
-    fn from(record: AuditRecord) -> Self {
+impl From<OutboundRecord> for OutboundLine {
+    fn from(record: OutboundRecord) -> Self {
         let mut json = Vec::with_capacity(256);
         // Serialising texts and numbers into memory cannot fail.
         let _ = serde_json::to_writer(&mut json, &record);
@@ -120,19 +120,19 @@ impl From<AuditRecord> for AuditLine {
 
 /// One outbound request or command, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRow {
+pub struct OutboundRow {
     /// Its number. Ascending in the order in which rows were recorded, never used again.
     pub id: i64,
     /// The request or command.
-    pub record: AuditRecord,
+    pub record: OutboundRecord,
 }
 
-/// A query of the audit log. A field that is `None` matches every row. By default, the newest 100 of all rows.
+/// A query of the outbound log. A field that is `None` matches every row. By default, the newest 100 of all rows.
 ///
 /// An index finds a function's rows, a call's and a range of numbers; the kind and the outcome are searched among
 /// those, so a query for a rare kind or outcome may read them all.
 #[derive(Debug, Clone)]
-pub struct AuditQuery {
+pub struct OutboundQuery {
     /// Numbers greater than this one. A reader that continues from the last number it saw misses no row.
     pub after: Option<i64>,
     /// Numbers less than this one.
@@ -142,7 +142,7 @@ pub struct AuditQuery {
     /// Rows of this call.
     pub call: Option<Uuid>,
     /// Rows of this kind.
-    pub kind: Option<AuditKind>,
+    pub kind: Option<OutboundKind>,
     /// Rows with this outcome.
     pub outcome: Option<String>,
     /// At most this many rows; 1 to 1000.
@@ -151,7 +151,7 @@ pub struct AuditQuery {
     pub newest_first: bool,
 }
 
-impl Default for AuditQuery {
+impl Default for OutboundQuery {
     fn default() -> Self {
         Self {
             after: None,
@@ -166,7 +166,7 @@ impl Default for AuditQuery {
     }
 }
 
-impl AuditQuery {
+impl OutboundQuery {
     /// Refuses a limit that is out of range.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if (1..=LISTED).contains(&self.limit) {
@@ -181,7 +181,7 @@ impl AuditQuery {
     }
 
     /// `true` if the query matches a row.
-    pub(crate) fn wants(&self, row: &AuditRow) -> bool {
+    pub(crate) fn wants(&self, row: &OutboundRow) -> bool {
         let record = &row.record;
         self.after.is_none_or(|after| row.id > after)
             && self.before.is_none_or(|before| row.id < before)
@@ -195,7 +195,7 @@ impl AuditQuery {
     }
 }
 
-impl Serialize for AuditRecord {
+impl Serialize for OutboundRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self {
             at,

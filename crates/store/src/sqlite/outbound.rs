@@ -1,4 +1,4 @@
-//! Audit records, as rows, and the removal of the oldest.
+//! Outbound records, as rows, and the removal of the oldest.
 //!
 //! Records are written many at a time and read seldom, so up to [`ROWS_PER_CHUNK`] of them are one row of the table, as
 //! JSON, beside the columns that find them: their numbers, their functions, and the span of their calls, which is
@@ -10,26 +10,26 @@ use std::collections::BTreeSet;
 use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
-use super::audit_query::{self, ROWS_PER_CHUNK};
 use super::change::Change;
 use super::column::integer;
 use super::database::Database;
 use super::error::Result;
+use super::outbound_query::{self, ROWS_PER_CHUNK};
 use crate::error::Error;
-use crate::model::{AuditLine, AuditQuery, AuditRow};
-use crate::rows::Audit;
+use crate::model::{NewRecord, OutboundLine, OutboundQuery, OutboundRow};
+use crate::rows::Outbound;
 
 /// The rows that one transaction removes, beyond as many as it adds.
 const REMOVED: usize = 2000;
 
-impl Audit for Database {
-    async fn record_audit(
+impl Outbound for Database {
+    async fn record_outbound(
         &self,
-        rows: Vec<AuditLine>,
+        rows: Vec<OutboundLine>,
         keep_rows: u64,
         keep_from: i64,
     ) -> Result<bool, Error> {
-        self.write(RecordAudit {
+        self.write(RecordOutbound {
             rows,
             keep_rows,
             keep_from,
@@ -37,20 +37,20 @@ impl Audit for Database {
         .await
     }
 
-    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
-        Ok(audit_query::list(&self.readers, query).await?)
+    async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error> {
+        Ok(outbound_query::list(&self.readers, query).await?)
     }
 }
 
 /// Adds rows, and removes those that exceed the limits of number and age. Its output is `true` if more are left to be
 /// removed.
-struct RecordAudit {
-    rows: Vec<AuditLine>,
+struct RecordOutbound {
+    rows: Vec<OutboundLine>,
     keep_rows: u64,
     keep_from: i64,
 }
 
-impl Change for RecordAudit {
+impl Change for RecordOutbound {
     type Output = bool;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
@@ -65,6 +65,10 @@ impl Change for RecordAudit {
         }
         remove(connection, self).await
     }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
 }
 
 /// The greatest number that a row ever had; 0 if there was none.
@@ -76,7 +80,7 @@ async fn last_number(connection: &mut SqliteConnection) -> Result<i64> {
 /// Adds one row of the table.
 async fn add(
     connection: &mut SqliteConnection,
-    rows: &[AuditLine],
+    rows: &[OutboundLine],
     first: i64,
     last: i64,
 ) -> Result<()> {
@@ -115,7 +119,7 @@ async fn add(
     Ok(())
 }
 
-async fn remove(connection: &mut SqliteConnection, record: &RecordAudit) -> Result<bool> {
+async fn remove(connection: &mut SqliteConnection, record: &RecordOutbound) -> Result<bool> {
     let ends = sqlx::query(
         "SELECT first, newest, (SELECT MAX(last) FROM audit) AS latest FROM audit ORDER BY last LIMIT 1",
     );

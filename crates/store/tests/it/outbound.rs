@@ -1,8 +1,8 @@
-//! The audit log: a row stays until it exceeds a limit of age or number, even if its function is deleted.
+//! The outbound log: a row stays until it exceeds a limit of age or number, even if its function is deleted.
 
 use std::ops::Range;
 
-use iof_store::{AuditKind, AuditQuery, AuditRecord, AuditRow, AuditWait, Store};
+use iof_store::{OutboundKind, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait, Store};
 use uuid::Uuid;
 
 use crate::{Home, function, outside};
@@ -11,13 +11,13 @@ pub(crate) const ALL: u64 = u64::MAX;
 pub(crate) const EVER: i64 = i64::MIN;
 
 /// Rows of a function whose times and numbers of bytes are `numbers`; ten rows a call.
-pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord> {
-    let row = |number: u64| AuditRecord {
+pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<OutboundRecord> {
+    let row = |number: u64| OutboundRecord {
         at: number as i64,
         call: Uuid::from_u64_pair(function_id as u64, number / 10),
         function_id,
         version: 1,
-        kind: AuditKind::Request,
+        kind: OutboundKind::Request,
         subject: Some("GET https://api.example.com/v1/".into()),
         secrets: Some("API_TOKEN".into()),
         method: Some("GET".into()),
@@ -29,7 +29,7 @@ pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord>
         ms: 12,
         outcome: "ok".into(),
         // Some of them waited.
-        waited: (number % 7 == 3).then(|| AuditWait {
+        waited: (number % 7 == 3).then(|| OutboundWait {
             ms: number,
             limit: "max_concurrent".into(),
         }),
@@ -37,13 +37,13 @@ pub(crate) fn records(function_id: i64, numbers: Range<u64>) -> Vec<AuditRecord>
     numbers.map(row).collect()
 }
 
-fn command(function_id: i64, outcome: &str) -> AuditRecord {
-    AuditRecord {
+fn command(function_id: i64, outcome: &str) -> OutboundRecord {
+    OutboundRecord {
         at: 7,
         call: Uuid::nil(),
         function_id,
         version: 2,
-        kind: AuditKind::Command,
+        kind: OutboundKind::Command,
         subject: None,
         secrets: None,
         method: None,
@@ -59,16 +59,16 @@ fn command(function_id: i64, outcome: &str) -> AuditRecord {
 }
 
 /// All rows, oldest first, page by page.
-pub(crate) async fn all(store: &Store) -> Vec<AuditRow> {
-    let mut found: Vec<AuditRow> = Vec::new();
+pub(crate) async fn all(store: &Store) -> Vec<OutboundRow> {
+    let mut found: Vec<OutboundRow> = Vec::new();
     loop {
-        let query = AuditQuery {
+        let query = OutboundQuery {
             after: found.last().map(|row| row.id),
             limit: 1000,
             newest_first: false,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        match store.audit(&query).await.unwrap() {
+        match store.outbound(&query).await.unwrap() {
             page if page.is_empty() => return found,
             page => found.extend(page),
         }
@@ -81,11 +81,11 @@ pub(crate) async fn times(store: &Store) -> Vec<i64> {
 
 pub(crate) async fn record(
     store: &Store,
-    rows: Vec<AuditRecord>,
+    rows: Vec<OutboundRecord>,
     keep_rows: u64,
     keep_from: i64,
 ) -> bool {
-    let recorded = store.record_audit(rows, keep_rows, keep_from);
+    let recorded = store.record_outbound(rows, keep_rows, keep_from);
     recorded.await.unwrap()
 }
 
@@ -116,7 +116,7 @@ async fn rows_are_read_back_whole_and_outlive_their_function() {
 async fn the_greatest_numbers_are_read_back_and_queried() {
     let home = Home::new();
     let store = home.open().await;
-    let extreme = |number: i64, count: u64| AuditRecord {
+    let extreme = |number: i64, count: u64| OutboundRecord {
         at: number,
         function_id: number,
         version: number,
@@ -138,20 +138,20 @@ async fn the_greatest_numbers_are_read_back_and_queried() {
         .collect();
     assert_eq!(read, expected);
     for extreme in [i64::MIN, i64::MAX] {
-        let found = async |query: AuditQuery| store.audit(&query).await.unwrap().len();
+        let found = async |query: OutboundQuery| store.outbound(&query).await.unwrap().len();
         let (after, before) = (Some(extreme), Some(extreme));
         let function_id = Some(extreme);
-        let of = AuditQuery {
+        let of = OutboundQuery {
             function_id,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        let beyond = AuditQuery {
+        let beyond = OutboundQuery {
             after,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        let below = AuditQuery {
+        let below = OutboundQuery {
             before,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
         let expected = if extreme < 0 { (1, 2, 0) } else { (1, 0, 2) };
         assert_eq!(
@@ -175,7 +175,7 @@ async fn a_query_finds_exactly_the_matching_rows() {
         let function_id = 1 + number as i64 % 3;
         let mut row = records(function_id, number..number + 1).remove(0);
         if number % 4 == 0 {
-            row.kind = AuditKind::Command;
+            row.kind = OutboundKind::Command;
         }
         if number % 5 == 0 {
             row.outcome = "egress-denied".into();
@@ -196,9 +196,9 @@ async fn a_query_finds_exactly_the_matching_rows() {
             for call in calls {
                 for (kind, outcome) in [
                     (None, None),
-                    (Some(AuditKind::Request), None),
+                    (Some(OutboundKind::Request), None),
                     (None, Some("egress-denied")),
-                    (Some(AuditKind::Command), Some("ok")),
+                    (Some(OutboundKind::Command), Some("ok")),
                 ] {
                     for (limit, newest_first) in
                         [(1000, false), (1000, true), (3, false), (3, true)]
@@ -219,7 +219,7 @@ async fn a_query_finds_exactly_the_matching_rows() {
                             expected.reverse();
                         }
                         expected.truncate(limit as usize);
-                        let query = AuditQuery {
+                        let query = OutboundQuery {
                             after,
                             before,
                             function_id,
@@ -229,7 +229,7 @@ async fn a_query_finds_exactly_the_matching_rows() {
                             limit,
                             newest_first,
                         };
-                        assert_eq!(store.audit(&query).await.unwrap(), expected, "{query:?}");
+                        assert_eq!(store.outbound(&query).await.unwrap(), expected, "{query:?}");
                         matching += usize::from(!expected.is_empty());
                     }
                 }
@@ -250,12 +250,12 @@ async fn the_rows_of_a_call_are_found_in_all_chunks() {
         record(&store, rows, ALL, EVER).await;
     }
     for newest_first in [false, true] {
-        let query = AuditQuery {
+        let query = OutboundQuery {
             call: Some(Uuid::from_u64_pair(1, 2)),
             newest_first,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        let found = store.audit(&query).await.unwrap();
+        let found = store.outbound(&query).await.unwrap();
         let ids: Vec<_> = found.iter().map(|row| row.id).collect();
         let mut expected: Vec<_> = (1..=40).map(|n| n * 6).chain(13..=17).collect();
         expected.sort_unstable();
@@ -278,11 +278,11 @@ async fn a_list_has_its_limits() {
         (1001, None),
         (u32::MAX, None),
     ] {
-        let query = AuditQuery {
+        let query = OutboundQuery {
             limit,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        let found = store.audit(&query).await;
+        let found = store.outbound(&query).await;
         match expected {
             Some(rows) => assert_eq!(found.unwrap().len(), rows),
             None => {
@@ -292,7 +292,7 @@ async fn a_list_has_its_limits() {
             }
         }
     }
-    let newest = store.audit(&AuditQuery::default()).await.unwrap();
+    let newest = store.outbound(&OutboundQuery::default()).await.unwrap();
     assert_eq!((newest.len(), newest[0].id), (100, 1001));
 }
 
@@ -316,14 +316,14 @@ async fn a_reader_that_follows_misses_no_row() {
             }
         });
     }
-    let mut seen: Vec<AuditRow> = Vec::new();
+    let mut seen: Vec<OutboundRow> = Vec::new();
     while seen.len() < 8 * 140 {
-        let query = AuditQuery {
+        let query = OutboundQuery {
             after: seen.last().map(|row| row.id),
             newest_first: false,
-            ..AuditQuery::default()
+            ..OutboundQuery::default()
         };
-        seen.extend(store.audit(&query).await.unwrap());
+        seen.extend(store.outbound(&query).await.unwrap());
     }
     tasks.join_all().await;
     assert_eq!(seen, all(&store).await);
@@ -353,7 +353,7 @@ async fn a_row_changed_by_another_program_is_damaged() {
             .execute(&mut outside(&home).await)
             .await
             .unwrap();
-        let error = store.audit(&AuditQuery::default()).await.unwrap_err();
+        let error = store.outbound(&OutboundQuery::default()).await.unwrap_err();
         assert_eq!(error.code(), "damaged");
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: each outbound request of a function, and each command that it ran.
+//! The outbound log: each outbound request of a function, and each command that it ran.
 //!
 //! The rows are evidence, so deleting a function leaves them, and only the limits of number and age remove them.
 //! Callers pass many at once, as they do with calls, and these share a transaction.
@@ -12,8 +12,8 @@
 
 use super::Store;
 use crate::error::Error;
-use crate::model::{AuditLine, AuditQuery, AuditRow};
-use crate::rows::Audit as _;
+use crate::model::{OutboundLine, OutboundQuery, OutboundRow};
+use crate::rows::Outbound as _;
 
 impl Store {
     /// Adds `rows` in their order, in one transaction, and removes the oldest: those that are not among the last
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was recorded.
-    pub async fn record_audit<R: Into<AuditLine>>(
+    pub async fn record_outbound<R: Into<OutboundLine>>(
         &self,
         rows: Vec<R>,
         keep_rows: u64,
@@ -34,7 +34,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let rows = rows.into_iter().map(Into::into).collect();
         self.finish(move |inner| async move {
-            inner.rows.record_audit(rows, keep_rows, keep_from).await
+            inner.rows.record_outbound(rows, keep_rows, keep_from).await
         })
         .await
     }
@@ -43,8 +43,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the limit is not 1 to 1000, and the errors of [`Store::function`].
-    pub async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditRow>, Error> {
+    pub async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error> {
         query.check()?;
-        self.rows().audit(query).await
+        self.rows().outbound(query).await
     }
 }

@@ -1,4 +1,4 @@
-//! The rows that match a query of the audit log, and the index that finds them.
+//! The rows that match a query of the outbound log, and the index that finds them.
 
 use std::collections::VecDeque;
 
@@ -7,14 +7,14 @@ use sqlx::{QueryBuilder, Row as _, SqlitePool};
 
 use super::column::{damaged, integer};
 use super::error::Result;
-use crate::model::{AuditQuery, AuditRecord, AuditRow};
+use crate::model::{OutboundQuery, OutboundRecord, OutboundRow};
 
 /// The most records of one row of the table. Listing the newest few reads as many.
 pub(super) const ROWS_PER_CHUNK: usize = 128;
 /// The number of table rows that are examined at a time.
 const PAGE: i64 = 16;
 
-pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec<AuditRow>> {
+pub(super) async fn list(readers: &SqlitePool, query: &OutboundQuery) -> Result<Vec<OutboundRow>> {
     let mut found = Vec::new();
     let (mut after, mut before) = (query.after, query.before);
     loop {
@@ -53,7 +53,7 @@ pub(super) async fn list(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec
 /// than made true: SQLite plans a statement before it knows the bound values, and would use no index.
 fn select(
     prefix: &str,
-    query: &AuditQuery,
+    query: &OutboundQuery,
     after: Option<i64>,
     before: Option<i64>,
 ) -> QueryBuilder<Sqlite> {
@@ -94,12 +94,12 @@ fn select(
     select
 }
 
-fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<AuditRow>> {
-    let rows: Vec<AuditRecord> =
+fn read(row: &SqliteRow, first: i64) -> Result<VecDeque<OutboundRow>> {
+    let rows: Vec<OutboundRecord> =
         serde_json::from_str(row.try_get("rows")?).map_err(|_| damaged("rows"))?;
     let numbered = rows.into_iter().zip(first..);
     Ok(numbered
-        .map(|(record, id)| AuditRow { id, record })
+        .map(|(record, id)| OutboundRow { id, record })
         .collect())
 }
 
@@ -136,12 +136,12 @@ mod tests {
                 (None, false),
                 (Some(9), true),
             ] {
-                let query = AuditQuery {
+                let query = OutboundQuery {
                     before,
                     function_id,
                     call,
                     newest_first,
-                    ..AuditQuery::default()
+                    ..OutboundQuery::default()
                 };
                 let mut plan = select("EXPLAIN QUERY PLAN ", &query, query.after, before);
                 let steps = plan.build().fetch_all(&readers).await.unwrap();

@@ -1,6 +1,6 @@
-//! The limits of the audit log, by number and by age, and the removal of the oldest rows.
+//! The limits of the outbound log, by number and by age, and the removal of the oldest rows.
 
-use crate::audit::{ALL, EVER, all, record, records, times};
+use crate::outbound::{ALL, EVER, all, record, records, times};
 use crate::{Home, count};
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The audit log: a queue to the store of outbound requests and commands of functions, and of recorded calls.
+//! The outbound log: a queue to the store of outbound requests and commands of functions, and of recorded calls.
 //!
 //! A request that was sent or a command that ran puts a row into the queue, without a lock and without waiting. The
 //! waiting rows are bounded in bytes (`records.memory`). Rows that arrive while the queue is full are dropped, counted,
@@ -8,28 +8,30 @@
 use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
 use crate::write_behind::{Sender, WriteBehind, WriteFailure, Writer};
-use iof_store::{AuditKind, AuditLine, AuditRecord, AuditWait, Recording, RecordingLimits, Store};
+use iof_store::{
+    OutboundKind, OutboundLine, OutboundRecord, OutboundWait, Recording, RecordingLimits, Store,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// The audit log, and the task that writes it. A process has one.
-pub struct AuditLog {
-    sender: AuditSender,
+/// The outbound log, and the task that writes it. A process has one.
+pub struct OutboundLog {
+    sender: OutboundSender,
     queue: WriteBehind<Entry>,
     settings: RecordSettings,
 }
 
-/// A sender of rows to the audit log.
+/// A sender of rows to the outbound log.
 #[derive(Clone)]
-pub struct AuditSender {
+pub struct OutboundSender {
     sender: Sender<Entry>,
     backlog: Arc<Backlog>,
 }
 
 enum Entry {
-    Sent(AuditLine),
+    Sent(OutboundLine),
     Call(Box<Recording>),
 }
 
@@ -49,7 +51,7 @@ impl Entry {
     }
 }
 
-impl AuditLog {
+impl OutboundLog {
     /// Starts the task; must be called in a runtime.
     #[must_use]
     pub fn start(store: Store, settings: RecordSettings) -> Self {
@@ -61,7 +63,7 @@ impl AuditLog {
             backlog: Arc::clone(&backlog),
         });
         Self {
-            sender: AuditSender {
+            sender: OutboundSender {
                 sender: queue.sender().clone(),
                 backlog,
             },
@@ -77,7 +79,7 @@ impl AuditLog {
 
     /// A sender of rows.
     #[must_use]
-    pub fn sender(&self) -> Arc<AuditSender> {
+    pub fn sender(&self) -> Arc<OutboundSender> {
         Arc::new(self.sender.clone())
     }
 
@@ -107,7 +109,7 @@ impl AuditLog {
     }
 }
 
-impl AuditSender {
+impl OutboundSender {
     fn send(&self, entry: Entry) {
         if self.backlog.reserve(entry.size()) {
             // The queue refuses an entry when the server has stopped.
@@ -118,14 +120,14 @@ impl AuditSender {
     }
 }
 
-impl iof_egress::Observer for AuditSender {
+impl iof_egress::Observer for OutboundSender {
     fn sent(&self, entry: &iof_egress::Entry<'_>) {
-        let record = AuditRecord {
+        let record = OutboundRecord {
             at: unix_ms(entry.at),
             call: entry.call,
             function_id: entry.function_id,
             version: entry.version,
-            kind: AuditKind::Request,
+            kind: OutboundKind::Request,
             subject: entry.rule.map(str::to_owned),
             secrets: entry.secrets.map(str::to_owned),
             method: Some(entry.method.to_owned()),
@@ -136,7 +138,7 @@ impl iof_egress::Observer for AuditSender {
             bytes_in: entry.bytes_in,
             ms: ms(entry.took),
             outcome: entry.outcome.to_owned(),
-            waited: entry.waited.map(|waited| AuditWait {
+            waited: entry.waited.map(|waited| OutboundWait {
                 ms: ms(waited.took),
                 limit: waited.limit.to_owned(),
             }),
@@ -145,14 +147,14 @@ impl iof_egress::Observer for AuditSender {
     }
 }
 
-impl iof_command::Observer for AuditSender {
+impl iof_command::Observer for OutboundSender {
     fn ran(&self, run: &iof_command::Run<'_>) {
-        let record = AuditRecord {
+        let record = OutboundRecord {
             at: unix_ms(run.at),
             call: run.call,
             function_id: run.function_id,
             version: run.version,
-            kind: AuditKind::Command,
+            kind: OutboundKind::Command,
             subject: Some(run.command.to_owned()),
             secrets: None,
             method: None,
@@ -225,17 +227,17 @@ impl Writer for EntryWriter {
 
 impl EntryWriter {
     /// Writes rows, and removes old ones. Returns whether there are more to remove.
-    async fn sent(&self, rows: Vec<AuditLine>) -> bool {
+    async fn sent(&self, rows: Vec<OutboundLine>) -> bool {
         let RecordSettings {
             sent_rows,
             sent_age,
             ..
         } = self.settings;
         let from = before(sent_age);
-        match self.store.record_audit(rows, sent_rows, from).await {
+        match self.store.record_outbound(rows, sent_rows, from).await {
             Ok(more) => more,
             Err(error) => {
-                tracing::error!(%error, "rows of the audit log could not be written and are lost");
+                tracing::error!(%error, "rows of the outbound log could not be written and are lost");
                 false
             }
         }

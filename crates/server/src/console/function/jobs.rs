@@ -1,0 +1,90 @@
+//! The jobs of a function: calls whose outcome is fetched, with their cancellation and their retry.
+
+use super::Seen;
+use crate::console::words;
+use crate::http::unix_ms_now;
+use iof_fault::Fault;
+use iof_store::{JobHead, JobState, Scope};
+use maud::{Markup, html};
+
+/// Jobs of one page, the newest.
+const ROWS: u32 = 200;
+
+pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
+    let app = &seen.console.app;
+    let id = seen.function.function_id;
+    let jobs = app.store.jobs(id, ROWS).await?;
+    let now = unix_ms_now();
+    let rows: Vec<_> = jobs.iter().map(|of| row(seen, of, now)).collect();
+    let manages = seen.may(Scope::Admin);
+    let mut heads = vec![
+        "Accepted",
+        "State",
+        "Export",
+        ">Version",
+        ">Begun",
+        ">Age",
+        ">Until done",
+        "Job",
+    ];
+    if manages {
+        heads.push("");
+    }
+    let empty = html! {
+        p { "No job was accepted yet." }
+        p class="note" { "A call with the header " code { "Prefer: respond-async" } " is one; its outcome is kept for " (words::duration(app.settings.job_time)) "." }
+    };
+    Ok(html! {
+        section class="sheet" aria-label="Jobs" {
+            div class="live" id="jobs" data-live { (words::table("job-table", "Jobs, the newest first", &heads, &rows, &empty)) }
+            @if !jobs.is_empty() {
+                p class="note" {
+                    "An outcome is read with " code { "iof job ID" } ", or at " code { "/v1/jobs/ID" } ". A job that waits can be cancelled; one that runs cannot, and ends with its limit of time. One that failed can be retried while its request is kept."
+                }
+            }
+        }
+    })
+}
+
+fn row(seen: &Seen<'_>, of: &JobHead, now: i64) -> Markup {
+    let class = match of.state {
+        JobState::Done if of.retriable => "bad",
+        JobState::Done => "good",
+        JobState::Running => "warn",
+        JobState::Queued => "plain",
+    };
+    let seconds = |milliseconds: i64| milliseconds.max(0) as f64 / 1000.0;
+    let took = of.finished_at.map(|end| seconds(end - of.accepted_at));
+    html! {
+        tr id=(format!("job-{}", of.id)) {
+            td class="time" { (words::time(of.accepted_at)) }
+            td { span class=(format!("state {class}")) { (of.state.as_str()) @if of.retriable { ", failed" } } }
+            td { (of.export) }
+            td class="n" { (of.version) }
+            td class="n" { (of.attempts) }
+            td class="n" { (words::seconds(seconds(now - of.accepted_at))) }
+            td class="n" { (words::seconds_or_none(took)) }
+            td { code { (of.id) } }
+            @if seen.may(Scope::Admin) {
+                td class="buttons" {
+                    @match of.state {
+                        JobState::Queued => (action(seen, of, "cancel", "Cancel")),
+                        JobState::Running => span class="note" { "cannot be cancelled" },
+                        JobState::Done if of.retriable => (action(seen, of, "retry", "Retry")),
+                        JobState::Done => {},
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn action(seen: &Seen<'_>, of: &JobHead, verb: &str, label: &str) -> Markup {
+    let path = seen.api(&format!("/jobs/{}/{verb}", of.id));
+    html! {
+        form data-action="POST" data-path=(path) {
+            button class="quiet" type="submit" aria-label=(format!("{label} job {}", of.id)) { (label) }
+            div class="outcome" role="status" {}
+        }
+    }
+}
