@@ -18,7 +18,7 @@ mod imports;
 mod inspect;
 mod instance;
 mod leftovers;
-mod lines;
+pub(crate) mod lines;
 mod prime;
 mod process;
 pub(crate) mod shape;
