@@ -39,6 +39,7 @@ mod memory;
 mod metrics;
 mod multipart;
 mod near;
+mod otlp;
 mod pages;
 mod parsing;
 mod probes;
@@ -68,6 +69,7 @@ pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes,
 pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
+pub use otlp::{OtlpSettings, Traces};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;
 pub use serve::{Listener, Protocol, serve};
