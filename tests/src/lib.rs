@@ -7,6 +7,7 @@
 //! * [`joey`] sends the requests of the clients of 2020, to the byte.
 //! * [`kinds`] has a module of each kind, and runs the same scenarios in it.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
+//! * [`collector`] is a collector of traces.
 //! * [`upstream`] is any other server that a function may call, with the behaviour that the test chooses.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
 //! * [`user`] runs commands and returns their output, without the parts that differ every time.
@@ -23,6 +24,7 @@
 )]
 
 pub mod call;
+pub mod collector;
 pub mod deploy;
 pub mod exchange;
 pub mod guests;

@@ -86,6 +86,7 @@ async fn main() {
         secrets: Arc::default(),
         depth: 0,
         deadline,
+        trace: None,
     };
     let request = Request {
         args: vec!["here".to_owned(), "--top".to_owned(), "5".to_owned()],

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iof_policy::{Rules, SecretInjections};
+use iof_trace::CallTrace;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -84,6 +85,8 @@ pub struct CallContext {
     pub depth: u32,
     /// The time at which the call ends, and every command in it.
     pub deadline: Instant,
+    /// The trace that the call belongs to, if traces are exported.
+    pub trace: Option<Arc<CallTrace>>,
 }
 
 /// The grants of one version of a function. The default is nothing.

@@ -181,6 +181,7 @@ mod tests {
             }),
             depth: 0,
             deadline: Instant::now() + deadline,
+            trace: None,
         }
     }
 

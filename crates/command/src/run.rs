@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use iof_trace::CallTrace;
 use uuid::Uuid;
 
 use crate::call::{CallContext, Output, Refusal, Request};
@@ -45,6 +46,8 @@ pub struct Run<'a> {
     /// `ok` whatever the status, `not-granted`, `not-found`, `timed-out`, `cancelled`, or the code of
     /// the limit that ended it, such as `command-memory`.
     pub outcome: &'static str,
+    /// The trace of its call, if traces are exported.
+    pub trace: Option<&'a CallTrace>,
 }
 
 /// A run in progress.
@@ -120,6 +123,7 @@ impl Drop for RunRecord<'_> {
                 bytes_in: self.bytes_in as u64,
                 took,
                 outcome: self.outcome,
+                trace: self.call.trace.as_deref(),
             };
             for observer in self.observers {
                 observer.ran(&run);

@@ -68,6 +68,7 @@ fn setup() -> (Registry, Arc<Kept>, CallContext) {
         secrets: Arc::default(),
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(60),
+        trace: None,
     };
     (registry, kept, call)
 }
@@ -102,6 +103,7 @@ async fn a_finished_run_is_recorded() {
         bytes_in: 8,
         took: run.took,
         outcome: "ok",
+        trace: None,
     };
     assert_eq!(run, expected);
 }

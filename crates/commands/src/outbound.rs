@@ -19,5 +19,6 @@ pub(crate) fn outbound(call: &CallContext, deadline: Instant) -> Outbound<'_> {
         max_redirects: None,
         retries: 0,
         decode: false,
+        trace: call.trace.as_deref(),
     }
 }

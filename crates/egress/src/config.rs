@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use iof_policy::Rules;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -72,6 +73,10 @@ pub struct Config {
     /// setting of the server, and therefore not read from its file.
     #[serde(skip)]
     pub addresses: Addresses,
+    /// Rules of requests that are sent with the context of their call's trace. Set by the program, and not read from this
+    /// table.
+    #[serde(skip)]
+    pub propagate: Rules,
     /// True if a redirect is returned as the response, and not followed. For the same programs.
     #[serde(skip)]
     pub answers_redirects: bool,
@@ -103,6 +108,7 @@ impl Default for Config {
             pool_idle_timeout: Duration::from_secs(30),
             pool_max_idle_per_host: 32,
             addresses: Addresses::Public,
+            propagate: Rules::default(),
             answers_redirects: false,
         }
     }

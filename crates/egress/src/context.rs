@@ -1,5 +1,6 @@
 //! The context of a request: the call that causes it, and its bounds.
 
+use iof_trace::CallTrace;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,4 +33,6 @@ pub struct Outbound<'a> {
     /// True to request compressed responses and decode them: gzip, deflate and br. Ignored if a request carries a
     /// secret.
     pub decode: bool,
+    /// The trace of the call, if traces are exported.
+    pub trace: Option<&'a CallTrace>,
 }

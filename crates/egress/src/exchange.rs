@@ -17,6 +17,7 @@ use url::{Position, Url};
 
 use crate::body::Body;
 use crate::dial::late_tls_failure;
+use crate::headers::TRACE_PARENT;
 use crate::limit::Limits;
 use crate::pool::{Failure, Key, Pool};
 use crate::record::{Observer, Record};
@@ -207,6 +208,10 @@ impl<'a> Exchange<'a> {
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = hop.url.as_str().parse().map_err(not_a_url)?;
         *request.headers_mut() = hop.headers.clone();
+        // Inside, a call goes on with the trace of the one that made it; the function cannot choose another.
+        if let Some(trace) = record.trace() {
+            headers::trace(request.headers_mut(), &trace);
+        }
         let total = self.shared.config.total_timeout;
         let limit = Limit::new(Kind::TimeoutTotal, "total_timeout", total);
         let answered = own.answer(self.context, request);
@@ -250,6 +255,13 @@ impl<'a> Exchange<'a> {
             headers::request_identity_encoding(&mut headers);
         } else if self.context.decode {
             decode::ask(&mut headers);
+        }
+        let propagate = &self.shared.config.propagate;
+        if let Some(trace) = record.trace()
+            && propagate.allows(&hop.method, &hop.url).is_some()
+            && !headers.contains_key(TRACE_PARENT)
+        {
+            headers::trace(&mut headers, &trace);
         }
         let mut request = Request::new(body);
         *request.method_mut() = hop.method.clone();

@@ -7,6 +7,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use iof_policy::headers::{RESPONSE_FORM, is_framing};
+use iof_trace::TraceParent;
 
 use crate::{Error, Kind};
 
@@ -40,6 +41,23 @@ const OVER_BODY: [HeaderName; 4] = [
     HeaderName::from_static("digest"),
     HeaderName::from_static("repr-digest"),
 ];
+
+/// The headers of the context of a trace: <https://www.w3.org/TR/trace-context/>.
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// Gives a request the context of its trace, in the place of any other.
+pub(crate) fn trace(headers: &mut HeaderMap, trace: &TraceParent) {
+    headers.remove(TRACE_STATE);
+    // Both are plain texts.
+    if let Ok(value) = HeaderValue::from_str(&trace.to_string()) {
+        headers.insert(TRACE_PARENT, value);
+    }
+    let state = trace.state.as_deref().map(HeaderValue::from_str);
+    if let Some(Ok(value)) = state {
+        headers.insert(TRACE_STATE, value);
+    }
+}
 
 /// Parses a header from text, with the errors that a function should see.
 ///

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{Method, StatusCode};
+use iof_trace::{CallTrace, SpanId, TraceParent};
 use tracing::field::display;
 use url::Url;
 use uuid::Uuid;
@@ -65,6 +66,8 @@ pub struct Entry<'a> {
     /// `ok`, `redirect`, `retried` (a response that caused a retry), `resent` (its connection ended without an answer,
     /// or HTTP/2 did not process it, and it was sent again), `cancelled`, or the code of an error.
     pub outcome: &'static str,
+    /// The trace of its call and the span of this request, if traces are exported.
+    pub trace: Option<(&'a CallTrace, SpanId)>,
 }
 
 pub(crate) struct Record<'a> {
@@ -85,6 +88,8 @@ pub(crate) struct Record<'a> {
     /// The body that is being sent, which counts its own bytes.
     pub(crate) upload: Option<Arc<Progress>>,
     pub(crate) wait: Wait,
+    /// The span of this request.
+    span: Option<SpanId>,
     outcome: &'static str,
     detail: Option<String>,
 }
@@ -110,6 +115,7 @@ impl<'a> Record<'a> {
             bytes_in: 0,
             upload: None,
             wait: Wait::default(),
+            span: context.trace.map(|_| SpanId::random()),
             outcome: "cancelled",
             detail: None,
         }
@@ -117,6 +123,11 @@ impl<'a> Record<'a> {
 
     pub(crate) fn url(&mut self, url: &Url) {
         self.origin = Some(origin(url).to_owned());
+    }
+
+    /// The context of this request in the trace of its call.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        Some(self.context.trace?.child(self.span?))
     }
 
     pub(crate) fn done(mut self, outcome: &'static str) {
@@ -155,6 +166,7 @@ impl<'a> Record<'a> {
             took,
             waited,
             outcome: self.outcome,
+            trace: self.context.trace.zip(self.span),
         }
     }
 }
@@ -163,6 +175,10 @@ impl Drop for Record<'_> {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let waited = self.wait.waited();
+        // The server's own requests belong to no call.
+        if self.context.call.is_nil() {
+            return;
+        }
         tracing::info!(
             target: "iof::egress",
             call = %self.context.call,

@@ -86,6 +86,20 @@ impl CallState {
         self.transactions.begin_many(granted, count, &self.limits)
     }
 
+    /// Notes in the trace of the call that its instance begins to be made.
+    pub(crate) fn instantiates(&self) {
+        if let Some(trace) = &self.context.trace {
+            trace.instantiates();
+        }
+    }
+
+    /// Notes in the trace of the call that its instance was made.
+    pub(crate) fn is_instantiated(&self) {
+        if let Some(trace) = &self.context.trace {
+            trace.is_instantiated();
+        }
+    }
+
     /// The transactions of the call, and the values that they change.
     pub(crate) fn storage(&mut self) -> (&mut Transactions, FunctionValues<'_>) {
         let values = FunctionValues {
@@ -93,6 +107,7 @@ impl CallState {
             function: self.context.function_id,
             limits: &self.limits,
             tape: self.tape.as_ref(),
+            trace: self.context.trace.as_deref(),
         };
         (&mut self.transactions, values)
     }
@@ -158,6 +173,7 @@ impl CallState {
             secrets: Arc::default(),
             depth: 0,
             deadline: tokio::time::Instant::now(),
+            trace: None,
         };
         let setup = Setup {
             call: context.call,

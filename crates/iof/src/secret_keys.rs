@@ -76,7 +76,7 @@ async fn own_secret_key(data: &Path, store: &Store) -> Result<SecretKeys, String
             "the key of secrets was made; a backup of the data without it has no secrets"
         );
     }
-    warn_of_readers(&file);
+    warn_of_readers("secrets.key_file", &file);
     SecretKeys::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
 }
 

@@ -9,11 +9,11 @@ use crate::reload::Reload;
 use crate::service::{self, Service};
 use crate::{OURSELVES, fail, host, log, native, secret_keys};
 use iof_command::Registry;
-use iof_egress::Egress;
+use iof_egress::{Addresses, Egress};
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{
     App, CommandKind, Https, Inventory, Listener, Metrics, OutboundLog, Protocol, StopReport,
-    Values, WorkerThreads,
+    Traces, Values, WorkerThreads,
 };
 use iof_store::{ChangeLimits, SecretKeys, Store};
 use std::net::SocketAddr;
@@ -79,10 +79,14 @@ async fn serve_as(
     });
     let outbound_log = OutboundLog::start(store.clone(), config.records.clone());
     let metrics = Metrics::new(&config.metrics);
-    let egress = egress(&config, &sockets, &outbound_log, &metrics)?;
+    let traces = Traces::start(&config.otlp, collector(&config)?)?;
+    if !config.otlp.headers_file.as_os_str().is_empty() {
+        warn_of_readers("otlp.headers_file", &config.otlp.headers_file);
+    }
+    let egress = egress(&config, &sockets, &outbound_log, (&metrics, &traces))?;
     #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
-    let mut commands = commands(&egress, &outbound_log, &metrics);
+    let mut commands = commands(&egress, &outbound_log, (&metrics, &traces));
     let mut inventory = inventory::of_settings(&config);
     inventory::add(&mut inventory, &commands, CommandKind::BuiltIn);
     #[cfg(feature = "infer")]
@@ -96,7 +100,7 @@ async fn serve_as(
     let engine = engine(&config, commands, &store, descriptors)?;
     // This comes after everything that may prevent the start, because a new key is shown only once.
     if !config.secrets.key_file.as_os_str().is_empty() {
-        warn_of_readers(&config.secrets.key_file);
+        warn_of_readers("secrets.key_file", &config.secrets.key_file);
     }
     let secret_keys = secret_keys::secret_keys(&config, &store).await?;
     // The threads outlive the server, because calls that began on them are awaited after it.
@@ -113,6 +117,7 @@ async fn serve_as(
             secret_keys,
             outbound_log,
             metrics,
+            traces,
             inventory,
             descriptors,
         },
@@ -245,21 +250,42 @@ fn egress(
     config: &Config,
     sockets: &Sockets,
     outbound_log: &OutboundLog,
-    metrics: &Arc<Metrics>,
+    (metrics, traces): (&Arc<Metrics>, &Arc<Traces>),
 ) -> Result<Egress, String> {
-    let metrics = Arc::clone(metrics) as Arc<dyn iof_egress::Observer>;
     let observers = vec![
         outbound_log.sender() as Arc<dyn iof_egress::Observer>,
-        metrics,
+        Arc::clone(metrics) as Arc<dyn iof_egress::Observer>,
+        Arc::clone(traces) as Arc<dyn iof_egress::Observer>,
     ];
-    Egress::for_server(config.egress.clone(), sockets.addresses(), observers)
-        .map_err(|error| error.to_string())
+    let settings = iof_egress::Config {
+        propagate: config.otlp.propagate.clone(),
+        ..config.egress.clone()
+    };
+    Egress::for_server(settings, sockets.addresses(), observers).map_err(|error| error.to_string())
+}
+
+/// The client by which the server itself reaches a collector of traces: wherever the operator says that it is, and not through
+/// the proxy of functions.
+fn collector(config: &Config) -> Result<Egress, String> {
+    let settings = iof_egress::Config {
+        ca_files: config.egress.ca_files.clone(),
+        dns_servers: config.egress.dns_servers.clone(),
+        addresses: Addresses::Any,
+        answers_redirects: true,
+        ..iof_egress::Config::default()
+    };
+    Egress::new(settings).map_err(|error| error.to_string())
 }
 
 /// The commands that every server has.
-fn commands(egress: &Egress, outbound_log: &OutboundLog, metrics: &Arc<Metrics>) -> Registry {
+fn commands(
+    egress: &Egress,
+    outbound_log: &OutboundLog,
+    (metrics, traces): (&Arc<Metrics>, &Arc<Traces>),
+) -> Registry {
     let metrics = Arc::clone(metrics) as Arc<dyn iof_command::Observer>;
-    let mut registry = Registry::with_observers(vec![outbound_log.sender(), metrics]);
+    let traces = Arc::clone(traces) as Arc<dyn iof_command::Observer>;
+    let mut registry = Registry::with_observers(vec![outbound_log.sender(), metrics, traces]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_commands::signing::Sign);
     registry.register(iof_commands::signing::Verify);
@@ -295,6 +321,7 @@ struct Parts {
     secret_keys: SecretKeys,
     outbound_log: OutboundLog,
     metrics: Arc<Metrics>,
+    traces: Arc<Traces>,
     inventory: Inventory,
     descriptors: u32,
 }
@@ -317,6 +344,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         secret_keys: parts.secret_keys,
         outbound_log: parts.outbound_log,
         metrics: parts.metrics,
+        traces: parts.traces,
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,

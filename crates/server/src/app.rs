@@ -10,6 +10,7 @@ use crate::grants::Ceiling;
 use crate::host::OwnNames;
 use crate::inventory::Inventory;
 use crate::metrics::Metrics;
+use crate::otlp::Traces;
 use crate::outbound_log::OutboundLog;
 use crate::recent_faults::RecentFaults;
 use crate::settings::{Auth, ConsoleSettings, SecondState, Settings};
@@ -43,6 +44,7 @@ pub struct App {
     pub(crate) call_log: Arc<CallLog>,
     pub(crate) outbound_log: OutboundLog,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Arc<Traces>,
     pub(crate) recent_faults: RecentFaults,
     pub(crate) console: ConsoleSettings,
     /// The settings and commands of the server, for display.
@@ -89,6 +91,8 @@ pub struct Parts {
     pub outbound_log: OutboundLog,
     /// The metrics of the server; they observe outbound requests and commands.
     pub metrics: Arc<Metrics>,
+    /// The exporter of traces; it observes outbound requests and commands.
+    pub traces: Arc<Traces>,
     /// The URL under which clients know this server.
     pub public_url: Option<Url>,
     /// `[limits]`
@@ -119,6 +123,7 @@ impl App {
             secret_keys,
             outbound_log,
             metrics,
+            traces,
             public_url,
             limits,
             module_size,
@@ -176,6 +181,7 @@ impl App {
             dev,
             outbound_log,
             metrics,
+            traces,
             recent_faults: RecentFaults::default(),
             console,
             inventory,

@@ -38,6 +38,7 @@ mod memory;
 mod metrics;
 mod multipart;
 mod near;
+mod otlp;
 mod outbound_log;
 mod pages;
 mod parsing;
@@ -67,6 +68,7 @@ pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes,
 pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
+pub use otlp::{OtlpSettings, Traces};
 pub use outbound_log::{OutboundLog, OutboundSender};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;

@@ -113,7 +113,11 @@ pub async fn serve(
         .await;
     let deadline = Instant::now() + LOGS;
     let logs = async {
-        tokio::join!(app.call_log.stop(deadline), app.outbound_log.stop(deadline));
+        tokio::join!(
+            app.call_log.stop(deadline),
+            app.outbound_log.stop(deadline),
+            app.traces.stop(deadline)
+        );
     };
     let left = || {
         let rows = app.call_log.left() + app.outbound_log.left();

@@ -36,6 +36,11 @@ pub(crate) trait Writer: Send + 'static {
     /// True if the writer rests even after a full batch, with more waiting.
     const RESTS_WHEN_FULL: bool;
 
+    /// The least rest after a write, in which items gather.
+    fn least_rest(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Writes the first of `items`, as many as one transaction should hold, and returns the number of rows written. The
     /// writer reports a failure; it makes the task rest before the next write.
     fn write(
@@ -221,6 +226,7 @@ async fn run<W: Writer>(
             (false, true) => REST,
             (false, false) => LONG_REST,
         };
+        let least = least.max(writer.least_rest());
         let rest = least.max(W::REST * started.elapsed());
         tokio::select! {
             () = tokio::time::sleep(rest) => {}

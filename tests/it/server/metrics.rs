@@ -43,7 +43,7 @@ fn value(text: &str, series: &str) -> Option<f64> {
 }
 
 /// The verdict of Prometheus itself on a text.
-fn check(text: &str) {
+pub(super) fn check(text: &str) {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

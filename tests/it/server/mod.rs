@@ -23,6 +23,7 @@ mod json_log;
 mod limits;
 mod metrics;
 mod neighbours;
+mod otlp;
 mod pages;
 mod service;
 mod strangers;

@@ -147,6 +147,7 @@ fn request(args: Args) -> Result<Bytes, (i32, String)> {
             // `send` sets both by the options.
             retries: 0,
             decode: false,
+            trace: None,
         };
         invocation
             .send(&egress, &context, body.into())

@@ -25,6 +25,7 @@ fn call(
         secrets: Arc::new(secrets),
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(60),
+        trace: None,
     }
 }
 

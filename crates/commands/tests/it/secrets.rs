@@ -45,6 +45,7 @@ async fn the_calls_secrets_are_attached_and_masked() {
         secrets: Arc::new(SecretInjections::new(vec![attachment.unwrap()]).unwrap()),
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
+        trace: None,
     };
     for (path, body) in [("/v1/x", "true Bearer ***"), ("/v2", "false none")] {
         let request = Request {

@@ -48,6 +48,7 @@ pub(crate) fn with_config(server: Upstream, config: Config) -> Setup {
         grants: Arc::new(grants),
         depth: 0,
         deadline: Instant::now() + Duration::from_secs(30),
+        trace: None,
     };
     Setup {
         registry,

@@ -295,6 +295,7 @@ pub(crate) fn outbound(rules: &Rules) -> Outbound<'_> {
         max_redirects: None,
         retries: 0,
         decode: false,
+        trace: None,
     }
 }
 

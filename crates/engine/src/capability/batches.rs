@@ -285,6 +285,7 @@ mod tests {
             function: 1,
             limits: &limits,
             tape: None,
+            trace: None,
         };
         let first = [entry(0, "a", None, None), entry(2, "a", Some("1"), None)].concat();
         assert!(read(first.clone()).unwrap().commit(&values).await.unwrap());

@@ -8,7 +8,8 @@ use crate::tape::HostCallTape;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_fault::Fault;
-use std::time::Duration;
+use iof_trace::{CallTrace, Span, SpanId};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A store of functions' values. The engine knows no database: the embedding program provides one.
 #[async_trait]
@@ -133,9 +134,33 @@ pub(crate) struct FunctionValues<'a> {
     pub(crate) function: i64,
     pub(crate) limits: &'a Limits,
     pub(crate) tape: Option<&'a HostCallTape>,
+    pub(crate) trace: Option<&'a CallTrace>,
 }
 
 impl FunctionValues<'_> {
+    /// Waits for the store, and adds the wait to the trace of the call.
+    async fn timed<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let Some(trace) = self.trace else {
+            return work.await;
+        };
+        let (at, began) = (SystemTime::now(), Instant::now());
+        let done = work.await;
+        trace.add(Span {
+            id: SpanId::random(),
+            name: name.into(),
+            is_client: false,
+            at,
+            took: began.elapsed(),
+            failed: done.as_ref().err().map(|fault| fault.kind.as_str()),
+            attributes: vec![],
+        });
+        done
+    }
+
     /// The value under a key.
     ///
     /// # Errors
@@ -143,7 +168,10 @@ impl FunctionValues<'_> {
     pub(crate) async fn load(&self, key: &Key) -> Result<Option<Bytes>, Fault> {
         let value = match self.tape.and_then(|tape| tape.play_load(key)) {
             Some(played) => played,
-            None => self.store.load(self.function, key).await?,
+            None => {
+                self.timed("storage load", self.store.load(self.function, key))
+                    .await?
+            }
         };
         if let Some(tape) = self.tape {
             tape.note_load(key, value.as_ref());
@@ -165,9 +193,8 @@ impl FunctionValues<'_> {
             None => {
                 let total = self.limits.storage.as_u64();
                 let key = (key, name);
-                self.store
-                    .save(self.function, key, value.clone(), total)
-                    .await?
+                let saved = self.store.save(self.function, key, value.clone(), total);
+                self.timed("storage save", saved).await?
             }
         };
         if let Some(tape) = self.tape {
@@ -188,7 +215,8 @@ impl FunctionValues<'_> {
         let nothing = Bytes::new();
         let played = self.tape.and_then(|tape| tape.play_save(&key, &nothing));
         if played.is_none() {
-            self.store.remove(self.function, key).await?;
+            let removed = self.store.remove(self.function, key);
+            self.timed("storage remove", removed).await?;
         }
         if let Some(tape) = self.tape {
             tape.note_save(&key, nothing, true);
@@ -212,7 +240,8 @@ impl FunctionValues<'_> {
             Some(false) => Committed::Conflict,
             None => {
                 let total = self.limits.storage.as_u64();
-                self.store.commit(self.function, batch, total).await?
+                let committed = self.store.commit(self.function, batch, total);
+                self.timed("storage commit", committed).await?
             }
         };
         if let (Some(tape), Some(batch)) = (self.tape, noted) {
@@ -241,7 +270,8 @@ impl FunctionValues<'_> {
                 let total = self.limits.storage.as_u64();
                 let change = Box::new(change);
                 let key = (key, name);
-                self.store.update(self.function, key, change, total).await?
+                let updated = self.store.update(self.function, key, change, total);
+                self.timed("storage update", updated).await?
             }
         };
         if let Some(tape) = self.tape {
@@ -267,9 +297,8 @@ impl FunctionValues<'_> {
         let names = match self.tape.and_then(|tape| tape.play_list(prefix, after)) {
             Some(played) => played,
             None => {
-                self.store
-                    .names(self.function, prefix, after, limit)
-                    .await?
+                let names = self.store.names(self.function, prefix, after, limit);
+                self.timed("storage list", names).await?
             }
         };
         if let Some(tape) = self.tape {

@@ -184,6 +184,7 @@ mod tests {
             function: 1,
             limits: &limits,
             tape: None,
+            trace: None,
         };
         let mut transactions = Transactions::default();
         assert_eq!(code(transactions.store(&[1], &limits)), "storage-order");

@@ -184,6 +184,7 @@ mod tests {
             function: 1,
             limits: &limits,
             tape: None,
+            trace: None,
         };
         let key = |text: &'static str| NamedKey::new(Bytes::from_static(text.as_bytes()));
         assert_eq!(get(&values, &key("a")).await.unwrap(), None);

@@ -148,7 +148,10 @@ async fn handle(
     bound(store);
     let most = store.data().limits.streamed_body.as_u64();
     let request = request.map(|body| RequestBody::new(body, most));
-    match handler.instantiate_async(&mut *store).await? {
+    store.data().instantiates();
+    let proxy = handler.instantiate_async(&mut *store).await?;
+    store.data().is_instantiated();
+    match proxy {
         Proxy::P2(proxy) => {
             let mut http = store.data_mut().http();
             let scheme = match request.uri().scheme() {

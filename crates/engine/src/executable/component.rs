@@ -227,7 +227,9 @@ impl ComponentCall<'_> {
         let ComponentExport {
             component, found, ..
         } = self.export;
+        store.data().instantiates();
         let instance = component.pre.instantiate_async(&mut *store).await?;
+        store.data().is_instantiated();
         let function = instance.get_func(&mut *store, found.handle);
         let function = function
             .ok_or_else(|| wasmtime::Error::msg("an export of the manifest is not a function"))?;

@@ -155,7 +155,9 @@ impl CoreCall<'_> {
             handle,
             ..
         } = self.export;
+        store.data().instantiates();
         let instance = module.pre.instantiate_async(&mut *store).await?;
+        store.data().is_instantiated();
         for start in &module.initialize {
             if let Some(start) = instance
                 .get_module_export(&mut *store, start)

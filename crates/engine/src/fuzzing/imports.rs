@@ -118,6 +118,7 @@ pub(crate) fn context() -> CallContext {
         secrets: Arc::default(),
         depth: 0,
         deadline: tokio::time::Instant::now() + TIME,
+        trace: None,
     }
 }
 

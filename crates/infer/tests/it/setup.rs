@@ -89,6 +89,7 @@ pub(crate) fn with_worker(config: Config, worker: Vec<PathBuf>) -> Setup {
         }),
         depth: 0,
         deadline: Instant::now() + LONG,
+        trace: None,
     };
     Setup {
         registry,

@@ -383,6 +383,7 @@ impl Client {
             max_redirects: None,
             retries: 0,
             decode: false,
+            trace: None,
         };
         let answer = self.egress.send(&context, request).await;
         let answer = answer.map_err(|error| self.unreachable(&error.to_string()))?;

@@ -108,6 +108,8 @@ impl Config {
                 SHORTEST,
                 LONGEST,
             ),
+            ("otlp.timeout", Time(self.otlp.timeout), SHORTEST, LONGEST),
+            ("otlp.interval", Time(self.otlp.interval), SHORTEST, LONGEST),
             ("console.step", Time(console.step), 100, 60 * 60 * 1000),
             ("console.sessions", Count(console.sessions), 1, 1_000_000),
             ("console.streams", Count(console.streams), 1, 10_000),
@@ -300,6 +302,7 @@ impl Config {
     /// A message that names the setting.
     pub(crate) fn check_files(&self) -> Result<(), String> {
         self.secret_keys()?;
+        self.otlp.check()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -312,13 +315,13 @@ impl Config {
 }
 
 /// Warns of a key file that other users of the machine can read.
-pub(crate) fn warn_of_readers(path: &Path) {
+pub(crate) fn warn_of_readers(setting: &str, path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = path.metadata().map_or(0, |file| file.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
         tracing::warn!(
-            "secrets.key_file: other users can read {path}; `chmod 600 {path}` restricts it to this one"
+            "{setting}: other users can read {path}; `chmod 600 {path}` restricts it to this one"
         );
     }
 }

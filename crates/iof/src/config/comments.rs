@@ -15,6 +15,11 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
     ("metrics", "MetricsSettings", SETTINGS),
+    (
+        "otlp",
+        "OtlpSettings",
+        include_str!("../../../server/src/otlp/settings.rs"),
+    ),
     ("console", "ConsoleSettings", SETTINGS),
     ("secrets", "Secrets", SETTINGS),
     ("limits", "Limits", LIMITS),

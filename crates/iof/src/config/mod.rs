@@ -19,8 +19,8 @@ use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
 use iof_server::{
-    Auth, ConsoleSettings, MetricsSettings, RecordSettings, SecondState, Secrets, SettingLine,
-    SettingSource, Settings, Tls,
+    Auth, ConsoleSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState, Secrets,
+    SettingLine, SettingSource, Settings, Tls,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) records: RecordSettings,
     pub(crate) metrics: MetricsSettings,
+    pub(crate) otlp: OtlpSettings,
     pub(crate) console: ConsoleSettings,
     #[cfg(feature = "infer")]
     pub(crate) infer: iof_infer::Config,
@@ -93,6 +94,7 @@ impl Default for Config {
             secrets: Secrets::default(),
             records: RecordSettings::default(),
             metrics: MetricsSettings::default(),
+            otlp: OtlpSettings::default(),
             console: ConsoleSettings::default(),
             #[cfg(feature = "infer")]
             infer: iof_infer::Config::default(),

@@ -2,6 +2,8 @@
 
 use crate::functions::LoadedFunction;
 use iof_engine::Outcome;
+use iof_trace::CallTrace;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -14,6 +16,8 @@ pub(crate) struct EndedCall<'a> {
     pub(crate) outcome: &'a Outcome,
     /// The functions of the guest that were under way when it failed, for those who may read its log.
     pub(crate) frames: &'a [Box<str>],
+    /// The trace that the call belongs to, if traces are exported.
+    pub(crate) trace: Option<&'a Arc<CallTrace>>,
     /// How long the call waited for its permits.
     pub(crate) queued: Duration,
     /// How long the call took, including that wait.

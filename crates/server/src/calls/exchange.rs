@@ -56,7 +56,7 @@ pub(crate) async fn exchange(
     let running = {
         let app = Arc::clone(app);
         async move {
-            let call = context.call;
+            let (call, trace) = (context.call, context.trace.clone());
             let exchange = Exchange {
                 request,
                 environment: Arc::clone(&function.environment),
@@ -73,6 +73,7 @@ pub(crate) async fn exchange(
                 export: HANDLER,
                 outcome: &outcome,
                 frames: &frames,
+                trace: trace.as_ref(),
                 queued,
                 wall,
             };

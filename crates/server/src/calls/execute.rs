@@ -61,7 +61,7 @@ pub(crate) async fn execute<M>(
         args,
         stated,
     } = request;
-    let call = context.call;
+    let (call, trace) = (context.call, context.trace.clone());
     let observers = match &replayed {
         None => Some(Observers::begin(app, &function, export, &args, stated)),
         Some(_) => None,
@@ -91,6 +91,7 @@ pub(crate) async fn execute<M>(
             export,
             outcome: &outcome,
             frames: &frames,
+            trace: trace.as_ref(),
             queued,
             wall,
         };

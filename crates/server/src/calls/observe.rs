@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
 use crate::metrics::CallCost;
+use crate::otlp::exported_id;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
@@ -57,6 +58,7 @@ impl Observers {
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
         log(ended);
+        app.traces.end(ended);
         app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
             recorder.end(&app.outbound_log, ended);
@@ -93,6 +95,7 @@ fn measure(ended: &EndedCall<'_>) {
         cpu: outcome.guest_cpu,
         queue: ended.queued,
         memory: outcome.memory_peak,
+        trace: exported_id(ended),
     };
     ended.function.metrics.called(fault, cost);
 }

@@ -4,11 +4,13 @@ use crate::app::App;
 use crate::body::BufferedBody;
 use crate::body::larger_than;
 use crate::functions::LoadedFunction;
+use crate::otlp::CallOrigin;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName};
 use iof_command::CallContext;
 use iof_engine::{HostCallTape, StatedSignature};
 use iof_fault::{Fault, FaultKind};
+use iof_trace::CallTrace;
 use std::future::Future;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -39,12 +41,24 @@ impl FunctionRef<'_> {
 }
 
 /// The origin of a call: a client, or another call.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     /// The number of calls that led to this one.
     pub(crate) depth: u32,
     /// The deadline of the call that led to this one.
     pub(crate) deadline: Option<Instant>,
+    /// What led to this call, by the trace that it states.
+    pub(crate) trace: CallOrigin,
+}
+
+impl Origin {
+    /// The origin of a call that a client asks for.
+    pub(crate) fn client(app: &App, headers: &HeaderMap) -> Self {
+        Self {
+            trace: app.traces.client(headers),
+            ..Self::default()
+        }
+    }
 }
 
 /// The credentials of a caller, which each API reads in its own way.
@@ -80,12 +94,14 @@ impl PreparedCall {
         credentials: &impl Credentials,
         origin: Origin,
     ) -> Result<Self, Fault> {
+        let trace = app.traces.begin(origin.trace);
         let function = function.load(app).await?;
         credentials.authorise(app, &function).await?;
         if let Some(rate) = &function.granted.rate {
             rate.count()?;
         }
-        Ok(Self::at(call, function, origin))
+        let before = (origin.depth, origin.deadline);
+        Ok(Self::at(call, function, before, trace))
     }
 
     /// Prepares a job: a call that was authorised and counted when it was accepted.
@@ -99,18 +115,24 @@ impl PreparedCall {
         version: i64,
     ) -> Result<Self, Fault> {
         let function = app.functions.exactly(function, version).await?;
-        Ok(Self::at(call, function, Origin::default()))
+        let trace = app.traces.begin(CallOrigin::default());
+        Ok(Self::at(call, function, (0, None), trace))
     }
 
     /// Prepares a replay of a recorded call. The replay is a new call without secrets.
     pub(crate) fn replay(function: Arc<LoadedFunction>, tape: HostCallTape) -> Self {
         Self {
             replayed: Some(tape),
-            ..Self::at(Uuid::new_v4(), function, Origin::default())
+            ..Self::at(Uuid::new_v4(), function, (0, None), None)
         }
     }
 
-    fn at(call: Uuid, function: Arc<LoadedFunction>, origin: Origin) -> Self {
+    fn at(
+        call: Uuid,
+        function: Arc<LoadedFunction>,
+        (depth, earlier): (u32, Option<Instant>),
+        trace: Option<Arc<CallTrace>>,
+    ) -> Self {
         let granted = &function.granted;
         let deadline = Instant::now() + granted.limits.wall_time;
         let context = CallContext {
@@ -120,10 +142,9 @@ impl PreparedCall {
             version: function.version,
             grants: Arc::clone(&granted.grants),
             secrets: Arc::clone(&granted.secrets),
-            depth: origin.depth,
-            deadline: origin
-                .deadline
-                .map_or(deadline, |earlier| earlier.min(deadline)),
+            depth,
+            deadline: earlier.map_or(deadline, |earlier| earlier.min(deadline)),
+            trace,
         };
         Self {
             function,

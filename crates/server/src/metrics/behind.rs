@@ -19,6 +19,7 @@ pub(super) fn write(
     compiler(families, app)?;
     store(families, app)?;
     logs(families, app)?;
+    traces(families, app)?;
     match jobs {
         Some(figures) => self::jobs(families, figures),
         None => Ok(()),
@@ -137,5 +138,30 @@ fn jobs(families: &mut Families<'_, '_>, figures: JobFigures) -> fmt::Result {
         ("jobs_oldest", "Age of the oldest job that waits"),
         Some(Unit::Seconds),
         [(NONE, age as f64 / 1e3)],
+    )
+}
+
+/// The traces of calls, if they are exported.
+fn traces(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
+    let Some(figures) = app.traces.figures() else {
+        return Ok(());
+    };
+    let outcomes = [
+        ("sent", figures.sent),
+        ("failed", figures.failed),
+        ("dropped", figures.dropped),
+    ];
+    families.counters(
+        (
+            "traces",
+            "Traces of calls: those that the collector took, did not take, and that had no room",
+        ),
+        None,
+        outcomes.map(|(outcome, times)| ([("outcome", outcome)], times as f64)),
+    )?;
+    families.gauges(
+        ("traces_waiting", "Traces of calls that wait to be sent"),
+        Some(Unit::Bytes),
+        [(NONE, figures.waiting as f64)],
     )
 }

@@ -2,11 +2,12 @@
 
 use super::histogram::{Bytes, Histogram, TimeHistogram};
 use iof_fault::{FaultKind, Source};
+use iof_trace::TraceId;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The metrics of one version of a function, since it was first loaded.
 pub(crate) struct FunctionMetrics {
@@ -19,6 +20,8 @@ pub(crate) struct FunctionMetrics {
     faults: Mutex<BTreeMap<&'static str, (Source, u64)>>,
     /// The time from when a call had its arguments to its end.
     pub(super) wall: TimeHistogram,
+    /// The last call in each of its buckets whose trace is exported.
+    exemplars: Mutex<BTreeMap<usize, Exemplar>>,
     /// The time for which the function's code held a core.
     pub(super) cpu: TimeHistogram,
     /// The wait of a call for its permits.
@@ -27,6 +30,14 @@ pub(crate) struct FunctionMetrics {
     pub(super) memory: Histogram<Bytes>,
     /// Loads of the function's code.
     loads: AtomicU64,
+}
+
+/// A call that stands for its bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Exemplar {
+    pub(super) trace: TraceId,
+    pub(super) seconds: f64,
+    pub(super) at: SystemTime,
 }
 
 /// What a call that ended took.
@@ -40,6 +51,8 @@ pub(crate) struct CallCost {
     pub(crate) queue: Duration,
     /// The most bytes of memory that it had at once.
     pub(crate) memory: u64,
+    /// The id of its trace, if that is exported.
+    pub(crate) trace: Option<TraceId>,
 }
 
 impl FunctionMetrics {
@@ -50,6 +63,7 @@ impl FunctionMetrics {
             returned: AtomicU64::new(0),
             faults: Mutex::default(),
             wall: TimeHistogram::default(),
+            exemplars: Mutex::default(),
             cpu: TimeHistogram::default(),
             queue: TimeHistogram::default(),
             memory: Histogram::default(),
@@ -63,7 +77,15 @@ impl FunctionMetrics {
             None => drop(self.returned.fetch_add(1, Ordering::Relaxed)),
             Some(kind) => self.fault(kind.as_str(), kind.source(), 1),
         }
-        self.wall.record(cost.wall);
+        let bucket = self.wall.record(cost.wall);
+        if let Some(trace) = cost.trace {
+            let exemplar = Exemplar {
+                trace,
+                seconds: cost.wall.as_secs_f64(),
+                at: SystemTime::now(),
+            };
+            self.exemplars.lock().insert(bucket, exemplar);
+        }
         self.cpu.record(cost.cpu);
         self.queue.record(cost.queue);
         self.memory.count(cost.memory);
@@ -91,6 +113,11 @@ impl FunctionMetrics {
         self.memory.add(&other.memory);
         self.loads
             .fetch_add(other.loads.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Calls whose traces are exported, by their bucket among the times.
+    pub(super) fn exemplars(&self) -> BTreeMap<usize, Exemplar> {
+        self.exemplars.lock().clone()
     }
 
     /// Faults by code.

@@ -91,7 +91,7 @@ impl<Q: Quantity> Histogram<Q> {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let bounds = Q::BOUNDS.into_iter().chain([f64::MAX]);
+        let bounds = Q::BOUNDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds
             .zip(&self.buckets)
             .map(|(bound, count)| (bound, count.load(Ordering::Relaxed)))
@@ -126,7 +126,12 @@ mod tests {
         let filled: Vec<_> = snapshot.buckets.iter().filter(|(_, n)| *n > 0).collect();
         assert_eq!(
             filled,
-            [&(0.000_25, 2), &(0.000_5, 1), &(30.0, 1), &(f64::MAX, 1)]
+            [
+                &(0.000_25, 2),
+                &(0.000_5, 1),
+                &(30.0, 1),
+                &(f64::INFINITY, 1)
+            ]
         );
         let sum = TimeHistogram::default();
         sum.add(&histogram);
@@ -148,7 +153,7 @@ mod tests {
                 (65_536.0, 2),
                 (131_072.0, 1),
                 (268_435_456.0, 1),
-                (f64::MAX, 1)
+                (f64::INFINITY, 1)
             ]
         );
     }

@@ -6,6 +6,7 @@
 //! bounded: versions of functions beyond `metrics.functions` are counted together, under the name [`OTHER`].
 
 mod behind;
+mod exemplars;
 mod exposition;
 mod figures;
 mod function;

@@ -1,5 +1,6 @@
 //! The route of `/metrics`, on a listener of its own.
 
+use super::exemplars;
 use super::exposition::registry;
 use crate::app::App;
 use crate::parsing::blocking;
@@ -41,7 +42,9 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response<Bo
         let registry = registry(&app, jobs);
         let mut text = String::new();
         match open {
-            true => text::encode(&mut text, &registry),
+            true => text::encode(&mut text, &registry).map(|()| {
+                text = exemplars::add(&text, &app.metrics);
+            }),
             false => prometheus_text::encode(&mut text, &registry),
         }
         .map(|()| text)

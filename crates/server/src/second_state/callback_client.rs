@@ -10,6 +10,7 @@ use crate::callback::RequestTarget;
 use crate::calls::Origin;
 use crate::http::content_type;
 use crate::json;
+use crate::otlp::CallOrigin;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -76,6 +77,7 @@ impl CallbackClient<'_> {
             let origin = Origin {
                 depth: context.depth,
                 deadline: Some(context.deadline),
+                trace: CallOrigin::of(context.trace.as_deref()),
             };
             let answered = (self.dispatch)(app, request, origin).await;
             return answered.map(CallbackResponse::LocalDispatch);
@@ -95,6 +97,7 @@ impl CallbackClient<'_> {
             max_redirects: target.max_redirects,
             retries: 0,
             decode: false,
+            trace: context.trace.as_deref(),
         };
         let response = app.egress.send_to(&outbound, target.url, request).await;
         response.map(CallbackResponse::Outside).map_err(|error| {

@@ -4,6 +4,7 @@ use super::route::Route;
 use super::run;
 use crate::app::App;
 use crate::calls::Origin;
+use crate::otlp::CallOrigin;
 use crate::reply;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +39,7 @@ impl LocalDispatch for OwnRoutes {
         let origin = Origin {
             depth: context.depth,
             deadline: Some(context.deadline),
+            trace: CallOrigin::of_call(request.headers()),
         };
         let response = match run::dispatch(&app, request, origin).await {
             Ok(response) => response,

@@ -38,8 +38,8 @@ pub(super) fn client(
     request: Request<Body>,
 ) -> impl Future<Output = Response<Body>> {
     let origin = Origin {
-        depth: 0,
         deadline: Some(Instant::now() + app.wall_time),
+        ..Origin::client(app, request.headers())
     };
     answer(app, route, request, origin)
 }

@@ -209,7 +209,8 @@ async fn run(
     let later = prefer::respond_async(headers);
     let credentials = BearerKey { headers, later };
     let reference = function_ref(function)?;
-    let prepared = PreparedCall::new(app, id, reference, &credentials, Origin::default()).await;
+    let origin = Origin::client(app, headers);
+    let prepared = PreparedCall::new(app, id, reference, &credentials, origin).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {

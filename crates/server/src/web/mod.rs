@@ -134,7 +134,8 @@ async fn run(
         headers,
         later: false,
     };
-    let prepared = PreparedCall::new(app, call, function, &credentials, Origin::default()).await;
+    let origin = Origin::client(app, headers);
+    let prepared = PreparedCall::new(app, call, function, &credentials, origin).await;
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(fault) => {
