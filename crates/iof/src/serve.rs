@@ -397,7 +397,7 @@ async fn serve_until_told(
         signals.next().await;
     };
     tokio::select! {
-        served = iof_server::serve(app, workers, listeners, stop, report) => served.map_err(|error| error.to_string()),
+        served = iof_server::serve(app, workers, listeners, Box::pin(stop), report) => served.map_err(|error| error.to_string()),
         () = second => {
             tracing::warn!("second signal: aborting calls in progress");
             Ok(())

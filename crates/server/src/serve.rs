@@ -11,6 +11,7 @@ use crate::runtime::WorkerThreads;
 use crate::stop_report::StopReport;
 use crate::tls::Https;
 use crate::tls::is_challenge;
+use futures::future::BoxFuture;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,7 +19,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,13 +52,25 @@ pub enum Protocol {
 /// Serves until `stop` resolves, then waits up to `server.stop_wait` for the calls in progress. A stop that takes
 /// longer than a second is reported.
 ///
+/// The future is boxed so that all code behind it is compiled with this package, and not with each program that serves.
+///
 /// # Errors
 /// An error if no connection can be accepted any more.
-pub async fn serve(
+pub fn serve<'a>(
+    app: Arc<App>,
+    workers: &'a WorkerThreads,
+    listeners: Vec<Listener>,
+    stop: BoxFuture<'a, ()>,
+    report: &'a mut StopReport,
+) -> BoxFuture<'a, io::Result<()>> {
+    Box::pin(serve_until(app, workers, listeners, stop, report))
+}
+
+async fn serve_until(
     app: Arc<App>,
     workers: &WorkerThreads,
     listeners: Vec<Listener>,
-    stop: impl Future<Output = ()>,
+    stop: BoxFuture<'_, ()>,
     report: &mut StopReport,
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
