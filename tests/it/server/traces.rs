@@ -102,13 +102,16 @@ async fn a_trap_names_the_lines_of_its_source() {
         (library, "go", [4, 12, 22]),
     ] {
         let function = server.upload(module).await;
-        let path = format!("/v1/functions/{}/call/{export}", function.id);
-        let body = match export {
-            "main" => json!({ "stdin": "", "args": ["0"] }),
-            _ => json!({}),
+        let answer = match export {
+            "main" => {
+                let path = format!("/v1/functions/{}/call/main", function.id);
+                let body = json!({ "stdin": "", "args": ["0"] });
+                server
+                    .answer(server.request("POST", &path).json(&body))
+                    .await
+            }
+            export => server.run(function.id, export, "").await,
         };
-        let request = server.request("POST", &path).json(&body);
-        let answer = server.answer(request).await;
         assert_eq!(answer.fault(), "trap", "{}", answer.text());
         let row = row(&server, &function, &answer).await;
         let frames = frames(&row);
