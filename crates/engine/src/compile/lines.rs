@@ -29,7 +29,7 @@ pub(super) fn may_have_lines(source: &[u8]) -> bool {
 ///
 /// # Errors
 /// A clause that states why there is none.
-pub(super) fn table(source: &[u8], most: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn table(source: &[u8], most: usize) -> Result<Vec<u8>, String> {
     // The parser may assert what hostile sections do not keep.
     let parts = catch_unwind(AssertUnwindSafe(|| parts(source, most)))
         .unwrap_or_else(|_| Err("its debug sections contradict themselves".to_owned()))?;
