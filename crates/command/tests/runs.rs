@@ -17,7 +17,11 @@ impl Observer for Kept {
     fn ran(&self, run: &Run<'_>) {
         // The service lives as long as the test.
         let command = run.command.to_owned().leak();
-        self.0.lock().unwrap().push(Run { command, ..*run });
+        self.0.lock().unwrap().push(Run {
+            command,
+            trace: None,
+            ..*run
+        });
     }
 }
 

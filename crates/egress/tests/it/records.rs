@@ -21,6 +21,7 @@ impl Observer for EntryList {
             secrets: entry.secrets.map(text),
             method: text(entry.method),
             host: entry.host.map(text),
+            trace: None,
             ..*entry
         });
     }
@@ -101,6 +102,7 @@ async fn each_request_is_one_entry() {
         took: entry.took,
         waited: None,
         outcome: "ok",
+        trace: None,
     };
     assert_eq!(*entry, expected);
 

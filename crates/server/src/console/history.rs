@@ -287,7 +287,7 @@ pub(super) async fn sample(console: Arc<Console>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::metrics::{CallCost, Metrics};
     use crate::settings::MetricsSettings;
 
     #[test]
@@ -296,8 +296,11 @@ mod tests {
         let history = History::new(Duration::from_secs(1));
         let function = metrics.function(1, 2, "hello");
         let call = |ms| {
-            let time = Duration::from_millis(ms);
-            function.called(None, time, Duration::ZERO, Duration::ZERO);
+            let cost = CallCost {
+                wall: Duration::from_millis(ms),
+                ..CallCost::default()
+            };
+            function.called(None, cost);
         };
         call(3);
         call(4);
