@@ -263,7 +263,7 @@ async fn a_full_disk_is_not_ready_and_one_with_room_is_again() {
     // `$5` is the folder of `--data`.
     let text = format!(
         "#!/bin/sh\nmkdir -p \"$5\"\nexec unshare --map-root-user --mount sh -c \
-         'mount -t tmpfs -o size=8m none \"$5\" && exec \"$0\" \"$@\"' {:?} \"$@\"\n",
+         'mount -t tmpfs -o size=8500k none \"$5\" && exec \"$0\" \"$@\"' {:?} \"$@\"\n",
         program()
     );
     fs::write(&script, text).unwrap();
