@@ -151,10 +151,7 @@ fn headers(file: &Path) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "at start, before anything is served"
-)]
+/// Reads the file of headers, at the start, before anything is served.
 fn read(file: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();

@@ -72,7 +72,6 @@ async fn each_question_leads_to_its_cause() {
     let upstream = Upstream::start().await;
     let pin = upstream.pin("api.example.com", 80);
     let server = Server::start(format!("{pin}[auth]\nkeys = [\"{KEY}\"]\n")).await;
-    let user = User::new(&server.url);
     let deploy = async |name: &str, module: Vec<u8>, declaration: &str| {
         let deployed = server
             .try_deploy_named(name, KEY, module, declaration)
