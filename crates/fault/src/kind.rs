@@ -1,4 +1,6 @@
 //! The closed list of faults.
+//!
+//! More than 400 lines: the table of all faults.
 
 use crate::Source;
 use serde::{Deserialize, Serialize};

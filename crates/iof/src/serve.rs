@@ -1,4 +1,6 @@
 //! `iof serve`.
+//!
+//! More than 400 lines: the parts of a server, in the order in which they are built.
 
 use crate::args::Serve;
 use crate::config::{Config, warn_of_readers};

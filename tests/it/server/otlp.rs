@@ -1,4 +1,6 @@
 //! Traces by OTLP, as a collector gets them: whole, of the calls that are wanted, and without what they were about.
+//!
+//! More than 400 lines: its tests share a collector and the functions that it hears of.
 
 use iof_tests::{
     collector::{Collector, attribute, hex},

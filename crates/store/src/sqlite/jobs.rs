@@ -1,4 +1,6 @@
 //! Jobs, as rows.
+//!
+//! More than 400 lines: the states of a job, and each change between them.
 
 use bytes::Bytes;
 use sqlx::sqlite::SqliteRow;

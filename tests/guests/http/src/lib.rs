@@ -1,4 +1,6 @@
 //! A handler of `wasi:http` 0.2 whose behaviour is chosen by the path of the request.
+//!
+//! More than 400 lines: a path for each behaviour that a test needs.
 
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::exports::http::incoming_handler::Guest;
