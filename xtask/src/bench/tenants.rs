@@ -32,8 +32,6 @@ const WATCHED: [&str; 5] = ["mprotect", "madvise", "mmap", "munmap", "mremap"];
 /// The most that memory may grow from the first third of a minute to its last, in means: rows of the call log come and
 /// go. In less time caches still fill.
 const GROWTH: f64 = 1.03;
-/// Kilobytes of growth that say nothing: with a few functions, the allocator itself moves the server's 90 MB by so much.
-const NOISE: f64 = 16.0 * 1024.0;
 const MINUTE: u32 = 60;
 /// Seconds of load before a measurement, at least.
 const WARM_UP: u32 = 10;
@@ -157,8 +155,7 @@ pub(crate) fn tenants(seconds: u32, most: u64, image: Option<&Path>) -> Outcome 
                     "with {size} functions, the server stops too slowly: got {stop:?}, at most {STOP:?} is allowed"
                 ));
             }
-            let grown = memory.last() * (1.0 - 1.0 / growth);
-            if seconds >= MINUTE && growth > GROWTH && grown > NOISE {
+            if seconds >= MINUTE && growth > GROWTH {
                 missed.push(format!(
                     "with {size} functions, memory grows too much within {seconds} s: got {growth:.3} times, at most {GROWTH} times is allowed"
                 ));

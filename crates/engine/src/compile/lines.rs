@@ -1,6 +1,6 @@
 //! The line table of a module, made from its DWARF in a compile worker.
 //!
-//! What a module's debug sections say is its author's, and their parser is not built to withstand hostile input: sections
+//! Debug sections come from a module's author, and their parser is not built to withstand hostile input: sections
 //! that refer to one another can take it time and memory beyond all proportion, and nested entries its stack. So it works
 //! as a separate task of a worker, with the limits of a compile. A module whose sections are beyond them was compiled
 //! before and runs all the same; its traps name functions, and no lines.

@@ -47,7 +47,7 @@ pub(crate) struct Origin {
     pub(crate) depth: u32,
     /// The deadline of the call that led to this one.
     pub(crate) deadline: Option<Instant>,
-    /// What led to this call, by the trace that it states.
+    /// The origin of this call, by the trace that it states.
     pub(crate) trace: CallOrigin,
 }
 

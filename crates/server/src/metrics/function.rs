@@ -40,7 +40,7 @@ pub(super) struct Exemplar {
     pub(super) at: SystemTime,
 }
 
-/// What a call that ended took.
+/// The cost of a call that ended.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CallCost {
     /// Its time, its wait for permits included.

@@ -164,7 +164,7 @@ impl Traces {
     }
 }
 
-/// What led to a call.
+/// The origin of a call.
 #[derive(Clone, Debug)]
 pub(crate) enum CallOrigin {
     /// A client, and the context that it states.

@@ -1,4 +1,4 @@
-//! What a function did: the log of its calls, what it sent, and recorded calls.
+//! The records of a function: the log of its calls, its outbound log, and recorded calls.
 
 use super::{Seen, Wanted};
 use crate::call_log::CallResult;
