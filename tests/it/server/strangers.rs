@@ -263,7 +263,7 @@ async fn a_full_disk_is_not_ready_and_one_with_room_is_again() {
     // `$5` is the folder of `--data`.
     let text = format!(
         "#!/bin/sh\nmkdir -p \"$5\"\nexec unshare --map-root-user --mount sh -c \
-         'mount -t tmpfs -o size=8500k none \"$5\" && exec \"$0\" \"$@\"' {:?} \"$@\"\n",
+         'mount -t tmpfs -o size=8m none \"$5\" && exec \"$0\" \"$@\"' {:?} \"$@\"\n",
         program()
     );
     fs::write(&script, text).unwrap();
@@ -296,6 +296,34 @@ async fn a_full_disk_is_not_ready_and_one_with_room_is_again() {
     }
     // The process is alive, and calls that store nothing are answered.
     assert_eq!(server.get("/healthz").await.http, 200);
+    // Small changes fill what the upload left.
+    let (first, key) = &deployed[0];
+    let path = format!("/v1/functions/{first}/secrets/S");
+    let secret = async || {
+        let put = server.request("PUT", &path).bearer_auth(key);
+        server.answer(put.body("x".repeat(3000))).await
+    };
+    let mut kept = 0;
+    let refused = loop {
+        let answer = secret().await;
+        if answer.http != 204 {
+            break answer;
+        }
+        kept += 1;
+        assert!(kept < 1000);
+    };
+    assert_eq!(
+        (refused.http.as_u16(), refused.fault()),
+        (507, "store"),
+        "{}",
+        refused.text()
+    );
+    // Deletes have room of their own, which nothing else gets.
+    let deleted = server
+        .answer(server.request("DELETE", &path).bearer_auth(key))
+        .await;
+    assert_eq!(deleted.http, 204, "{}", deleted.text());
+    assert_eq!(secret().await.http, 507);
     for (function, key) in &deployed {
         let path = format!("/v1/functions/{function}");
         let deleted = server

@@ -179,4 +179,8 @@ impl Change for DeleteKey {
             details: json!({ "key": self.id, "label": label }),
         })
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }

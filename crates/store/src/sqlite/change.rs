@@ -36,6 +36,12 @@ pub(super) trait Change: Send + Sync + 'static {
     /// The entry of the record of changes, which the writer adds within the same transaction. `None` if nothing changed,
     /// and for what functions, their callers and the server itself write, which is not a change that a person makes.
     fn record(&self, output: &Self::Output) -> Option<NewRecord>;
+
+    /// True for a delete or a revocation, which may use the reserve of a full disk ([`crate::room`]). What it deletes
+    /// bounds how often that is. No function can cause one.
+    fn may_use_reserve(&self) -> bool {
+        false
+    }
 }
 
 /// A change in the queue. If it is dropped without an answer, its caller learns that the writer has ended.
@@ -61,6 +67,11 @@ impl Queued {
         self.0.apply(connection).await
     }
 
+    /// See [`Change::may_use_reserve`].
+    pub(super) fn may_use_reserve(&self) -> bool {
+        self.0.may_use_reserve()
+    }
+
     /// Answers the caller: with the output if the transaction was committed, or with the reason why it was not.
     pub(super) fn answer(self, committed: Result<(), Error>) {
         self.0.answer(committed);
@@ -79,6 +90,8 @@ trait ErasedChange: Send + Sync {
         &'a self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+    fn may_use_reserve(&self) -> bool;
 
     fn answer(&self, committed: Result<(), Error>);
 
@@ -116,6 +129,10 @@ impl<C: Change> ErasedChange for PendingChange<C> {
             *self.progress.lock() = Progress::Applied(output);
             Ok(())
         })
+    }
+
+    fn may_use_reserve(&self) -> bool {
+        self.change.may_use_reserve()
     }
 
     fn answer(&self, committed: Result<(), Error>) {

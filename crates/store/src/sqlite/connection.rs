@@ -48,6 +48,19 @@ impl Connection {
         }
     }
 
+    /// Moves what the log holds into the database as far as readers allow, so that the log is written again from its
+    /// beginning. A failure changes nothing, and shows at the next write.
+    pub(super) async fn checkpoint(&mut self) {
+        if let Ok(open) = self.get().await
+            && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
+                .execute(open)
+                .await
+        {
+            tracing::warn!(%error, "the log of the database could not be moved into it");
+            self.discard().await;
+        }
+    }
+
     /// Flushes the log into the database, so that the directory has one file that can be copied.
     pub(super) async fn close(mut self) -> Result<()> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -56,6 +56,10 @@ impl Change for DeleteFunction {
             ..of_function(&self.by, "function.delete", self.function_id, details)
         })
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }
 
 /// A function that was deleted.

@@ -139,6 +139,10 @@ impl Change for DeleteEphemeral {
     fn record(&self, _: &Self::Output) -> Option<NewRecord> {
         None
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }
 
 /// Removes up to [`SWEEP`] rows, the earliest expired first, and returns their number.

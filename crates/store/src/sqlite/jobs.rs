@@ -357,6 +357,10 @@ impl Change for ExpireJobs {
     fn record(&self, _: &Self::Output) -> Option<NewRecord> {
         None
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }
 
 async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {

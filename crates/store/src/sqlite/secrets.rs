@@ -210,6 +210,10 @@ impl Change for DeleteSecret {
         let details = json!({ "name": self.name });
         deleted.then(|| of_function(&self.by, "secret.delete", self.function_id, details))
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }
 
 /// Stores secrets under another key. Its output is the number of those that had not changed in the meantime.

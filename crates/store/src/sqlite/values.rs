@@ -299,6 +299,10 @@ impl Change for DeleteValue {
         let details = json!({ "name": name });
         deleted.then(|| of_function(&self.by, "value.delete", self.function_id, details))
     }
+
+    fn may_use_reserve(&self) -> bool {
+        true
+    }
 }
 
 async fn remove(

@@ -145,6 +145,15 @@ async fn run(
         if changes == 0 {
             break;
         }
+        if let Err(error) = room.reserved().await {
+            let text = error.to_string();
+            for change in batch.extract_if(.., |change| !change.may_use_reserve()) {
+                change.answer(Err(Error::DiskFull(text.clone().into())));
+            }
+            if batch.is_empty() {
+                continue;
+            }
+        }
         let began = Instant::now();
         let committed = commit(&mut connection, &batch).await;
         commits.count(began.elapsed(), committed.is_ok());
@@ -152,13 +161,22 @@ async fn run(
             Ok(()) => batch.drain(..).for_each(|change| change.answer(Ok(()))),
             Err(error) => {
                 tracing::error!(code = error.code(), %error, writes = batch.len(), "a commit failed");
-                if batch.len() == 1 {
+                let full = matches!(error, Error::DiskFull(_));
+                if batch.len() == 1 && !(full && batch[0].may_use_reserve()) {
                     batch
                         .drain(..)
                         .zip([error])
                         .for_each(|(change, error)| change.answer(Err(error)));
                 }
+                // Those that may use the reserve come last: it is not for the others.
+                batch.sort_by_key(Queued::may_use_reserve);
+                let mut released = !full;
                 for change in batch.drain(..) {
+                    if change.may_use_reserve() && !released {
+                        released = true;
+                        room.release();
+                        connection.checkpoint().await;
+                    }
                     let alone = commit(&mut connection, std::slice::from_ref(&change)).await;
                     change.answer(alone);
                 }

@@ -69,7 +69,8 @@ impl Store {
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.to_owned();
         let directory = blocking(move || directory::prepare(&path)).await?;
-        let room = Arc::new(Room::new(data_dir));
+        let room = data_dir.to_owned();
+        let room = Arc::new(blocking(move || Room::open(&room)).await?);
         let rows = Rows::open(&directory.database, directory.lock, Arc::clone(&room)).await?;
         let identity = rows.identity().await?;
         let (root, key) = (directory.objects, directory.artefact_key);
