@@ -293,7 +293,13 @@ async fn hostile_debug_sections_cost_their_module_its_lines() {
             let trapped = server.run(function.id, "go", "").await;
             assert_eq!(trapped.fault(), "trap", "{what}: {}", trapped.text());
             let row = row(&server, &function, &trapped).await;
-            assert_eq!(frames(&row), ["fails (function 0, offset 0x0)"], "{what}");
+            // Code has the trap twice: after a tick of the clock it has the offset of the check for it.
+            let frames = frames(&row);
+            assert_eq!(frames.len(), 1, "{what}: {frames:?}");
+            assert!(
+                frames[0].starts_with("fails (function 0, offset 0x"),
+                "{what}: {frames:?}"
+            );
         }
         // It was tried once, at the upload.
         assert_eq!(warnings(), before, "{what}");
