@@ -1,17 +1,22 @@
 //! Measurements of a function that answers HTTP requests. Tests take their short forms, `cargo xtask soak components` the
 //! long ones.
 
-use crate::{call::Uploaded, guests::handler_component, server::Server};
+use crate::{call::Uploaded, guests::handler_component, joey::client_config, server::Server};
 use bytes::Bytes;
 use futures::StreamExt;
-use std::time::{Duration, Instant};
+use rustls::pki_types::ServerName;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// Longer than any step of a measurement takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -41,7 +46,10 @@ impl Handler {
     /// # Panics
     /// If the server does not start, or refuses it.
     pub async fn declared(guest: &str, config: &str, declaration: &str) -> Self {
-        let server = Server::start(config).await;
+        Self::on(Server::start(config).await, guest, declaration).await
+    }
+
+    async fn on(server: Server, guest: &str, declaration: &str) -> Self {
         let component = handler_component(guest);
         let function = server.deploy(component, declaration).await;
         Self { server, function }
@@ -187,6 +195,7 @@ impl Leaving {
 /// A client that waits for its answer until it is dropped.
 enum Client {
     Http1(TcpStream),
+    Https(Box<TlsStream<TcpStream>>),
     Http2(JoinSet<()>),
 }
 
@@ -202,8 +211,8 @@ impl WaitingHandler {
         let config = format!(
             "[server]\nconcurrency = 1\ndomain = \"{DOMAIN}\"\n[[egress.pin]]\nhost = \"up.test\"\nport = 80\nto = \"{address}\"\n"
         );
-        let handler =
-            Handler::declared(guest, &config, "outbound = [\"GET http://up.test\"]\n").await;
+        let server = Server::builder().config(config).tls().start().await;
+        let handler = Handler::on(server, guest, "outbound = [\"GET http://up.test\"]\n").await;
         Self { handler, upstream }
     }
 
@@ -236,6 +245,32 @@ impl WaitingHandler {
         let client = self.handler.write(&head).await;
         self.times(Client::Http1(client), leaving == Leaving::InTheBody)
             .await
+    }
+
+    /// The same over TLS. The client is gone without a word of that protocol, as one whose process was killed.
+    ///
+    /// # Panics
+    /// If either does not end, or there is no connection.
+    pub async fn times_to_end_over_tls(&self, leaving: Leaving) -> (Duration, Duration) {
+        let (below, rest) = leaving.request();
+        let (server, path) = (&self.handler.server, self.handler.path(below));
+        let url = server.tls_url.as_deref().expect("a server with TLS");
+        let stream = TcpStream::connect(url.trim_start_matches("https://")).await;
+        let config = client_config(server.ca_pem().expect("a server with TLS"), &[]);
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector.connect(name, stream.expect("a connection")).await;
+        let mut stream = stream.expect("a handshake");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nx-target: {TARGET}\r\n{rest}");
+        let written = stream.write_all(head.as_bytes()).await;
+        written.expect("it reads");
+        stream.flush().await.expect("it reads");
+        self.times(
+            Client::Https(Box::new(stream)),
+            leaving == Leaving::InTheBody,
+        )
+        .await
     }
 
     /// The same over HTTP/2, whose client resets its stream. A body in its middle has sent a part.
@@ -272,8 +307,10 @@ impl WaitingHandler {
         if in_the_body {
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart";
             asked.write_all(answer).await.expect("it reads");
-            if let Client::Http1(client) = &mut client {
-                first_byte(client).await;
+            match &mut client {
+                Client::Http1(client) => first_byte(client).await,
+                Client::Https(client) => first_byte(client).await,
+                Client::Http2(_) => {}
             }
         }
         // The call is at rest.
@@ -282,6 +319,7 @@ impl WaitingHandler {
         let next = server.request("GET", &self.handler.path("/hello"));
         match client {
             Client::Http1(stream) => drop(stream),
+            Client::Https(stream) => drop(stream),
             Client::Http2(mut task) => task.abort_all(),
         }
         let began = Instant::now();
@@ -298,7 +336,7 @@ impl WaitingHandler {
     }
 }
 
-async fn first_byte(client: &mut TcpStream) {
+async fn first_byte(client: &mut (impl AsyncRead + Unpin)) {
     let read = timeout(LONG, client.read_exact(&mut [0; 1])).await;
     read.expect("in time").expect("an answer");
 }

@@ -53,6 +53,14 @@ async fn a_call_and_what_it_asked_of_others_end_within_50_milliseconds() {
 }
 
 #[tokio::test]
+async fn connections_of_tls_end_within_50_milliseconds() {
+    let waiting = WaitingHandler::start(super::HANDLER).await;
+    for leaving in Leaving::ALL {
+        assert_prompt(leaving, || waiting.times_to_end_over_tls(leaving)).await;
+    }
+}
+
+#[tokio::test]
 async fn streams_of_http_2_end_within_50_milliseconds() {
     let waiting = WaitingHandler::start(super::HANDLER).await;
     for leaving in [
