@@ -17,6 +17,7 @@ mod idle;
 mod imports;
 mod inspect;
 mod instance;
+mod instantiation;
 mod leftovers;
 pub(crate) mod lines;
 mod prime;

@@ -13,16 +13,6 @@ use wasmparser::{Parser, Payload};
 /// The most bytes of the name of an import or an export.
 const NAME: usize = 1024;
 
-/// Returns whether the instantiation of a module can trap: it has a start function, or active data or elements.
-pub(super) fn can_fail_to_start(source: &[u8]) -> bool {
-    Parser::new(0).parse_all(source).any(|payload| {
-        matches!(
-            payload,
-            Ok(Payload::StartSection { .. } | Payload::DataSection(_) | Payload::ElementSection(_))
-        )
-    })
-}
-
 /// Bytes of memories and tables with which an instance begins.
 ///
 /// # Errors

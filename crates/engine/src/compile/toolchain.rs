@@ -4,7 +4,9 @@ use super::functions::Functions;
 use super::instance::Instance;
 use super::prime::{Draft, Refusal};
 use super::worker::WorkerLimits;
-use super::{component, constructors, functions, imports, inspect, prime, shape, validate};
+use super::{
+    component, constructors, functions, imports, inspect, instantiation, prime, shape, validate,
+};
 use crate::config::wasm_config;
 use crate::manifest::{Kind, Manifest, Primed};
 use crate::state::CallState;
@@ -132,7 +134,7 @@ impl Toolchain {
         let allocator = manifest.allocator.as_ref();
         let starts = prime::starts(source, &exported.1, allocator, initializers);
         // Priming finds such a trap as well.
-        if !describes && !starts && shape::can_fail_to_start(source) {
+        if !describes && !starts && instantiation::can_trap(source) {
             let module = Module::new(&self.quick, source).map_err(invalid)?;
             let instance = Instance::new(&self.quick, &module);
             manifest.failing_start = instance.err().as_ref().and_then(prime::failing_start);
@@ -191,7 +193,7 @@ impl Toolchain {
     ) -> Result<Compilation, Fault> {
         let module = Module::new(&self.quick, source).map_err(invalid)?;
         let describes = exported.0.iter().any(|name| functions::describes(name));
-        let instance = match describes || shape::can_fail_to_start(source) {
+        let instance = match describes || instantiation::can_trap(source) {
             true => Instance::new(&self.quick, &module),
             false => Err(wasmtime::Error::msg("nothing asked for it")),
         };
