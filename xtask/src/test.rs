@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all tests and checks, in one command.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{num::NonZero, path::Path, process::Command, thread, time::Instant};
 
 use crate::{
     deny, guests, onnxruntime, packages, paths, process,
@@ -10,6 +10,8 @@ use crate::{
     venv,
 };
 
+/// Tests that run at the same time for each core.
+const TESTS_PER_CORE: usize = 2;
 /// The package that checks a server against its own OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
@@ -43,7 +45,14 @@ pub(crate) fn run(filters: &[String]) -> Outcome {
     step("run the tests", || {
         if nextest {
             let all = ["nextest", "run", "--workspace", "--no-fail-fast"];
-            process::run(workspace(&all).args(filters))
+            // Tests wait more than they compute. Those that need a quiet machine are named in `.config/nextest.toml`.
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            let threads = (TESTS_PER_CORE * cores).to_string();
+            process::run(
+                workspace(&all)
+                    .args(["--test-threads", &threads])
+                    .args(filters),
+            )
         } else if filters.len() > 1 {
             // The standard runner takes more filters only behind `--`.
             process::run(
