@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What is up after the story was told.
+/// The servers that are up after the story was told.
 struct Running {
     /// Held for the mails that are still to come.
     _mail: MailService,

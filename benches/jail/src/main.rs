@@ -1,4 +1,4 @@
-//! How fast `true` runs in a warm jail, beside a bare spawn and wait of it in the same process.
+//! The speed at which `true` runs in a warm jail, beside a bare spawn and wait of it in the same process.
 //!
 //! `cargo run --release -p jail-bench`. It starts itself as its wardens.
 
@@ -68,7 +68,7 @@ async fn compare() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What was measured of one way to run it.
+/// The measurements of one way to run it.
 #[derive(Default)]
 struct Side {
     rates: Vec<f64>,

@@ -1,4 +1,4 @@
-//! What `infer` costs over tract itself, and how both stand to onnxruntime, in one run.
+//! The cost of `infer` over tract itself, and both beside onnxruntime, in one run.
 //!
 //! ```text
 //! python crates/infer/scripts/mobilenet.py make mobilenet.onnx

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Created {
-    /// Where it is.
+    /// Its folder.
     pub folder: PathBuf,
     /// Its files, below that folder; of the crates that it was given, their folders.
     pub files: Vec<PathBuf>,
-    /// What can be typed next, in this order.
+    /// The commands to type next, in this order.
     pub next: Vec<String>,
 }
 

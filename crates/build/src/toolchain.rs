@@ -312,7 +312,7 @@ pub struct Line {
     pub fine: bool,
     /// The finding.
     pub found: String,
-    /// What to do about it.
+    /// The next step.
     pub advice: Option<String>,
 }
 

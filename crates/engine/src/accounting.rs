@@ -22,7 +22,7 @@ pub(crate) struct CpuMeter {
     ended: AtomicU64,
     /// Nanoseconds of the slices that were measured by the thread's clock.
     precise: AtomicU64,
-    /// When the running slice began, in nanoseconds of the wall clock or the thread's; `IDLE` between slices.
+    /// The beginning of the running slice, in nanoseconds of the wall clock or the thread's; `IDLE` between slices.
     began: AtomicU64,
     /// True if the running slice is measured by the thread's clock.
     by_thread: AtomicBool,

@@ -15,7 +15,7 @@ pub struct TraceParent {
     pub span: SpanId,
     /// True if the caller keeps its part of the trace.
     pub sampled: bool,
-    /// What tracers on the way keep of their own.
+    /// The entries of tracers on the way, which are their own affair.
     pub state: Option<Box<str>>,
 }
 

@@ -1,7 +1,7 @@
 //! Traces: the identity of a call among the requests that led to it, and the spans of what it did.
 //!
 //! Every part of a call adds its spans to the call's [`CallTrace`], which costs a push under a lock that no other call takes.
-//! Whether they are exported is decided at the end of the call, by the server: the call was sampled, or it failed. This crate
+//! The server decides at the end of the call if they are exported: the call was sampled, or it failed. This crate
 //! knows neither HTTP nor the protocol of collectors.
 
 mod context;
@@ -57,7 +57,7 @@ const NEVER: u64 = u64::MAX;
 pub struct Span {
     /// Its id.
     pub id: SpanId,
-    /// What it was. Never anything that a guest or a client chose, beyond the name of a granted command.
+    /// The operation. Never anything that a guest or a client chose, beyond the name of a granted command.
     pub name: Cow<'static, str>,
     /// True for a request to another server.
     pub is_client: bool,

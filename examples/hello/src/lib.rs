@@ -9,7 +9,7 @@ pub fn say(name: &str) -> String {
     ["hello ", name].concat()
 }
 
-/// What the host calls; see [`bindgen`] for the shape.
+/// The function that the host calls; see [`bindgen`] for the shape.
 ///
 /// # Safety
 /// `ret` is a return area of eight bytes, and `ptr` with `len` is an argument made with `__wbindgen_malloc`.

@@ -12,7 +12,7 @@ mod message;
 use iof::Output;
 pub use message::{HEADERS, Message, WithToken, headers_with, payload};
 
-/// Where SendGrid takes mail, v3 of its API.
+/// The address at which SendGrid takes mail, v3 of its API.
 pub const ENDPOINT: &str = "https://api.sendgrid.com/v3/mail/send";
 
 /// Sends one mail with the token in its message.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What a caller sends: all of these texts are needed.
+/// The message that a caller sends: all of these texts are needed.
 #[derive(Debug, Deserialize)]
 pub struct Message {
     /// The sender's address, one that the token may send from.

@@ -9,7 +9,7 @@ use iof::serde_json::Value;
 use iof::signing::verify;
 use iof::{Error, Request, Response, Result};
 
-/// How old a signed time may be, and how far ahead a sender's clock.
+/// The greatest age of a signed time, and the most by which a sender's clock may be ahead.
 const TOLERANCE: u64 = 5 * 60;
 
 /// Takes an event of GitHub (`X-Hub-Signature-256`).

@@ -119,7 +119,7 @@ async fn every_shape_goes_in_and_comes_out() {
     assert_eq!(server.run(function.id, "maybe", "3").await.text(), "3");
 }
 
-/// What crosses costs its own bytes of the host, and not a value for each: this is more than half of `limits.memory`.
+/// A value that crosses costs its own bytes of the host, and no more for each part: this is more than half of `limits.memory`.
 #[tokio::test]
 async fn bytes_take_no_more_of_the_host_than_they_are() {
     let server = Server::start("[limits]\nmemory = \"8MiB\"\n").await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const TOKEN: &str = "S3CRET_tok-en_0123456789AbCdEf";
 const PUBLIC: &str = "public_url = \"http://iof.test\"\n";
 
-/// Where a caller names a target.
+/// The place in which a caller names a target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum TargetPlace {
     Header,

@@ -1,4 +1,4 @@
-//! What a function sees of a request, and what leaves of its response.
+//! Requests as a function sees them, and its responses as they leave.
 
 use super::{LONG, get, handler, path, row};
 use iof_tests::guests::{guest, handler_component};

@@ -96,7 +96,7 @@ async fn pictures_become_small() {
     assert_eq!(width.max(height), 4);
 }
 
-/// What a bomb unpacks to is read row by row, within the limits of a small function.
+/// The pixels of a bomb are read row by row, within the limits of a small function.
 #[tokio::test]
 async fn few_bytes_that_unpack_to_many_are_held_row_by_row() {
     let (server, function) = thumbnailer().await;

@@ -36,7 +36,7 @@ impl CompileWorker {
     /// Starts a worker: `command` is its program with its first arguments, `limits` the last.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// The program cannot be started.
     pub(super) fn start(command: &[PathBuf], limits: &str) -> std::io::Result<Self> {
         let worker = Worker::start(command, limits)?;
         let used = false;
@@ -57,7 +57,7 @@ impl CompileWorker {
     /// Makes what is wanted of one module. A caller that stops waiting must drop the worker as well.
     ///
     /// # Errors
-    /// When communicating with the worker or waiting for it fails.
+    /// Communication with the worker fails, or the wait for it.
     pub(super) async fn compile(
         &mut self,
         source: &Bytes,

@@ -87,7 +87,7 @@ impl Request {
     /// The body, read as JSON.
     ///
     /// # Panics
-    /// When it is not the JSON of such a value, which fails the test.
+    /// The body is not the JSON of such a value, which fails the test.
     #[must_use]
     pub fn json<T: DeserializeOwned>(&self) -> T {
         #[expect(clippy::panic, reason = "it fails the calling test")]

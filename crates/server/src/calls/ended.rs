@@ -18,8 +18,8 @@ pub(crate) struct EndedCall<'a> {
     pub(crate) frames: &'a [Box<str>],
     /// The trace that the call belongs to, if traces are exported.
     pub(crate) trace: Option<&'a Arc<CallTrace>>,
-    /// How long the call waited for its permits.
+    /// The time for which the call waited for its permits.
     pub(crate) queued: Duration,
-    /// How long the call took, including that wait.
+    /// The time that the call took, including that wait.
     pub(crate) wall: Duration,
 }

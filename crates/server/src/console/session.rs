@@ -39,7 +39,7 @@ pub(super) struct Session {
     pub(super) function: Option<i64>,
     /// The token that requests which change something have to repeat, and that no other page can read.
     csrf: Box<str>,
-    /// When it ends, and when it was last used, in milliseconds after the origin of all sessions.
+    /// The times of its end and of its last use, in milliseconds after the origin of all sessions.
     ends: u64,
     used: AtomicU64,
     /// Permits of event streams.
@@ -48,7 +48,7 @@ pub(super) struct Session {
     pub(super) ended: CancellationToken,
 }
 
-/// Who uses a session.
+/// The user of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// A person: the session lasts longer.

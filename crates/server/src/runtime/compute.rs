@@ -11,7 +11,7 @@ const NICE: i32 = 5;
 /// Threads, one for each core, with a lower priority than all other threads of the server: a CPU-bound call gets the
 /// time that short calls leave over.
 ///
-/// When these are dropped, the threads end as soon as their calls yield, and calls that still run on them are aborted.
+/// The threads end after these are dropped, as soon as their calls yield, and calls that still run on them are aborted.
 pub(super) struct ComputeThreads {
     runtime: Option<Runtime>,
     handle: Handle,

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-/// What to run.
+/// The command to run.
 #[derive(Deserialize)]
 struct Request {
     program: String,
@@ -75,12 +75,12 @@ pub unsafe extern "C" fn post(ret: *mut [usize; 2], ptr: *mut u8, len: usize) {
     unsafe { bindgen::text(run, ret, ptr, len) }
 }
 
-/// Which of two versions this is: a test replaces the word in the module.
+/// The name of this version, of two: a test replaces the word in the module.
 static MODE: [u8; 17] = *b"judge mode:strict";
 
 /// Asks a URL for a number in JSON. The strict version has a fault: it takes for granted that there is one.
 ///
-/// What it prints depends on everything that a host answers: a command, both clocks, randomness.
+/// Its output depends on everything that a host answers: a command, both clocks, randomness.
 fn judge(url: &str) -> String {
     let output = wasmedge_process_interface::Command::new("http_proxy")
         .args(["get", url])

@@ -1,4 +1,4 @@
-//! What the wasm-bindgen tool does to a module, without installing the tool.
+//! The work of the wasm-bindgen tool on a module, without installing the tool.
 //!
 //! `finish RAW.wasm TARGET OUT.wasm [OUT.js]` finishes a module for the target `web` or `bundler`, or as
 //! `classic`: the bundler's shape of before 2024, without reference types and multiple results, or as

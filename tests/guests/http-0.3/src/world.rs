@@ -1,4 +1,4 @@
-//! What there is beside HTTP: printing, files, and what a hostile guest would make.
+//! Imports beside HTTP: printing, files, and what a hostile guest would make.
 
 use wasip3::clocks::monotonic_clock::wait_for as wait;
 use wasip3::filesystem::preopens::get_directories;

@@ -1,4 +1,4 @@
-//! What the tests of the 2020 service called: greeting, doubling, a chain of two conversions, a form of three parts.
+//! The functions that the tests of the 2020 service called: greeting, doubling, a chain of two conversions, a form of three parts.
 //!
 //! Written anew from what is known of them, with the same results to the letter: `c_to_f` reads a whole number, and so
 //! traps on `25.0`, which `average` writes.
@@ -33,7 +33,7 @@ macro_rules! export {
     };
 }
 
-/// What both ends of the chain agree on, each with a number type of its own.
+/// The type on which both ends of the chain agree, each with a number type of its own.
 #[derive(Deserialize, Serialize)]
 struct Celsius<T> {
     celsius_temperature: T,
@@ -77,7 +77,7 @@ export! {
         std::env::args().nth(1).expect("a state")
     }
 
-    /// What identifies the function.
+    /// The identifier of the function.
     fn environment() {
         let variable = |name| std::env::var(name).expect("a variable");
         json!({ "wasm_id": variable("wasm_id"), "storage_key": variable("storage_key") }).to_string()

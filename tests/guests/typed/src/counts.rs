@@ -47,7 +47,7 @@ fn text_of(key: &str) -> iof::Result<Option<String>> {
     Ok(storage::get(key)?)
 }
 
-/// How many keys begin so, counted in pages, and how many pages there are.
+/// The number of keys that begin so, counted in pages, and the number of pages.
 #[iof::function]
 fn pages_of(prefix: &str) -> iof::Result<(usize, usize)> {
     let (mut keys, mut pages, mut after) = (0, 0, String::new());

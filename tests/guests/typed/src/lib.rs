@@ -18,7 +18,7 @@ fn prepare() {
     PRIMED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How often this instance was primed: once, at the upload.
+/// The number of times that this instance was primed: once, at the upload.
 #[iof::function]
 fn primed() -> u32 {
     PRIMED.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! What a WASI preview 1 guest may do, and what it may try: one export each, all of the shape text in, text out.
+//! Operations that a WASI preview 1 guest may do or try: one export each, all of the shape text in, text out.
 
 // The same module as the examples have, so that the tests run what users write.
 #[path = "../../../../examples/hello/src/bindgen.rs"]
@@ -170,7 +170,7 @@ export! {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// How often this instance was called: 1 where every call has a fresh one.
+    /// The number of calls of this instance: 1 where every call has a fresh one.
     fn count_calls(_unused) {
         use std::sync::atomic::{AtomicU32, Ordering};
         static CALLS: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! What pages and examples show is run: the lines of docs/components.md for WASI 0.3, and the example in Python as the component
+//! The commands that pages and examples show are run: the lines of docs/components.md for WASI 0.3, and the example in Python as the component
 //! that it makes.
 
 use super::languages::{PATIENT, Project, ran};

@@ -10,7 +10,7 @@ use super::paths::{
     AttackOutcome, AttackRequest, EgressPath, UNSENDABLE, World, exit_status, wasi_error,
 };
 
-/// How many requests are under way at a time.
+/// The number of requests that are under way at a time.
 const AT_A_TIME: usize = 24;
 /// The same where many wait for a peer that is not there.
 const WAITING_AT_A_TIME: usize = 128;
@@ -23,7 +23,7 @@ pub(crate) struct Case {
     ends: Ends,
 }
 
-/// How a request ends.
+/// The end of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Ends {
     /// With this code, and with these words in the operator's log.

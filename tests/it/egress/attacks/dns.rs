@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What kinds of records are asked for.
+/// The kinds of records that are asked for.
 const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
@@ -23,13 +23,13 @@ const AAAA: u16 = 28;
 pub(crate) struct Question<'a> {
     /// In lower case, without the dot at the end.
     pub(crate) name: &'a str,
-    /// How often this was asked before, for the same family of addresses.
+    /// The number of times that this was asked before, for the same family of addresses.
     pub(crate) before: usize,
     /// Over TCP, as after a truncated answer.
     pub(crate) tcp: bool,
 }
 
-/// What the server answers. Every record lives for no time at all.
+/// The answer of the server. Every record lives for no time at all.
 pub(crate) enum DnsAnswer {
     /// These addresses, those of the family asked for.
     Are(Vec<IpAddr>),
@@ -113,7 +113,7 @@ impl Dns {
         }
     }
 
-    /// Where it listens, over both protocols.
+    /// The address at which it listens, over both protocols.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
@@ -123,7 +123,7 @@ impl Dns {
         format!("dns_servers = [\"{}\"]\n", self.address)
     }
 
-    /// Whether anybody asked for a name.
+    /// True if anybody asked for a name.
     pub(crate) fn was_asked_for(&self, name: &str) -> bool {
         let log = self.zone.log.lock().unwrap();
         log.iter().any(|(_, asked)| asked == name)

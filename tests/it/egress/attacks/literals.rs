@@ -76,7 +76,7 @@ async fn directly(ways: &[EgressPath]) {
     }
 }
 
-/// What only request options can say.
+/// Targets that only request options can name.
 fn options(port: u16) -> Vec<Case> {
     let plain = "http:";
     let address = [

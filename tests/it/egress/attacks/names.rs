@@ -31,7 +31,7 @@ fn addresses() -> Vec<&'static Host> {
     hosts
 }
 
-/// What the log says of a name that led to it.
+/// The words of the log for a name that led to it.
 fn reason(host: &Host) -> String {
     let address = parse(&[host.address])[0];
     format!("blocked: {address} is {}", host.class)

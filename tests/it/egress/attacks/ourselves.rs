@@ -13,7 +13,7 @@ use super::{
     table::REDIRECTS,
 };
 
-/// What no function may see.
+/// A text that no function may see.
 const MANAGEMENT: &str = "/api/executables";
 
 /// Free ports for the server's listeners, which pins have to name before it starts.
@@ -190,7 +190,7 @@ async fn by_the_public_name(ways: &[EgressPath]) {
     assert!(!dns.was_asked_for("functions.test"));
 }
 
-/// What stands in front of a server forwards the ports of both schemes.
+/// A proxy in front of a server forwards the ports of both schemes.
 async fn by_the_public_name_on_the_other_port(ways: &[EgressPath]) {
     let evil = Evil::start().await;
     let dns = Dns::start(|_| DnsAnswer::are(&[super::table::NOWHERE])).await;

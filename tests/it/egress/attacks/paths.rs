@@ -137,7 +137,7 @@ impl AttackRequest {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(crate) struct AttackOutcome {
     /// The call, under which the log has it.
@@ -146,7 +146,7 @@ pub(crate) struct AttackOutcome {
     pub(crate) result: Result<Vec<u8>, Failure>,
 }
 
-/// How a request failed, as the function or its caller is told.
+/// The failure of a request, as the function or its caller is told.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// `iof-fault`, or `exit N` of a command.
@@ -171,7 +171,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     /// Functions of each way: a module of its kind, or one whose `echo` answers its argument.
     functions: Vec<(EgressPath, u64)>,
-    /// How often one was taken, so that they take turns.
+    /// The number of times that one was taken, so that they take turns.
     turn: AtomicUsize,
 }
 
@@ -375,7 +375,7 @@ pub(crate) fn wasi_error(code: &str) -> &'static str {
     }
 }
 
-/// What a guest of `wasi:http` hears of a URL that cannot be meant: it has no parts, its scheme is another, or the host of
+/// The error that a guest of `wasi:http` gets for a URL that cannot be meant: it has no parts, its scheme is another, or the host of
 /// it is not one that is reached.
 pub(crate) const UNSENDABLE: [&str; 6] = [
     "unsendable",

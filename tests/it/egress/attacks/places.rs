@@ -1,4 +1,4 @@
-//! Where else a fetch or a callback may stand: in the body, in parts of it, and in the store. Who makes the request is
+//! Other places of a fetch or a callback: in the body, in parts of it, and in the store. Who makes the request is
 //! the same, which a few of the attacks are enough to show. And whom the server takes for the host that it was sent to.
 
 use iof_tests::{call::Answer, server::Server, upstream::Upstream};

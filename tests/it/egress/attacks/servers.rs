@@ -115,7 +115,7 @@ impl Evil {
     }
 }
 
-/// Where [`Evil`] redirects with this status to this location.
+/// The URL at which [`Evil`] redirects with this status to this location.
 pub(crate) fn redirecting(status: u16, location: &str) -> String {
     let hex: String = location.bytes().map(|byte| format!("{byte:02x}")).collect();
     format!("/{status}/{hex}")

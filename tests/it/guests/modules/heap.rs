@@ -113,7 +113,7 @@ async fn exceptions_are_caught_by_the_guest_or_fail_its_call() {
     assert!(!server.log().contains("ERROR"), "{}", server.log());
 }
 
-/// What is set up at the start has objects, which no snapshot holds.
+/// The state after the start has objects, which no snapshot holds.
 #[tokio::test]
 async fn a_start_that_makes_objects_runs_in_every_call() {
     let server = Server::start("").await;

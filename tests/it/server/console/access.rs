@@ -1,4 +1,4 @@
-//! What a key opens, and what others chose, which stays text.
+//! The pages that a key opens, and the texts that others chose, which stay text.
 
 use super::{Browser, KEY, KEYS, encoded, make_key};
 use iof_tests::guests::{guest, wat};

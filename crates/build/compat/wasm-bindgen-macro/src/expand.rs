@@ -1,4 +1,4 @@
-//! What `#[wasm_bindgen]` makes of a function: the function as it is, and beside it the exports.
+//! The expansion of `#[wasm_bindgen]` on a function: the function as it is, and beside it the exports.
 //!
 //! A shim knows the tokens of its types and not the types, which may be aliases. So each parameter is two core
 //! parameters of what a trait says (`()` is none in wasm), and the traits of `wasm_bindgen::__rt` do the rest.
@@ -135,7 +135,7 @@ const _: () = {
     )
 }
 
-/// What makes a host take the hash off a symbol: the export that wasm-bindgen describes it by. It says nothing, as the
+/// The export by which a host takes the hash off a symbol: the one that wasm-bindgen describes it by. It says nothing, as the
 /// types are in the other description.
 fn described_by_bindgen(symbol: &str) -> TokenStream {
     let text = r#"

@@ -20,7 +20,7 @@ pub(crate) struct Param {
     /// Without the `&` of a reference.
     pub(crate) ty: TokenStream,
     pub(crate) borrowed: bool,
-    /// Where the type stands.
+    /// The place of the type.
     pub(crate) span: Span,
 }
 
@@ -160,7 +160,7 @@ fn doc(attribute: TokenStream) -> Option<TokenStream> {
     tokens.punct('=').then(|| tokens.rest())
 }
 
-/// What is said to the author of the block, or to whoever depends on one: cargo tells which of them builds.
+/// The message to the author of the block, or to whoever depends on one: cargo tells which of them builds.
 fn imports() -> String {
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
     let reason = "the functions in this `extern` block are JavaScript, and iof runs functions without JavaScript.";

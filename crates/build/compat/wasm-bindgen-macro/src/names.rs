@@ -9,7 +9,7 @@ const RESERVED: [&str; 4] = ["memory", "_start", "_initialize", "iof_prime"];
 /// call the wrong one.
 const LIBC: &str = include_str!("libc.txt");
 
-/// What follows such a name, in the form of the hashes of wasm-bindgen since 0.2.100, which hosts take off.
+/// The end of such a name, in the form of the hashes of wasm-bindgen since 0.2.100, which hosts take off.
 const HASH: &str = "_696f660000000000";
 
 pub(crate) fn reserved(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What stands in the brackets of `#[wasm_bindgen(…)]`.
+//! The options in the brackets of `#[wasm_bindgen(…)]`.
 
 use crate::error::Error;
 use crate::proc_macro::{TokenStream, TokenTree};

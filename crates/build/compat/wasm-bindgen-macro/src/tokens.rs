@@ -2,7 +2,7 @@
 
 use crate::proc_macro::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
-/// What remains of some tokens.
+/// The rest of some tokens.
 pub(crate) struct Tokens {
     all: Vec<TokenTree>,
     at: usize,
@@ -57,7 +57,7 @@ impl Tokens {
         }
     }
 
-    /// Whether a group is next.
+    /// True if a group is next.
     pub(crate) fn at_group(&self, delimiter: Delimiter) -> bool {
         matches!(self.peek(), Some(TokenTree::Group(group)) if group.delimiter() == delimiter)
     }
@@ -101,18 +101,18 @@ impl Tokens {
         self.all[start..self.at].iter().cloned().collect()
     }
 
-    /// What remains.
+    /// The rest.
     pub(crate) fn rest(self) -> TokenStream {
         self.all.into_iter().skip(self.at).collect()
     }
 
-    /// Where it stands: the next token, or the attribute as a whole.
+    /// Its place: the next token, or the attribute as a whole.
     pub(crate) fn span(&self) -> Span {
         self.peek().map_or_else(Span::call_site, TokenTree::span)
     }
 }
 
-/// Whether a token is this character.
+/// True if a token is this character.
 pub(crate) fn is(token: &TokenTree, c: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == c)
 }

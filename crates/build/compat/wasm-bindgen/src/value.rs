@@ -100,37 +100,37 @@ impl JsValue {
         }
     }
 
-    /// Whether it is a text.
+    /// True if it is a text.
     pub fn is_string(&self) -> bool {
         matches!(self.0, Kind::Text(_))
     }
 
-    /// Whether it is `null`.
+    /// True if it is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self.0, Kind::Null)
     }
 
-    /// Whether it is `undefined`.
+    /// True if it is `undefined`.
     pub fn is_undefined(&self) -> bool {
         matches!(self.0, Kind::Undefined)
     }
 
-    /// Whether it is an object or an array.
+    /// True if it is an object or an array.
     pub fn is_object(&self) -> bool {
         matches!(self.0, Kind::Json(_))
     }
 
-    /// Whether it is a function: never.
+    /// True if it is a function: never.
     pub fn is_function(&self) -> bool {
         false
     }
 
-    /// Whether it is a symbol: never.
+    /// True if it is a symbol: never.
     pub fn is_symbol(&self) -> bool {
         false
     }
 
-    /// Whether JavaScript takes it for true.
+    /// True if JavaScript takes it for true.
     pub fn is_truthy(&self) -> bool {
         match &self.0 {
             Kind::Undefined | Kind::Null => false,
@@ -141,7 +141,7 @@ impl JsValue {
         }
     }
 
-    /// Whether JavaScript takes it for false.
+    /// True if JavaScript takes it for false.
     pub fn is_falsy(&self) -> bool {
         !self.is_truthy()
     }

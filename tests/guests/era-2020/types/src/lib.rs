@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-/// Where two texts of bytes are the same.
+/// The places at which two texts of bytes are the same.
 /// The answer is the first place of the second in the first.
 #[wasm_bindgen]
 pub fn search(text: &[u8], part: &[u8]) -> i32 {

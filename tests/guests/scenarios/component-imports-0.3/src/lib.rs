@@ -1,4 +1,4 @@
-//! What components of WASI 0.3 ask of the host: `wasi:http`, files, streams, clocks, randomness and sockets of 0.3; commands
+//! Requests of components of WASI 0.3 to the host: `wasi:http`, files, streams, clocks, randomness and sockets of 0.3; commands
 //! and storage by the interfaces that have no other version.
 
 mod http;

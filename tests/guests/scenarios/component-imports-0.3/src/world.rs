@@ -1,4 +1,4 @@
-//! What other kinds do by the standard library, by the interfaces of WASI 0.3.
+//! The work that other kinds do by the standard library, by the interfaces of WASI 0.3.
 
 use wasip3::cli::{environment, stderr, stdout};
 use wasip3::clocks::{monotonic_clock, system_clock};

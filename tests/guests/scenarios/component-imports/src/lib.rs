@@ -1,4 +1,4 @@
-//! What components ask of the host: `iof:command`, `wasi:keyvalue`, and `wasi:http` of WASI 0.2.
+//! Requests of components to the host: `iof:command`, `wasi:keyvalue`, and `wasi:http` of WASI 0.2.
 
 mod bindings {
     wit_bindgen::generate!({

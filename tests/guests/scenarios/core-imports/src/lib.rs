@@ -1,4 +1,4 @@
-//! What core modules ask of the host, by the crate that authors use.
+//! Requests of core modules to the host, by the crate that authors use.
 
 use scenarios::{Command, Host, Output, Request, Response};
 
