@@ -3,6 +3,8 @@
 //! A job is on the disk before it is acknowledged. A few jobs run at a time, beside the calls whose clients wait, and
 //! under the same limit. A job that a crash interrupted is started again, up to [`ATTEMPTS`] times: jobs run at least
 //! once, not exactly once.
+//!
+//! More than 400 lines: the life of a job from its acceptance to its outcome.
 
 use crate::app::App;
 use crate::arguments;

@@ -1,4 +1,6 @@
 //! Settings of the HTTP side: `[server]`, `[second_state]`, `[console]`, `[tls]` and `[auth]` in `iof.toml`, among others.
+//!
+//! More than 400 lines: each setting with its comment and its default.
 
 use bytesize::ByteSize;
 use ipnet::IpNet;

@@ -11,6 +11,8 @@
 //! * A change may be dropped before it ends, and is then made or not made, never half. [`Store`](crate::Store) does not
 //!   drop any: it runs each as a task of its own.
 //! * A read sees one moment, and every change that was acknowledged before it.
+//!
+//! More than 400 lines: one trait for each feature, which a second database reads as a list.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;

@@ -1,4 +1,6 @@
 //! The audit log: who changed what, when, and through which surface; by the API, `iof audit` and the pages that show it.
+//!
+//! More than 400 lines: each surface and each reader of the log, on one table of routes.
 
 use crate::v1::functions::{KEY, ask, create, numbered, operated};
 use iof_tests::guests::wat;
