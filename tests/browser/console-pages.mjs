@@ -10,7 +10,7 @@ const own = `/console/functions/${name}`;
 const pages = {
   overview: "/console", functions: "/console/functions", "nothing-found": "/console/functions?name=zz", new: "/console/functions/new",
   function: own, versions: `${own}/versions`, difference: `${own}/versions?from=1&to=2`, call: `${own}/call`, log: `${own}/log`,
-  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`, storage: `${own}/storage`, value: `${own}/storage?key=users%2F1`,
+  "function-outbound": `${own}/outbound`, recordings: `${own}/recordings`, jobs: `${own}/jobs`, schedules: `${own}/schedules`, storage: `${own}/storage`, value: `${own}/storage?key=users%2F1`,
   "no-value": `${own}/storage?prefix=zz&key=zz`, "function-audit": `${own}/audit`, audit: "/console/audit", secrets: `${own}/secrets`, keys: `${own}/keys`,
   outbound: "/console/outbound", "all-keys": "/console/keys", server: "/console/server", settings: "/console/server/settings",
   missing: "/console/functions/zz", nowhere: "/console/nowhere",

@@ -166,6 +166,19 @@ await withPage(async (page) => {
   await job("queued").getByRole("button", { name: /^Cancel job/ }).click();
   await job("queued").waitFor({ state: "detached" });
 
+  // Schedules: with their next times, paused and resumed; the name has signs that a path and a page have to escape.
+  await page.goto(`${url}/console/functions/${name}/jobs`);
+  await tab("Schedules");
+  const schedule = main.locator("#schedules tbody tr", { hasText: "new/year <1>" });
+  assert.equal(await schedule.locator("time").count(), 5);
+  await accessible(page, "schedules");
+  await schedule.getByRole("button", { name: "Pause schedule new/year <1>" }).click();
+  await schedule.getByText("paused", { exact: true }).waitFor();
+  assert.equal(await schedule.locator("time").count(), 0);
+  await accessible(page, "a paused schedule");
+  await schedule.getByRole("button", { name: "Resume schedule new/year <1>" }).click();
+  await schedule.getByText("paused", { exact: true }).waitFor({ state: "detached" });
+
   // Stored values: found by the beginning of their keys, shown in three forms, deleted.
   await page.goto(`${url}/console/functions/${name}/storage`);
   await main.getByRole("searchbox").fill("users/");

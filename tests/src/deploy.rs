@@ -46,7 +46,19 @@ impl Server {
         module: impl Into<Vec<u8>>,
         declaration: &str,
     ) -> Answer {
-        let request = self.request("POST", &format!("/v1/functions/{}/versions", function.id));
+        self.try_roll_out(function, "", module, declaration).await
+    }
+
+    /// The next version of a function, rolled out as the query says: `?canary=10`.
+    pub async fn try_roll_out(
+        &self,
+        function: &Uploaded,
+        query: &str,
+        module: impl Into<Vec<u8>>,
+        declaration: &str,
+    ) -> Answer {
+        let path = format!("/v1/functions/{}/versions{query}", function.id);
+        let request = self.request("POST", &path);
         let request = request.bearer_auth(&function.admin_key);
         self.answer(form(request, module.into(), declaration)).await
     }

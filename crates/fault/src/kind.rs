@@ -132,6 +132,8 @@ kinds! {
         NoSuchKey = "no-such-key",
         /// The path leads nowhere.
         NoSuchRoute = "no-such-route",
+        /// The active version does not declare a schedule of this name.
+        NoSuchSchedule = "no-such-schedule",
         /// The function does not have a secret of this name.
         NoSuchSecret = "no-such-secret",
         /// The function stores no value under this key.

@@ -33,6 +33,7 @@ mod output;
 mod profile;
 mod reload;
 mod replay;
+mod schedules;
 mod secret;
 mod secret_file;
 mod secret_keys;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         Command::Promote(promote) => client::run(functions::promote(promote)),
         Command::Rm(rm) => client::run(functions::rm(rm)),
         Command::Job(job) => client::run(call::job(job)),
+        Command::Schedules(wanted) => client::run(schedules::run(wanted)),
         Command::Key(key) => client::run(keys::run(key)),
         Command::Login(login) => client::run(login::login(login)),
         Command::Logout(logout) => client::run(async { login::logout(&logout) }),

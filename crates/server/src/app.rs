@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::otlp::Traces;
 use crate::outbound_log::OutboundLog;
 use crate::recent_faults::RecentFaults;
+use crate::schedules::Scheduling;
 use crate::settings::{Auth, ConsoleSettings, SecondState, Settings};
 use bytesize::ByteSize;
 use iof_command::Grants;
@@ -49,6 +50,7 @@ pub struct App {
     pub(crate) console: ConsoleSettings,
     /// The settings and commands of the server, for display.
     pub(crate) inventory: Inventory,
+    pub(crate) scheduling: Scheduling,
     /// Notified when a job was accepted.
     pub(crate) job_accepted: Notify,
     /// The outbound client of fetches and callbacks.
@@ -143,6 +145,7 @@ impl App {
         let call_log = Arc::new(call_log);
         Arc::new(Self {
             job_accepted: Notify::new(),
+            scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
             drafts: Drafts::default(),
             functions: Functions::new(
@@ -155,6 +158,7 @@ impl App {
                         grants: ceiling,
                         limits: Arc::clone(&limits),
                         concurrency: settings.concurrency,
+                        schedules: settings.schedule_limits(),
                     },
                     defaults: Arc::new(defaults),
                     limits: Arc::clone(&limits),

@@ -33,6 +33,7 @@ pub fn declaration(data: &[u8]) {
         grants: Grants::as_shipped(),
         limits: Limits::default().into(),
         concurrency: 500,
+        schedules: crate::settings::Settings::default().schedule_limits(),
     };
     let declared = match ceiling.read(text) {
         Ok(declared) => declared,

@@ -3,14 +3,23 @@
 //! A job is on the disk before it is acknowledged. A few jobs run at a time, beside the calls whose clients wait, and
 //! under the same limit. A job that a crash interrupted is started again, up to [`ATTEMPTS`] times: jobs run at least
 //! once, not exactly once.
+//!
+//! More than 400 lines: the life of a job from its acceptance to its outcome.
 
 use crate::app::App;
-use crate::calls::{CallRequest, PreparedCall, StatedTypes, execute};
+use crate::arguments;
+use crate::calls::{
+    CallRequest, CallerKind, FunctionRef, PreparedCall, StatedTypes, execute, log_refused,
+};
+use crate::envelope::SentHead;
+use crate::memory::MemoryReservation;
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
 use crate::runtime::MigratingRequest;
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method};
 use iof_engine::{Arg, Blob};
 use iof_fault::{Fault, FaultKind};
 use iof_store::{Finished, Job, JobRoom, JobState, NewJob, RetriedJob, Store, Submitted};
@@ -48,13 +57,26 @@ pub(crate) enum JobRequest {
         args: Vec<RecordedArg>,
         signature: String,
     },
+    /// The body of a schedule's call, as JSON. It becomes arguments when the job runs.
+    Body {
+        body: String,
+    },
 }
 
 impl JobRequest {
     /// Bytes of the arguments.
     fn size(&self) -> usize {
-        let (Self::Args(args) | Self::Stated { args, .. }) = self;
-        args.iter().map(RecordedArg::size).sum()
+        match self {
+            Self::Args(args) | Self::Stated { args, .. } => {
+                args.iter().map(RecordedArg::size).sum()
+            }
+            Self::Body { body } => body.len(),
+        }
+    }
+
+    /// The request of a schedule's call; `body` is JSON, or empty for none.
+    pub(crate) fn of_schedule(body: String) -> Self {
+        Self::Body { body }
     }
 
     pub(crate) fn of(args: &[Arg], stated: Option<&str>) -> Self {
@@ -138,24 +160,32 @@ pub(crate) async fn retry(
 }
 
 fn accepted(app: &App, id: Uuid, submitted: Submitted) -> Result<Uuid, Fault> {
-    match submitted {
-        Submitted::Accepted => {
+    match refusal(app, submitted) {
+        None => {
             app.job_accepted.notify_one();
             Ok(id)
         }
-        Submitted::TooMany => Err(Fault::new(
+        Some(fault) => Err(fault),
+    }
+}
+
+/// The fault of a job that was not accepted.
+pub(crate) fn refusal(app: &App, submitted: Submitted) -> Option<Fault> {
+    match submitted {
+        Submitted::Accepted => None,
+        Submitted::TooMany => Some(Fault::new(
             FaultKind::Jobs,
             format!(
                 "{} jobs are not done (server.jobs). Try again soon.",
                 app.settings.jobs
             ),
         )),
-        Submitted::NoRoom { of_function } => Err(no_room(app, of_function)),
+        Submitted::NoRoom { of_function } => Some(no_room(app, of_function)),
     }
 }
 
 /// The bytes that jobs may take in the store.
-fn room(app: &App) -> JobRoom {
+pub(crate) fn room(app: &App) -> JobRoom {
     JobRoom {
         all: app.settings.jobs_size.as_u64(),
         function: app.settings.jobs_function_size.as_u64(),
@@ -287,21 +317,39 @@ async fn run(app: &App, job: Job) {
 }
 
 async fn outcome(app: &App, job: &Job) -> Result<JobOutcome, Fault> {
-    let prepared = PreparedCall::accepted(app, job.id, job.function_id, job.version).await?;
+    let caller = match job.schedule {
+        Some(_) => CallerKind::Schedule,
+        None => CallerKind::Client,
+    };
+    let of = (job.function_id, job.version);
+    let prepared = PreparedCall::accepted(app, job.id, of, caller).await?;
     let request = job.request.clone();
     let request = blocking(move || serde_json::from_slice::<JobRequest>(&request)).await?;
     let request = request.map_err(|error| Fault::host("The job cannot be read.", error))?;
-    let (args, stated) = match &request {
-        JobRequest::Args(args) => (args, None),
-        JobRequest::Stated { args, signature } => (args, Some(signature.as_str())),
+    let (args, stated, memory) = match &request {
+        JobRequest::Args(args) => (recorded(args), None, MemoryReservation::default()),
+        JobRequest::Stated { args, signature } => {
+            let stated = StatedTypes::read(signature)?;
+            (recorded(args), Some(stated), MemoryReservation::default())
+        }
+        JobRequest::Body { body } => {
+            let (args, memory) = match of_body(app, &prepared, &job.export, body).await {
+                Ok(read) => read,
+                Err(fault) => {
+                    let function = FunctionRef::Number(job.function_id);
+                    log_refused(app, job.id, function, &job.export, &fault).await;
+                    return Err(fault);
+                }
+            };
+            (args, None, memory)
+        }
     };
-    let stated = stated.map(StatedTypes::read).transpose()?;
     let request = CallRequest {
         export: &job.export,
-        args: args.iter().map(RecordedArg::to_arg).collect(),
+        args,
         stated: stated.as_ref(),
     };
-    let outcome = execute(app, prepared, request, ()).await?;
+    let outcome = execute(app, prepared, request, memory).await?;
     let (content_type, body) = reply::typed(outcome.result?);
     let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
     Ok(JobOutcome {
@@ -309,6 +357,32 @@ async fn outcome(app: &App, job: &Job) -> Result<JobOutcome, Fault> {
         content_type,
         ..JobOutcome::default()
     })
+}
+
+fn recorded(args: &[RecordedArg]) -> Vec<Arg> {
+    args.iter().map(RecordedArg::to_arg).collect()
+}
+
+/// The arguments of a schedule's call, read as those of a client's call with this body would be.
+async fn of_body(
+    app: &App,
+    prepared: &PreparedCall,
+    export: &str,
+    body: &str,
+) -> Result<(Vec<Arg>, MemoryReservation), Fault> {
+    let mut headers = HeaderMap::new();
+    if !body.is_empty() {
+        headers.insert(CONTENT_TYPE, reply::JSON);
+    }
+    let sent = SentHead {
+        method: &Method::POST,
+        path: "",
+        query: "",
+        headers: &headers,
+    };
+    let (function, deadline) = (&prepared.function, prepared.context.deadline);
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    arguments::read(app, function, export, sent, &body, deadline).await
 }
 
 impl JobOutcome {

@@ -48,6 +48,7 @@ mod recording;
 mod replay;
 mod reply;
 mod runtime;
+mod schedules;
 mod schema;
 mod second_state;
 mod sent_key;

@@ -8,6 +8,7 @@ use crate::connection::{
 use crate::edge::Edge;
 use crate::jobs::JobWorker;
 use crate::runtime::WorkerThreads;
+use crate::schedules::ScheduleWorker;
 use crate::stop_report::StopReport;
 use crate::tls::Https;
 use crate::tls::is_challenge;
@@ -74,6 +75,7 @@ async fn serve_until(
     report: &mut StopReport,
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
+    let schedules = ScheduleWorker::start(Arc::clone(&app));
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks, &stopping));
     let shares = AddressShares::new(
@@ -120,6 +122,7 @@ async fn serve_until(
             "some calls did not end within server.stop_wait and are aborted"
         );
     }
+    schedules.stop().await;
     report
         .during(jobs.stop(), || "jobs that run".to_owned())
         .await;

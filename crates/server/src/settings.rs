@@ -1,4 +1,6 @@
 //! Settings of the HTTP side: `[server]`, `[second_state]`, `[console]`, `[tls]` and `[auth]` in `iof.toml`, among others.
+//!
+//! More than 400 lines: each setting with its comment and its default.
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
@@ -77,6 +79,17 @@ pub struct Settings {
     /// The time for which the outcome of a job is kept.
     #[serde(with = "humantime_serde")]
     pub job_time: Duration,
+    /// Schedules of one function. Fault `ceiling`.
+    pub schedules: u32,
+    /// The largest payload of a schedule, as JSON. Fault `ceiling`.
+    #[serde(with = "iof_engine::size")]
+    pub schedule_payload: ByteSize,
+    /// The shortest time between two calls of a schedule. Fault `ceiling`.
+    #[serde(with = "humantime_serde")]
+    pub schedule_interval: Duration,
+    /// The newest times of a schedule that are run at once if the server comes to them late (`missed = "all"`); earlier
+    /// ones are left out.
+    pub schedule_missed: u32,
     /// Memory of loaded functions: half for code, half for the parts of their memory that stay between calls. 0 is a
     /// quarter of the machine's memory, or of the container's. A call of an evicted function loads it again.
     #[serde(with = "iof_engine::size")]
@@ -100,6 +113,26 @@ impl Settings {
             most => most.min(self.concurrency),
         }
     }
+
+    /// The most that a version can declare of schedules.
+    pub(crate) fn schedule_limits(&self) -> ScheduleLimits {
+        ScheduleLimits {
+            number: self.schedules,
+            payload: self.schedule_payload,
+            interval: self.schedule_interval,
+        }
+    }
+}
+
+/// The most that a version can declare of schedules.
+#[derive(Clone, Debug)]
+pub(crate) struct ScheduleLimits {
+    /// `server.schedules`
+    pub(crate) number: u32,
+    /// `server.schedule_payload`
+    pub(crate) payload: ByteSize,
+    /// `server.schedule_interval`
+    pub(crate) interval: Duration,
 }
 
 impl Default for Settings {
@@ -129,6 +162,10 @@ impl Default for Settings {
             jobs_size: ByteSize::mib(256),
             jobs_function_size: ByteSize::mib(64),
             job_time: Duration::from_secs(24 * 60 * 60),
+            schedules: 10,
+            schedule_payload: ByteSize::kib(16),
+            schedule_interval: Duration::from_secs(60),
+            schedule_missed: 100,
             loaded_memory: ByteSize::b(0),
             call_log_memory: ByteSize::mib(32),
             refused_rows: 100,

@@ -56,6 +56,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::NoSuchExport
         | F::NoSuchFunction
         | F::NoSuchJob
+        | F::NoSuchSchedule
         | F::NoSuchKey
         | F::NoSuchRoute
         | F::NoSuchSecret

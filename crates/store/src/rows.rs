@@ -11,6 +11,8 @@
 //! * A change may be dropped before it ends, and is then made or not made, never half. [`Store`](crate::Store) does not
 //!   drop any: it runs each as a task of its own.
 //! * A read sees one moment, and every change that was acknowledged before it.
+//!
+//! More than 400 lines: one trait for each feature, which a second database reads as a list.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -22,11 +24,12 @@ use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
     ApiKey, Author, Calls, CancelledJob, ChangeLimits, ChangeQuery, ChangeRecord, Committed,
-    Deploy, EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job, JobFigures,
-    JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine, OutboundQuery,
-    OutboundRow, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall, Reseal,
-    RetriedJob, Rollout, Saved, SealedSecret, SecretName, Submitted, Summary, Updated, Usage,
-    ValueBatch, ValueChange, ValueHead, ValueKey, Version, VersionRow, WriteFigures,
+    Deploy, DueSchedule, EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job,
+    JobFigures, JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine,
+    OutboundQuery, OutboundRow, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
+    Reseal, RetriedJob, Rollout, Saved, Schedule, SealedSecret, SecretName, Settled, Settlement,
+    Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueHead, ValueKey, Version,
+    VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -377,4 +380,34 @@ pub(crate) trait Jobs {
 
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;
+}
+
+/// Schedules of active versions, which change with the pointers to these.
+pub(crate) trait Schedules {
+    /// Schedules that are due and not paused, the longest due first.
+    async fn due_schedules(&self, now: i64, limit: u32) -> Result<Vec<DueSchedule>, Error>;
+
+    async fn next_schedule(&self) -> Result<Option<i64>, Error>;
+
+    /// Accepts jobs in their order until one is refused, and settles the times before that one; `None` if the schedule is
+    /// not as it was read.
+    async fn settle_schedule(
+        &self,
+        settlement: Settlement,
+        most_waiting: u32,
+        room: JobRoom,
+    ) -> Result<Option<Settled>, Error>;
+
+    /// The schedules of a function, by name.
+    async fn schedules(&self, function_id: i64) -> Result<Vec<Schedule>, Error>;
+
+    /// Pauses or resumes, and settles the times until `now`. Returns `false` if there is no such schedule.
+    async fn pause_schedule(
+        &self,
+        by: Author,
+        function_id: i64,
+        name: String,
+        paused: bool,
+        now: i64,
+    ) -> Result<bool, Error>;
 }

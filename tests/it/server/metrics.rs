@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A server with metrics, and their URL.
-pub(super) async fn server(settings: &str) -> (Server, String) {
+pub(crate) async fn server(settings: &str) -> (Server, String) {
     let port = {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().port()

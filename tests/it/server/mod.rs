@@ -21,7 +21,7 @@ mod jobs_disk;
 pub(crate) mod json_bodies;
 mod json_log;
 mod limits;
-mod metrics;
+pub(crate) mod metrics;
 mod neighbours;
 mod otlp;
 mod pages;

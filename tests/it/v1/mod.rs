@@ -9,6 +9,7 @@ mod keys;
 mod openapi;
 mod records;
 mod replay;
+mod schedules;
 mod schemas;
 mod schemas_refused;
 mod scopes;

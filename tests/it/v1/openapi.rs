@@ -34,7 +34,10 @@ async fn schemathesis_finds_no_violation() {
     ))
     .await;
     for (name, declaration) in [
-        ("typed", "record = \"always\"\nstorage = true\n"),
+        (
+            "typed",
+            "record = \"always\"\nstorage = true\nschedule = [{ cron = \"0 0 1 1 *\", export = \"nothing\", name = \"yearly\" }]\n",
+        ),
         ("hello", ""),
     ] {
         let created = server

@@ -114,6 +114,30 @@ pub(crate) struct Job {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
+Schedules are declared in function.toml, and belong to the active version.
+
+Examples:
+  iof schedules report                     its schedules, each with its next five times
+  iof schedules report --pause nightly     no calls until it is resumed
+  iof schedules report --resume nightly")]
+pub(crate) struct Schedules {
+    /// Name or number of the function
+    #[arg(value_parser = function)]
+    pub(crate) function: String,
+    /// Pause this schedule
+    #[arg(long, value_name = "SCHEDULE", conflicts_with = "resume")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) pause: Option<String>,
+    /// Resume this schedule
+    #[arg(long, value_name = "SCHEDULE")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) resume: Option<String>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
 The server keeps the newest calls of each function (second_state.log_rows).
 
 Examples:

@@ -12,7 +12,7 @@ pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Promote, Rm, Rollback, Show, Whoami,
+    Promote, Rm, Rollback, Schedules, Show, Whoami,
 };
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
@@ -79,6 +79,9 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Show the outcome of a detached call
     Job(Job),
+    /// Show the schedules of a function and their next times
+    #[command(alias = "schedule")]
+    Schedules(Schedules),
     /// Create, list and delete keys
     Key(Key),
     /// Remember a server and a key for it

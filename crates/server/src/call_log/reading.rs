@@ -16,6 +16,9 @@ pub(crate) struct CallResult {
     pub(crate) version: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) export: Option<String>,
+    /// `schedule` if a schedule of the function made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caller: Option<String>,
     /// True if it was refused before the function ran.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) refused: bool,

@@ -1,5 +1,6 @@
 //! A row of the call log: the event of a call, and the record that is made from it.
 
+use crate::calls::CallerKind;
 use crate::envelope;
 use bytes::Bytes;
 use iof_engine::{Arg, Outcome};
@@ -30,6 +31,8 @@ pub(crate) struct CallSummary {
     call: Uuid,
     version: i64,
     export: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caller: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,6 +180,7 @@ impl CallSummary {
             call,
             version,
             export: export.into(),
+            caller: None,
             fault: fault.map(|fault| fault.code().into()),
             message: fault.map(|fault| fault.full_message().into()),
             trace: trace.into(),
@@ -188,6 +192,17 @@ impl CallSummary {
 }
 
 impl CallSummary {
+    /// The same call with the kind of its caller.
+    pub(crate) fn made_by(self, caller: CallerKind) -> Self {
+        Self {
+            caller: match caller {
+                CallerKind::Client => None,
+                CallerKind::Schedule => Some("schedule"),
+            },
+            ..self
+        }
+    }
+
     fn heap(&self) -> usize {
         let texts = [&self.export, &self.stdout, &self.stderr];
         let texts = texts

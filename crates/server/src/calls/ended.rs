@@ -1,5 +1,6 @@
 //! A call that ended.
 
+use super::prepare::CallerKind;
 use crate::functions::LoadedFunction;
 use iof_engine::Outcome;
 use iof_trace::CallTrace;
@@ -13,6 +14,7 @@ pub(crate) struct EndedCall<'a> {
     pub(crate) call: Uuid,
     pub(crate) function: &'a LoadedFunction,
     pub(crate) export: &'a str,
+    pub(crate) caller: CallerKind,
     pub(crate) outcome: &'a Outcome,
     /// The functions of the guest that were under way when it failed, for those who may read its log.
     pub(crate) frames: &'a [Box<str>],

@@ -8,7 +8,7 @@
 use super::ended::EndedCall;
 use super::execute::{Permits, frames};
 use super::observe::Observers;
-use super::prepare::PreparedCall;
+use super::prepare::{CallerKind, PreparedCall};
 use crate::app::App;
 use crate::runtime::MigratingRequest;
 use bytes::Bytes;
@@ -71,6 +71,7 @@ pub(crate) async fn exchange(
                 call,
                 function: &function,
                 export: HANDLER,
+                caller: CallerKind::Client,
                 outcome: &outcome,
                 frames: &frames,
                 trace: trace.as_ref(),

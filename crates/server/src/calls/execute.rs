@@ -54,6 +54,7 @@ pub(crate) async fn execute<M>(
     let PreparedCall {
         function,
         context,
+        caller,
         replayed,
     } = prepared;
     let CallRequest {
@@ -89,6 +90,7 @@ pub(crate) async fn execute<M>(
             call,
             function: &function,
             export,
+            caller,
             outcome: &outcome,
             frames: &frames,
             trace: trace.as_ref(),

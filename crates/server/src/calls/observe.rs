@@ -82,7 +82,8 @@ impl Observers {
 fn record(arguments: Payload, ended: &EndedCall<'_>) {
     let (function, outcome) = (ended.function, ended.outcome);
     let (call, version) = (ended.call, function.version);
-    let summary = CallSummary::of(call, version, ended.export, outcome, ended.frames);
+    let summary =
+        CallSummary::of(call, version, ended.export, outcome, ended.frames).made_by(ended.caller);
     function.log.called(arguments, summary, outcome.guest_cpu);
 }
 

@@ -61,6 +61,15 @@ impl Origin {
     }
 }
 
+/// The kind of the caller of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallerKind {
+    /// A client, or another call.
+    Client,
+    /// A schedule of the function.
+    Schedule,
+}
+
 /// The credentials of a caller, which each API reads in its own way.
 pub(crate) trait Credentials: Sync {
     /// Checks that the caller may call a function as the request does.
@@ -78,6 +87,7 @@ pub(crate) trait Credentials: Sync {
 pub(crate) struct PreparedCall {
     pub(crate) function: Arc<LoadedFunction>,
     pub(crate) context: CallContext,
+    pub(super) caller: CallerKind,
     /// The recorded answers of the host for a replay, of which no observer is told.
     pub(super) replayed: Option<HostCallTape>,
 }
@@ -104,19 +114,22 @@ impl PreparedCall {
         Ok(Self::at(call, function, before, trace))
     }
 
-    /// Prepares a job: a call that was authorised and counted when it was accepted.
+    /// Prepares a job: a call that was authorised and counted when it was accepted, or that a schedule makes.
     ///
     /// # Errors
     /// `no-such-function`, `no-such-version`, the fault that kept the version from being loaded.
     pub(crate) async fn accepted(
         app: &App,
         call: Uuid,
-        function: i64,
-        version: i64,
+        (function, version): (i64, i64),
+        caller: CallerKind,
     ) -> Result<Self, Fault> {
         let function = app.functions.exactly(function, version).await?;
         let trace = app.traces.begin(CallOrigin::default());
-        Ok(Self::at(call, function, (0, None), trace))
+        Ok(Self {
+            caller,
+            ..Self::at(call, function, (0, None), trace)
+        })
     }
 
     /// Prepares a replay of a recorded call. The replay is a new call without secrets.
@@ -149,6 +162,7 @@ impl PreparedCall {
         Self {
             function,
             context,
+            caller: CallerKind::Client,
             replayed: None,
         }
     }

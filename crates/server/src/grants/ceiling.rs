@@ -5,7 +5,7 @@ use super::declared_signing::DeclaredSigning;
 use super::effective::{CallerNamedTargets, EffectiveGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
-use crate::settings::Settings;
+use crate::settings::{ScheduleLimits, Settings};
 use iof_command::Grants;
 use iof_egress::{Rule, SecretInjections, SecretValue};
 use iof_engine::Limits;
@@ -19,6 +19,7 @@ pub(crate) struct Ceiling {
     pub(crate) limits: Arc<Limits>,
     /// `server.concurrency`
     pub(crate) concurrency: u32,
+    pub(crate) schedules: ScheduleLimits,
 }
 
 impl Ceiling {
@@ -80,6 +81,16 @@ impl Ceiling {
                 "concurrency = {wanted} is more than server.concurrency = {}",
                 self.concurrency
             )));
+        }
+        let (schedules, most) = (declared.schedule.len(), self.schedules.number);
+        if schedules > most as usize {
+            return Err(beyond(format!(
+                "schedule: {schedules} entries are more than server.schedules = {most}"
+            )));
+        }
+        for (at, schedule) in declared.schedule.iter().enumerate() {
+            let problem = |problem| beyond(format!("schedule[{at}].{problem}"));
+            schedule.fits(&self.schedules).map_err(problem)?;
         }
         self.limits(declared).map(drop)
     }

@@ -2,11 +2,14 @@
 //!
 //! A version gets only what it declares: a file with one line grants one thing. The API takes and returns the same
 //! fields as JSON.
+//!
+//! More than 400 lines: the fields of one file, and their checks.
 
 #[cfg(test)]
 mod tests;
 
 use super::allowed_origins::AllowedOrigins;
+use super::declared_schedule::DeclaredSchedule;
 use super::declared_signing::DeclaredSigning;
 use super::declared_test::DeclaredTest;
 use crate::near::nearest_field;
@@ -14,7 +17,7 @@ use crate::wording;
 use http::HeaderName;
 use iof_command::Grants;
 use iof_egress::{AwsScope, Rule, Rules, SecretInjection, SecretLocation, SecretValue, Template};
-use iof_engine::{Kind, LimitOverrides};
+use iof_engine::{Kind, LimitOverrides, Manifest};
 use iof_fault::{Fault, FaultKind};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -51,6 +54,9 @@ pub(crate) struct Declaration {
     /// True if every caller may have calls run as jobs (`Prefer: respond-async`). If false, only holders of a key may.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) jobs: bool,
+    /// Calls that the server makes at certain times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) schedule: Vec<DeclaredSchedule>,
     /// Pages of other origins that may call the function.
     #[serde(skip_serializing_if = "AllowedOrigins::is_empty")]
     pub(crate) cors: AllowedOrigins,
@@ -127,11 +133,16 @@ impl Declaration {
                 text.len()
             )));
         }
-        let declaration: Self = if text.trim_start().starts_with('{') {
+        let mut declaration: Self = if text.trim_start().starts_with('{') {
             of_json(text)?
         } else {
             toml::from_str(text).map_err(|error| wrong(in_line(text, &error)))?
         };
+        for schedule in &mut declaration.schedule {
+            if schedule.name.is_empty() {
+                schedule.name.clone_from(&schedule.export);
+            }
+        }
         declaration.check()?;
         Ok(declaration)
     }
@@ -147,17 +158,23 @@ impl Declaration {
         }
     }
 
-    /// Refuses a declaration that a module of this kind cannot use.
+    /// Refuses a declaration that this module cannot use.
     ///
     /// # Errors
     /// `declaration`, naming the field.
-    pub(crate) fn fits(&self, kind: Kind) -> Result<(), Fault> {
+    pub(crate) fn fits(&self, manifest: &Manifest) -> Result<(), Fault> {
+        for (at, schedule) in self.schedule.iter().enumerate() {
+            if manifest.export(&schedule.export).is_none() {
+                let missing = manifest.no_such_export(&schedule.export);
+                return Err(wrong(format!("schedule[{at}].export: {}", missing.message)));
+            }
+        }
         let record = match self.record {
             Record::Off => return Ok(()),
             Record::Errors => "errors",
             Record::Always => "always",
         };
-        match kind {
+        match manifest.kind {
             Kind::Http => Err(wrong(format!(
                 "record: calls of a component that answers HTTP requests cannot be recorded, because their bodies are not \
                  kept: got record = \"{record}\". Write record = \"off\", or leave it out"
@@ -181,6 +198,7 @@ impl Declaration {
             ("secrets", self.secrets.len()),
             ("signing", self.signing.len()),
             ("cors", self.cors.len()),
+            ("schedule", self.schedule.len()),
             ("test", self.test.len()),
         ] {
             if count > MAX_ENTRIES {
@@ -211,6 +229,17 @@ impl Declaration {
                 let field = secret.field();
                 return Err(problem(format!(
                     "the {field} is declared twice; give it one algorithm, and all of its uses"
+                )));
+            }
+        }
+        for (at, schedule) in self.schedule.iter().enumerate() {
+            let problem = |problem| wrong(format!("schedule[{at}].{problem}"));
+            schedule.check().map_err(problem)?;
+            let before = self.schedule.get(..at).unwrap_or_default();
+            if before.iter().any(|other| other.name == schedule.name) {
+                return Err(problem(format!(
+                    "name: a second schedule of this name: got {:?}. Give each its own name",
+                    schedule.name
                 )));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{Ceiling, Declaration, DeclaredTest};
 use crate::near::nearest;
+use crate::settings::Settings;
 use iof_command::Grants;
 use iof_egress::Rule;
 use iof_engine::Limits;
@@ -24,10 +25,12 @@ const SEND_NOTHING: [&str; 4] = ["infer", "mobilenet_v2", "sign", "verify"];
 /// # Errors
 /// The message that a server would send.
 pub fn check_declaration(text: &str) -> Result<(), String> {
+    let settings = Settings::default();
     let ceiling = Ceiling {
         grants: Grants::as_shipped(),
         limits: Arc::new(Limits::default()),
-        concurrency: crate::settings::Settings::default().concurrency,
+        concurrency: settings.concurrency,
+        schedules: settings.schedule_limits(),
     };
     ceiling.read(text).map(drop).map_err(|fault| fault.message)
 }

@@ -20,6 +20,7 @@ pub(super) fn write(
     store(families, app)?;
     logs(families, app)?;
     traces(families, app)?;
+    schedules(families, app)?;
     match jobs {
         Some(figures) => self::jobs(families, figures),
         None => Ok(()),
@@ -100,6 +101,19 @@ fn store(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     )?;
     let described = ("store_commit_time", "Time of the store's transactions");
     seconds(families, described, figures.time)
+}
+
+fn schedules(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
+    let (queued, missed) = app.scheduling.figures();
+    let outcomes = [("queued", queued), ("missed", missed)];
+    families.counters(
+        (
+            "schedule_times",
+            "Times of schedules that became jobs, or had passed and were left out",
+        ),
+        None,
+        outcomes.map(|(outcome, times)| ([("outcome", outcome)], times as f64)),
+    )
 }
 
 fn logs(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {

@@ -177,6 +177,7 @@ pub(super) async fn create(
     };
     let name = new.name.clone();
     let created = by.store.create_function(new).await.map_err(refused)?;
+    app.scheduling.changed.notify_one();
     tracing::info!(function = created.function_id, name, "deployed");
     Drafts::finish(&app, created.function_id, module).await;
     Ok(Created(Deployed {

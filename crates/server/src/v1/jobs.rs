@@ -33,6 +33,12 @@ pub(super) struct JobInfo {
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
+    /// The name of the schedule that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    /// The time that its schedule made it for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
     /// The code of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
@@ -108,6 +114,12 @@ struct JobSummary {
     accepted_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
+    /// The name of the schedule that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
+    /// The time that its schedule made it for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
     /// True if it failed and its request is kept, so that it can be retried.
     retriable: bool,
 }
@@ -143,6 +155,8 @@ pub(super) async fn list(
         attempts: job.attempts,
         accepted_at: crate::http::time(job.accepted_at),
         finished_at: job.finished_at.map(crate::http::time),
+        schedule: job.schedule,
+        due_at: job.due_at.map(crate::http::time),
         retriable: job.retriable,
     });
     Ok(super::answer::Json(JobList {
@@ -272,6 +286,8 @@ fn shown(job: Job, reads_log: bool) -> serde_json::Result<String> {
         state: job.state.as_str(),
         accepted_at: crate::http::time(job.accepted_at),
         finished_at: job.finished_at.map(crate::http::time),
+        schedule: job.schedule,
+        due_at: job.due_at.map(crate::http::time),
         fault: kept.fault,
         error,
         exit_status: kept.exit_status,

@@ -10,6 +10,7 @@
 //! | `openapi` | the document of this API |
 //! | `functions`, `versions` | functions, their versions and rollouts |
 //! | `call`, `prefer`, `jobs` | calls, answered at once or fetched later |
+//! | `schedules` | calls that the server makes at certain times |
 //! | `describe` | the OpenAPI document of one function |
 //! | `logs` | output, result and cost of calls |
 //! | `variables` | environment variables, each change a version |
@@ -37,6 +38,7 @@ mod logs;
 mod openapi;
 mod prefer;
 mod query;
+mod schedules;
 mod secrets;
 mod server;
 mod values;
@@ -99,6 +101,9 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(logs::usage))
         .routes(routes!(values::list))
         .routes(routes!(values::read, values::delete))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::set, secrets::delete))
         .routes(routes!(calls::list))

@@ -113,6 +113,7 @@ pub(super) async fn change(
     let added = by.store.add_version(id, version, Rollout::Active).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
+    app.scheduling.changed.notify_one();
     tracing::info!(function = id, version = added.number, "variables changed");
     Ok(Created(Deployed {
         function: id,

@@ -178,6 +178,7 @@ pub(super) async fn add(
     let added = by.store.add_version(id, version, rollout).await;
     let added = added.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
+    app.scheduling.changed.notify_one();
     tracing::info!(function = id, version = added.number, "deployed");
     Drafts::finish(&app, id, module).await;
     Ok(Created(Deployed {
@@ -224,6 +225,7 @@ pub(super) async fn activate(
     let moved = by.store.activate(id, asked.version).await;
     moved.map_err(|error| refused(id, error))?;
     app.functions.changed(id);
+    app.scheduling.changed.notify_one();
     tracing::info!(function = id, version = asked.version, "activated");
     Ok(Json(asked))
 }
@@ -322,7 +324,7 @@ pub(super) async fn take(
     let declaration = declaration.map(|text| ceiling.read(&text)).transpose()?;
     let (mut version, manifest) = deploy::compile(app, source).await?;
     if let Some(declaration) = declaration {
-        declaration.fits(manifest.kind)?;
+        declaration.fits(&manifest)?;
         manifest.fits(&ceiling.limits(&declaration)?)?;
         let text = serde_json::to_string(&declaration);
         let text = text.map_err(|error| Fault::host("The upload failed.", error))?;

@@ -159,6 +159,10 @@ pub struct Job {
     pub started_at: Option<i64>,
     /// The time at which it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
+    /// The name of the schedule that made it.
+    pub schedule: Option<String>,
+    /// The time that its schedule made it for, in Unix milliseconds.
+    pub due_at: Option<i64>,
     /// The request, as the server needs it; empty when the job is done, unless it failed.
     pub request: Bytes,
     /// The outcome, in a form that the server understands; `None` until the job is done.
@@ -196,6 +200,10 @@ pub struct JobHead {
     pub accepted_at: i64,
     /// The time at which it was done, in Unix milliseconds.
     pub finished_at: Option<i64>,
+    /// The name of the schedule that made it.
+    pub schedule: Option<String>,
+    /// The time that its schedule made it for, in Unix milliseconds.
+    pub due_at: Option<i64>,
     /// `true` if it is done and its request is still kept.
     pub retriable: bool,
 }

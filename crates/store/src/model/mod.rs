@@ -13,6 +13,7 @@ mod jobs;
 mod outbound;
 mod recordings;
 mod rollout;
+mod schedules;
 mod secrets;
 mod values;
 mod versions;
@@ -38,6 +39,7 @@ pub use outbound::{
 pub use recordings::{Recording, RecordingHead, RecordingLimits};
 pub(crate) use rollout::active_canary;
 pub use rollout::{Canary, Percent, Rollout};
+pub use schedules::{DueSchedule, Schedule, ScheduledJob, Settled, Settlement};
 pub use secrets::{MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, SecretName, is_secret_name};
 pub(crate) use secrets::{Reseal, SealedSecret, check_secret, too_many_secrets};
 pub use values::{

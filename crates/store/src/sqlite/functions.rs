@@ -10,7 +10,7 @@ use super::column::{bytes, count, damaged};
 use super::database::Database;
 use super::delete_function::DeleteFunction;
 use super::error::{Failure, Result};
-use super::versions;
+use super::{schedules, versions};
 use crate::error::Error;
 use crate::key::KeyHash;
 use crate::model::{
@@ -256,6 +256,7 @@ impl Change for CreateFunction {
         .fetch_one(&mut *connection)
         .await?;
         versions::insert(connection, function_id, version).await?; // its number is 1
+        schedules::replace(connection, function_id, version.created_at).await?;
         Ok(Ok(function_id))
     }
 

@@ -84,6 +84,7 @@ impl Change for RetryJob {
                 export: row.try_get("export")?,
                 request: request.into(),
             },
+            of_schedule: None,
             most_waiting: self.most_waiting,
             room: self.room,
         };

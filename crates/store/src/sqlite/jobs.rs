@@ -32,6 +32,7 @@ impl Jobs for Database {
     ) -> Result<Submitted, Error> {
         self.write(SubmitJob {
             new,
+            of_schedule: None,
             most_waiting,
             room,
         })
@@ -135,6 +136,8 @@ async fn figures(readers: &SqlitePool) -> Result<JobFigures> {
 /// Accepts a job, if there is room for it.
 pub(super) struct SubmitJob {
     pub(super) new: NewJob,
+    /// The name of the schedule that makes it, and the time that it is made for.
+    pub(super) of_schedule: Option<(String, i64)>,
     pub(super) most_waiting: u32,
     pub(super) room: JobRoom,
 }
@@ -176,8 +179,8 @@ impl Change for SubmitJob {
             return Ok(Ok(Submitted::NoRoom { of_function }));
         }
         sqlx::query(
-            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request)
-             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6)",
+            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request, schedule, due_at)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6, $7, $8)",
         )
         .bind(&id.as_bytes()[..])
         .bind(function_id)
@@ -185,6 +188,8 @@ impl Change for SubmitJob {
         .bind(&new.export)
         .bind(unix_ms())
         .bind(&new.request[..])
+        .bind(self.of_schedule.as_ref().map(|(name, _)| name))
+        .bind(self.of_schedule.as_ref().map(|(_, due_at)| due_at))
         .execute(connection)
         .await?;
         Ok(Ok(Submitted::Accepted))
@@ -207,7 +212,7 @@ impl Change for TakeJobs {
         let rows = sqlx::query(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
               WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
-             RETURNING id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome",
+             RETURNING id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, schedule, due_at, request, outcome",
         )
         .bind(unix_ms())
         .bind(i64::from(self.limit))
@@ -365,7 +370,7 @@ impl Change for ExpireJobs {
 
 async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
     let row = sqlx::query(
-        "SELECT id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome
+        "SELECT id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, schedule, due_at, request, outcome
            FROM jobs WHERE id = $1",
     )
     .bind(&id.as_bytes()[..])
@@ -376,7 +381,7 @@ async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
 
 async fn of_function(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<JobHead>> {
     let rows = sqlx::query(
-        "SELECT id, version, export, state, attempts, accepted_at, finished_at,
+        "SELECT id, version, export, state, attempts, accepted_at, finished_at, schedule, due_at,
                 state = 'done' AND length(request) > 0 AS retriable
            FROM jobs WHERE function_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT $2",
     )
@@ -397,6 +402,8 @@ fn read_head(row: &SqliteRow) -> Result<JobHead> {
         attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
         accepted_at: row.try_get("accepted_at")?,
         finished_at: row.try_get("finished_at")?,
+        schedule: row.try_get("schedule")?,
+        due_at: row.try_get("due_at")?,
         retriable: row.try_get("retriable")?,
     })
 }
@@ -414,6 +421,8 @@ fn read(row: &SqliteRow) -> Result<Job> {
         accepted_at: row.try_get("accepted_at")?,
         started_at: row.try_get("started_at")?,
         finished_at: row.try_get("finished_at")?,
+        schedule: row.try_get("schedule")?,
+        due_at: row.try_get("due_at")?,
         request: row.try_get::<Vec<u8>, _>("request")?.into(),
         outcome: outcome.map(Bytes::from),
     })

@@ -15,7 +15,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 13] = migrations! {
+const MIGRATIONS: [(&str, &str, &str); 14] = migrations! {
     "0001" "functions"
     "0002" "second_state"
     "0003" "egress"
@@ -29,6 +29,7 @@ const MIGRATIONS: [(&str, &str, &str); 13] = migrations! {
     "0011" "server"
     "0012" "refused_calls"
     "0013" "changes"
+    "0014" "schedules"
 };
 
 /// The number of the last migration.

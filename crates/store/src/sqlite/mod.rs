@@ -28,6 +28,7 @@ mod record_calls;
 mod recordings;
 mod refused_calls;
 mod rollout;
+mod schedules;
 mod secrets;
 pub(crate) mod snapshot;
 mod value_rows;

@@ -9,7 +9,8 @@ use super::column::bytes;
 use super::database::Database;
 use super::error::Result;
 use super::functions::found;
-use super::versions;
+use super::{schedules, versions};
+use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{Author, NewRecord, Percent, Rollout, VersionRow, active_canary};
 use crate::objects::hex;
@@ -254,7 +255,7 @@ async fn find(
     })
 }
 
-/// Moves the pointer to the active version, and ends the canary.
+/// Moves the pointer to the active version, which brings its schedules, and ends the canary.
 async fn set_active(
     connection: &mut SqliteConnection,
     function_id: i64,
@@ -265,8 +266,9 @@ async fn set_active(
     )
     .bind(id)
     .bind(function_id)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    schedules::replace(connection, function_id, unix_ms()).await?;
     Ok(found(function_id, &moved))
 }
 

@@ -12,6 +12,7 @@ mod jobs;
 mod outbound;
 mod recordings;
 mod rollout;
+mod schedules;
 mod secrets;
 mod sweeping;
 mod values;

@@ -85,6 +85,8 @@ async fn a_job_is_queued_then_running_then_done() {
         accepted_at: queued.accepted_at,
         started_at: None,
         finished_at: None,
+        schedule: None,
+        due_at: None,
         request: "request 1".into(),
         outcome: None,
     };

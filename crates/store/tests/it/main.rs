@@ -31,6 +31,7 @@ mod races;
 mod recordings;
 mod rollout;
 mod rotation;
+mod schedules;
 mod secrets;
 mod sources;
 mod speed;

@@ -13,7 +13,7 @@ use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
-pub(crate) const MIGRATIONS: [&str; 13] = [
+pub(crate) const MIGRATIONS: [&str; 14] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -27,6 +27,7 @@ pub(crate) const MIGRATIONS: [&str; 13] = [
     "0011_server.sql",
     "0012_refused_calls.sql",
     "0013_changes.sql",
+    "0014_schedules.sql",
 ];
 
 #[tokio::test]

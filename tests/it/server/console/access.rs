@@ -29,7 +29,15 @@ async fn a_key_of_one_function_sees_nothing_else() {
         start.header("location"),
         format!("/console/functions/{own}")
     );
-    let tabs = ["", "/versions", "/call", "/log", "/outbound", "/jobs"];
+    let tabs = [
+        "",
+        "/versions",
+        "/call",
+        "/log",
+        "/outbound",
+        "/jobs",
+        "/schedules",
+    ];
     for tab in tabs {
         let page = browser.get(&format!("/console/functions/{own}{tab}")).await;
         assert_eq!(page.http, 200, "{tab}");
@@ -264,6 +272,11 @@ async fn what_others_chose_stays_text() {
             true,
         ),
         (format!("/console/functions/{typed}/jobs"), "jobs", false),
+        (
+            format!("/console/functions/{typed}/schedules"),
+            "schedules",
+            false,
+        ),
         ("/console/server/settings".into(), "settings", false),
         (format!("/console/functions/{asked}"), "a path", true),
         (

@@ -11,7 +11,7 @@ async fn the_console_shows_and_changes_what_a_server_does() {
     let settings =
         "[console]\nstep = \"500ms\"\n[server]\njobs_running = 1\n[limits]\nguest_cpu = \"4s\"\n";
     let server = Server::start(format!("{KEYS}{settings}")).await;
-    let recorded = "record = \"always\"\nstorage = true\n";
+    let recorded = "record = \"always\"\nstorage = true\nschedule = [{ cron = \"0 0 1 1 *\", export = \"nothing\", name = \"new/year <1>\" }]\n";
     let made = server.try_deploy_named(
         "greeter&description=Greets+whoever+asks",
         KEY,
@@ -97,7 +97,7 @@ async fn every_page_of_the_console_can_be_read() {
             .await;
         assert_eq!(made.http, 201, "{}", made.text());
     }
-    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\njobs = true\n[limits]\nmemory = \"128MiB\"\n";
+    let wider = "outbound = [\"GET https://api.example.com/v1/rates\", \"POST https://api.example.com/v1/mails\"]\nstorage = true\njobs = true\nschedule = [{ cron = \"30 2 * * *\", timezone = \"Europe/Berlin\", export = \"nothing\", name = \"nightly\" }]\n[limits]\nmemory = \"128MiB\"\n";
     let function = server
         .request("GET", "/v1/functions/send-email")
         .bearer_auth(KEY);

@@ -305,6 +305,7 @@ async fn a_server_without_keys_takes_nobody_s_key_and_shows_what_it_shows_to_eve
         "/outbound",
         "/recordings",
         "/jobs",
+        "/schedules",
         "/storage",
         "/secrets",
         "/keys",

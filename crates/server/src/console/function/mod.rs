@@ -7,6 +7,7 @@
 //! | `call` | the form of a call |
 //! | `records` | log, outbound requests, recordings |
 //! | `jobs` | jobs |
+//! | `schedules` | schedules |
 //! | `storage` | stored values |
 //! | `keys` | secrets, keys, deletion |
 
@@ -15,6 +16,7 @@ mod difference;
 mod jobs;
 mod keys;
 mod records;
+mod schedules;
 mod storage;
 mod summary;
 mod versions;
@@ -42,13 +44,14 @@ enum Tab {
     Outbound,
     Recordings,
     Jobs,
+    Schedules,
     Storage,
     Secrets,
     Keys,
     Audit,
 }
 
-const TABS: [(Tab, &str, &str); 11] = [
+const TABS: [(Tab, &str, &str); 12] = [
     (Tab::Summary, "", "Overview"),
     (Tab::Versions, "versions", "Versions"),
     (Tab::Call, "call", "Call"),
@@ -56,6 +59,7 @@ const TABS: [(Tab, &str, &str); 11] = [
     (Tab::Outbound, "outbound", "Outbound"),
     (Tab::Recordings, "recordings", "Recordings"),
     (Tab::Jobs, "jobs", "Jobs"),
+    (Tab::Schedules, "schedules", "Schedules"),
     (Tab::Storage, "storage", "Storage"),
     (Tab::Secrets, "secrets", "Secrets"),
     (Tab::Keys, "keys", "Keys"),
@@ -68,7 +72,7 @@ impl Tab {
         match self {
             Self::Summary | Self::Versions => &[Scope::Read, Scope::Deploy],
             Self::Call => &[Scope::Call, Scope::Read, Scope::Deploy],
-            Self::Log | Self::Outbound | Self::Jobs => &[Scope::Read],
+            Self::Log | Self::Outbound | Self::Jobs | Self::Schedules => &[Scope::Read],
             Self::Recordings | Self::Storage | Self::Secrets | Self::Keys | Self::Audit => {
                 &[Scope::Admin]
             }
@@ -219,6 +223,7 @@ async fn page(
         Tab::Outbound => records::outbound(&seen, wanted).await?,
         Tab::Recordings => records::recordings(&seen).await?,
         Tab::Jobs => jobs::page(&seen).await?,
+        Tab::Schedules => schedules::page(&seen).await?,
         Tab::Storage => storage::page(&seen, wanted).await?,
         Tab::Secrets => keys::secrets(&seen).await?,
         Tab::Keys => keys::keys(&seen).await?,

@@ -9,6 +9,7 @@ fn read(text: &str) -> Result<Declaration, Fault> {
         grants: Grants::as_shipped(),
         limits: Limits::default().into(),
         concurrency: 500,
+        schedules: crate::settings::Settings::default().schedule_limits(),
     };
     ceiling.read(text)
 }
