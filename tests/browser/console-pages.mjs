@@ -39,7 +39,7 @@ await withPage(async (page) => {
   if (folder) {
     await shoot("/console", "overview", "#top-table tr", 600);
     await shoot("/console/functions", "functions", "#function-table tr", 460);
-    await shoot(own, "function", "#rollout-table", 680);
+    await shoot(own, "function", "#rollout-table", 900);
     await shoot(`${own}/versions?from=1&to=2`, "difference", "#difference tr", 480);
     await shoot(`${own}/log?faults=only`, "log", "#log-table tr", 470);
     await shoot("/console/audit", "audit", "#changes tr", 400);

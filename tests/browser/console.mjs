@@ -42,7 +42,7 @@ await withPage(async (page) => {
   await main.getByRole("link", { name, exact: true }).waitFor();
   await page.getByRole("searchbox").fill("no such");
   await page.keyboard.press("Enter");
-  await page.getByText("No function has “no such” in its name.").waitFor();
+  await page.getByText("No function has a name with “no such” in it.").waitFor();
   await accessible(page, "nothing found");
 
   // The overview stays up to date by itself.
@@ -144,6 +144,11 @@ await withPage(async (page) => {
   await rows.first().waitFor();
   assert.ok((await rows.locator(".state").allInnerTexts()).every((text) => text !== "ok"));
 
+  // The latency of this function as a map, as the overview has it of all.
+  await tab("Overview");
+  await page.locator("#summary svg.map rect").first().waitFor();
+  assert.match(await page.locator("#summary svg.map").getAttribute("aria-label"), /^Latency: [1-9]\d* calls$/);
+
   // A recording, run again.
   await tab("Recordings");
   await button("Replay on 1").first().click();
@@ -193,7 +198,7 @@ await withPage(async (page) => {
   assert.ok(!(await page.content()).includes("never shown"));
   await button("Delete").click();
   await button("Really delete?").click();
-  await page.getByText("No secret is set.").waitFor();
+  await page.getByText("No secrets are set.").waitFor();
 
   // A key, made and deleted.
   await place("Keys");
@@ -208,7 +213,7 @@ await withPage(async (page) => {
   assert.ok(!(await page.content()).includes(made), "it is shown once");
   await main.locator("tr", { hasText: "<b>for a test</b>" }).getByRole("button").click();
   await button("Really delete?").click();
-  await page.getByText("No key is made yet.").waitFor();
+  await page.getByText("No keys yet.").waitFor();
 
   // The audit log has all of it, with the key and the surface.
   await place("Audit");
@@ -245,7 +250,7 @@ await withPage(async (page) => {
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/log$/);
   await type("no such thing");
-  await palette.getByText("Nothing is found.").waitFor();
+  await palette.getByText("Nothing found.").waitFor();
   await accessible(page, "palette, nothing found");
   await page.keyboard.press("Escape");
   await palette.waitFor({ state: "hidden" });
