@@ -74,6 +74,7 @@ async fn serve_until(
     report: &mut StopReport,
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
+    let metrics = app.otlp.measure(&app);
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks, &stopping));
     let shares = AddressShares::new(
@@ -124,11 +125,17 @@ async fn serve_until(
         .during(jobs.stop(), || "jobs that run".to_owned())
         .await;
     let deadline = Instant::now() + LOGS;
+    let metrics = async {
+        if let Some(metrics) = metrics {
+            metrics.stop(deadline).await;
+        }
+    };
     let logs = async {
         tokio::join!(
             app.call_log.stop(deadline),
             app.outbound_log.stop(deadline),
-            app.traces.stop(deadline)
+            app.otlp.stop(deadline),
+            metrics
         );
     };
     let left = || {
