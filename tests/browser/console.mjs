@@ -155,7 +155,7 @@ await withPage(async (page) => {
   await page.getByRole("heading", { name: /^Replay on version 1: the same/ }).waitFor();
   await accessible(page, "replayed");
   await tab("Outbound");
-  await main.getByText("The function has sent nothing").waitFor();
+  await main.getByText("The function has sent no request").waitFor();
 
   // Jobs: one that failed is retried, and its retry appears by itself. One job runs, so that another waits and is cancelled.
   await tab("Jobs");
