@@ -119,7 +119,7 @@ await withPage(async (page) => {
   await form.locator("textarea").fill("from the console");
   await form.getByRole("button", { name: "Call", exact: true }).click();
   await form.getByText("FROM THE CONSOLE").waitFor();
-  await form.getByText("processor").waitFor();
+  await form.getByText("CPU time").waitFor();
   // An earlier call is filled in once more.
   await form.locator("textarea").fill("something else");
   await form.locator("summary", { hasText: "Earlier calls" }).click();
@@ -205,7 +205,7 @@ await withPage(async (page) => {
   await page.locator("#label").fill("<b>for a test</b>");
   await page.locator("#function").fill(name);
   await page.getByLabel(/^read/).check();
-  await button("Make").click();
+  await button("Create").click();
   const made = await main.locator(".once code").innerText();
   assert.match(made, /^iof_/);
   await accessible(page, "a new key");

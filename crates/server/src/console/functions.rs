@@ -152,7 +152,7 @@ pub(super) async fn new(State(console): State<Arc<Console>>, viewer: Viewer) -> 
             div class="field" {
                 label for="name" { "Name" small { "optional" } }
                 input id="name" data-query="name" autocomplete="off" spellcheck="false" pattern="[a-z]([a-z0-9\\-]{0,61}[a-z0-9])?" aria-describedby="name-hint";
-                p class="hint" id="name-hint" { "Lower-case letters, digits and hyphens. It stays." }
+                p class="hint" id="name-hint" { "Lowercase letters, digits and hyphens. It cannot be changed later." }
             }
             div class="field" {
                 label for="description" { "Description" small { "optional" } }

@@ -22,9 +22,9 @@ pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
         "State",
         "Export",
         ">Version",
-        ">Begun",
+        ">Attempts",
         ">Age",
-        ">Until done",
+        ">Total time",
         "Job",
     ];
     if manages {

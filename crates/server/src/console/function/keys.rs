@@ -82,7 +82,7 @@ pub(super) async fn keys(seen: &Seen<'_>) -> Result<Markup, Fault> {
             h2 id="admin-key" { "Admin key" }
             p class="note" { "It can change and delete the function. A new one replaces the old one, which then stops working." }
             form data-action="POST" data-path=(seen.api("/admin-key")) data-confirm="Really replace it?" data-done="admin_key" {
-                button class="quiet" type="submit" { "Make another admin key" }
+                button class="quiet" type="submit" { "Replace the admin key" }
                 div class="outcome" role="status" {}
             }
         }

@@ -40,7 +40,7 @@ pub(super) async fn log(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Faul
         "Outcome",
         "Export",
         ">Version",
-        ">Processor",
+        ">CPU time",
         "Message and output",
     ];
     Ok(html! {
