@@ -42,7 +42,7 @@ await withPage(async (page) => {
   await main.getByRole("link", { name, exact: true }).waitFor();
   await page.getByRole("searchbox").fill("no such");
   await page.keyboard.press("Enter");
-  await page.getByText("No function has “no such” in its name.").waitFor();
+  await page.getByText("No function has a name with “no such” in it.").waitFor();
   await accessible(page, "nothing found");
 
   // The overview stays up to date by itself.
@@ -119,7 +119,7 @@ await withPage(async (page) => {
   await form.locator("textarea").fill("from the console");
   await form.getByRole("button", { name: "Call", exact: true }).click();
   await form.getByText("FROM THE CONSOLE").waitFor();
-  await form.getByText("processor").waitFor();
+  await form.getByText("CPU time").waitFor();
   // An earlier call is filled in once more.
   await form.locator("textarea").fill("something else");
   await form.locator("summary", { hasText: "Earlier calls" }).click();
@@ -144,13 +144,18 @@ await withPage(async (page) => {
   await rows.first().waitFor();
   assert.ok((await rows.locator(".state").allInnerTexts()).every((text) => text !== "ok"));
 
+  // The latency of this function as a map, as the overview has it of all.
+  await tab("Overview");
+  await page.locator("#summary svg.map rect").first().waitFor();
+  assert.match(await page.locator("#summary svg.map").getAttribute("aria-label"), /^Latency: [1-9]\d* calls$/);
+
   // A recording, run again.
   await tab("Recordings");
   await button("Replay on 1").first().click();
   await page.getByRole("heading", { name: /^Replay on version 1: the same/ }).waitFor();
   await accessible(page, "replayed");
   await tab("Outbound");
-  await main.getByText("The function has sent nothing").waitFor();
+  await main.getByText("The function has sent no request").waitFor();
 
   // Jobs: one that failed is retried, and its retry appears by itself. One job runs, so that another waits and is cancelled.
   await tab("Jobs");
@@ -206,14 +211,14 @@ await withPage(async (page) => {
   assert.ok(!(await page.content()).includes("never shown"));
   await button("Delete").click();
   await button("Really delete?").click();
-  await page.getByText("No secret is set.").waitFor();
+  await page.getByText("No secrets are set.").waitFor();
 
   // A key, made and deleted.
   await place("Keys");
   await page.locator("#label").fill("<b>for a test</b>");
   await page.locator("#function").fill(name);
   await page.getByLabel(/^read/).check();
-  await button("Make").click();
+  await button("Create").click();
   const made = await main.locator(".once code").innerText();
   assert.match(made, /^iof_/);
   await accessible(page, "a new key");
@@ -221,7 +226,7 @@ await withPage(async (page) => {
   assert.ok(!(await page.content()).includes(made), "it is shown once");
   await main.locator("tr", { hasText: "<b>for a test</b>" }).getByRole("button").click();
   await button("Really delete?").click();
-  await page.getByText("No key is made yet.").waitFor();
+  await page.getByText("No keys yet.").waitFor();
 
   // The audit log has all of it, with the key and the surface.
   await place("Audit");
@@ -258,7 +263,7 @@ await withPage(async (page) => {
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/log$/);
   await type("no such thing");
-  await palette.getByText("Nothing is found.").waitFor();
+  await palette.getByText("Nothing found.").waitFor();
   await accessible(page, "palette, nothing found");
   await page.keyboard.press("Escape");
   await palette.waitFor({ state: "hidden" });

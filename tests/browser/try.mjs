@@ -137,7 +137,7 @@ await withPage(async (page) => {
   const trapped = await call("panics", { message: "<i>as asked</i>" });
   assert.equal(trapped.kind, "fault");
   const facts = form("panics").locator(".result");
-  await facts.getByText("processor").waitFor();
+  await facts.getByText("CPU time").waitFor();
   assert.match(await facts.innerText(), /stderr\s+thread.*panicked.*\s+<i>as asked<\/i>/s);
   assert.match(await facts.innerText(), /version\s+1/);
   await fill("echo_string", { value: "with a key" });

@@ -1,4 +1,4 @@
-//! A collector of traces: OTLP over HTTP, decoded with the messages of OpenTelemetry itself.
+//! A collector of signals: OTLP over HTTP, decoded with the messages of OpenTelemetry itself.
 
 use axum::{
     Router,
@@ -8,11 +8,16 @@ use axum::{
     routing::post,
 };
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
-    common::v1::any_value::Value,
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{KeyValue, any_value::Value},
+    logs::v1::LogRecord,
+    metrics::v1::Metric,
     trace::v1::Span,
 };
-use prost::Message as _;
+use prost::Message;
 use std::{
     net::SocketAddr,
     sync::{
@@ -33,6 +38,9 @@ pub struct Collector {
 #[derive(Default)]
 struct Got {
     spans: Mutex<Vec<Span>>,
+    logs: Mutex<Vec<LogRecord>>,
+    /// Each request by itself: later ones have the same metrics again.
+    metrics: Mutex<Vec<Vec<Metric>>>,
     requests: Mutex<Vec<(HeaderMap, Vec<u8>)>>,
     status: AtomicU16,
 }
@@ -47,7 +55,9 @@ impl Collector {
         let address = listener.local_addr().unwrap();
         let got = Arc::new(Got::default());
         let router = Router::new()
-            .route("/v1/traces", post(export))
+            .route("/v1/traces", post(traces))
+            .route("/v1/logs", post(logs))
+            .route("/v1/metrics", post(metrics))
             .with_state(Arc::clone(&got));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -76,6 +86,16 @@ impl Collector {
         self.got.spans.lock().unwrap().clone()
     }
 
+    /// The log records that arrived until now.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.got.logs.lock().unwrap().clone()
+    }
+
+    /// The metrics of each request that arrived until now.
+    pub fn metrics(&self) -> Vec<Vec<Metric>> {
+        self.got.metrics.lock().unwrap().clone()
+    }
+
     /// Headers and bodies of the requests that arrived until now.
     pub fn requests(&self) -> Vec<(HeaderMap, Vec<u8>)> {
         self.got.requests.lock().unwrap().clone()
@@ -101,42 +121,76 @@ impl Collector {
     }
 }
 
-async fn export(
+async fn traces(
     State(got): State<Arc<Got>>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, Vec<u8>) {
-    let status = got.status.load(Ordering::Relaxed);
-    got.requests
-        .lock()
-        .unwrap()
-        .push((headers.clone(), body.to_vec()));
-    if let Ok(status @ 400..) = StatusCode::from_u16(status).map(|status| status.as_u16()) {
-        return (StatusCode::from_u16(status).unwrap(), vec![]);
-    }
-    if headers
-        .get("content-type")
-        .is_none_or(|of| of != "application/x-protobuf")
-    {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, vec![]);
-    }
-    let Ok(request) = ExportTraceServiceRequest::decode(body) else {
-        return (StatusCode::BAD_REQUEST, vec![]);
-    };
+) -> Result<Vec<u8>, StatusCode> {
+    let request: ExportTraceServiceRequest = got.take(&headers, body)?;
     let resources = request.resource_spans.into_iter();
     let scopes = resources.flat_map(|resource| resource.scope_spans);
     let spans = scopes.flat_map(|scope| scope.spans);
     got.spans.lock().unwrap().extend(spans);
-    let answer = ExportTraceServiceResponse::default().encode_to_vec();
-    (StatusCode::OK, answer)
+    Ok(vec![])
+}
+
+async fn logs(
+    State(got): State<Arc<Got>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Vec<u8>, StatusCode> {
+    let request: ExportLogsServiceRequest = got.take(&headers, body)?;
+    let resources = request.resource_logs.into_iter();
+    let scopes = resources.flat_map(|resource| resource.scope_logs);
+    let records = scopes.flat_map(|scope| scope.log_records);
+    got.logs.lock().unwrap().extend(records);
+    Ok(vec![])
+}
+
+async fn metrics(
+    State(got): State<Arc<Got>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Vec<u8>, StatusCode> {
+    let request: ExportMetricsServiceRequest = got.take(&headers, body)?;
+    let resources = request.resource_metrics.into_iter();
+    let scopes = resources.flat_map(|resource| resource.scope_metrics);
+    let metrics = scopes.flat_map(|scope| scope.metrics).collect();
+    got.metrics.lock().unwrap().push(metrics);
+    Ok(vec![])
+}
+
+impl Got {
+    /// Takes a request, unless it is to be refused. The answer to one that is taken is empty: a response without fields.
+    fn take<T: Message + Default>(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<T, StatusCode> {
+        let request = (headers.clone(), body.to_vec());
+        self.requests.lock().unwrap().push(request);
+        let status = self.status.load(Ordering::Relaxed);
+        if status >= 400 {
+            return Err(StatusCode::from_u16(status).unwrap());
+        }
+        if headers
+            .get("content-type")
+            .is_none_or(|of| of != "application/x-protobuf")
+        {
+            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        T::decode(body).map_err(|_| StatusCode::BAD_REQUEST)
+    }
 }
 
 /// The text of an attribute, or its number as text; empty if there is none.
 pub fn attribute(span: &Span, key: &str) -> String {
-    let found = span
-        .attributes
-        .iter()
-        .find(|attribute| attribute.key == key);
+    attribute_of(&span.attributes, key)
+}
+
+/// The same of a list of attributes.
+pub fn attribute_of(attributes: &[KeyValue], key: &str) -> String {
+    let found = attributes.iter().find(|attribute| attribute.key == key);
     match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),

@@ -25,7 +25,8 @@ pub(crate) fn result(bytes: &[u8], is_text: bool) -> ExitCode {
     print(&format!("{}{end}", block(&text)))
 }
 
-/// A table with aligned columns under their names; `none` if there are no rows.
+/// A table with aligned columns under their names; `none` if there are no rows. A name that begins with `>` is that of a
+/// column of numbers, which are aligned to the right.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
@@ -38,17 +39,20 @@ pub(crate) fn table(names: &[&str], rows: &[Vec<String>], none: &str) -> String 
         .map(|(at, name)| {
             let cells = rows.iter().filter_map(|row| row.get(at));
             let widest = cells.map(|cell| cell.chars().count()).max();
-            widest.unwrap_or(0).max(name.len())
+            widest.unwrap_or(0).max(name.trim_start_matches('>').len())
         })
         .collect();
     let aligned = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<_> = cells
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
+            .zip(names.iter().zip(&widths))
+            .map(|(cell, (name, width))| match name.starts_with('>') {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:width$}"),
+            })
             .collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
-    let mut table = aligned(&mut names.iter().copied());
+    let mut table = aligned(&mut names.iter().map(|name| name.trim_start_matches('>')));
     for row in &rows {
         table += &aligned(&mut row.iter().map(String::as_str));
     }

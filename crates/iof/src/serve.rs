@@ -14,8 +14,8 @@ use iof_command::Registry;
 use iof_egress::{Addresses, Egress};
 use iof_engine::{Engine, EngineConfig};
 use iof_server::{
-    App, CommandKind, Https, Inventory, Listener, Metrics, OutboundLog, Protocol, StopReport,
-    Traces, Values, WorkerThreads,
+    App, CommandKind, Https, Inventory, Listener, Metrics, Otlp, OutboundLog, Protocol, StopReport,
+    Values, WorkerThreads,
 };
 use iof_store::{ChangeLimits, SecretKeys, Store};
 use std::net::SocketAddr;
@@ -81,14 +81,14 @@ async fn serve_as(
     });
     let outbound_log = OutboundLog::start(store.clone(), config.records.clone());
     let metrics = Metrics::new(&config.metrics);
-    let traces = Traces::start(&config.otlp, collector(&config)?)?;
+    let otlp = Otlp::start(&config.otlp, &collector(&config)?)?;
     if !config.otlp.headers_file.as_os_str().is_empty() {
         warn_of_readers("otlp.headers_file", &config.otlp.headers_file);
     }
-    let egress = egress(&config, &sockets, &outbound_log, (&metrics, &traces))?;
+    let egress = egress(&config, &sockets, &outbound_log, (&metrics, &otlp))?;
     #[cfg(feature = "infer")]
     let inference = models::inference(&config)?;
-    let mut commands = commands(&egress, &outbound_log, (&metrics, &traces));
+    let mut commands = commands(&egress, &outbound_log, (&metrics, &otlp));
     let mut inventory = inventory::of_settings(&config);
     inventory::add(&mut inventory, &commands, CommandKind::BuiltIn);
     #[cfg(feature = "infer")]
@@ -119,7 +119,7 @@ async fn serve_as(
             secret_keys,
             outbound_log,
             metrics,
-            traces,
+            otlp,
             inventory,
             descriptors,
         },
@@ -252,12 +252,12 @@ fn egress(
     config: &Config,
     sockets: &Sockets,
     outbound_log: &OutboundLog,
-    (metrics, traces): (&Arc<Metrics>, &Arc<Traces>),
+    (metrics, otlp): (&Arc<Metrics>, &Arc<Otlp>),
 ) -> Result<Egress, String> {
     let observers = vec![
         outbound_log.sender() as Arc<dyn iof_egress::Observer>,
         Arc::clone(metrics) as Arc<dyn iof_egress::Observer>,
-        Arc::clone(traces) as Arc<dyn iof_egress::Observer>,
+        Arc::clone(otlp) as Arc<dyn iof_egress::Observer>,
     ];
     let settings = iof_egress::Config {
         propagate: config.otlp.propagate.clone(),
@@ -266,7 +266,7 @@ fn egress(
     Egress::for_server(settings, sockets.addresses(), observers).map_err(|error| error.to_string())
 }
 
-/// The client by which the server itself reaches a collector of traces: wherever the operator says that it is, and not through
+/// The client by which the server itself reaches a collector: wherever the operator says that it is, and not through
 /// the proxy of functions.
 fn collector(config: &Config) -> Result<Egress, String> {
     let settings = iof_egress::Config {
@@ -283,11 +283,11 @@ fn collector(config: &Config) -> Result<Egress, String> {
 fn commands(
     egress: &Egress,
     outbound_log: &OutboundLog,
-    (metrics, traces): (&Arc<Metrics>, &Arc<Traces>),
+    (metrics, otlp): (&Arc<Metrics>, &Arc<Otlp>),
 ) -> Registry {
     let metrics = Arc::clone(metrics) as Arc<dyn iof_command::Observer>;
-    let traces = Arc::clone(traces) as Arc<dyn iof_command::Observer>;
-    let mut registry = Registry::with_observers(vec![outbound_log.sender(), metrics, traces]);
+    let otlp = Arc::clone(otlp) as Arc<dyn iof_command::Observer>;
+    let mut registry = Registry::with_observers(vec![outbound_log.sender(), metrics, otlp]);
     registry.register(iof_commands::http_proxy::HttpProxy::new(egress.clone()));
     registry.register(iof_commands::signing::Sign);
     registry.register(iof_commands::signing::Verify);
@@ -323,7 +323,7 @@ struct Parts {
     secret_keys: SecretKeys,
     outbound_log: OutboundLog,
     metrics: Arc<Metrics>,
-    traces: Arc<Traces>,
+    otlp: Arc<Otlp>,
     inventory: Inventory,
     descriptors: u32,
 }
@@ -346,7 +346,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         secret_keys: parts.secret_keys,
         outbound_log: parts.outbound_log,
         metrics: parts.metrics,
-        traces: parts.traces,
+        otlp: parts.otlp,
         public_url,
         limits: config.limits,
         module_size: config.compile.module_size,

@@ -1,5 +1,7 @@
 //! `iof top`: the busiest functions of a server, from two readings of their counts.
 
+mod units;
+
 use crate::args::{Top, TopOrder};
 use crate::client::Client;
 use crate::output::table;
@@ -10,6 +12,7 @@ use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use units::{duration, rate, size, time, whole};
 
 /// Moves a terminal's cursor to its first cell.
 const HOME: &str = "\x1b[H";
@@ -27,6 +30,9 @@ const ROWS: usize = 20;
 struct Reading {
     uptime: f64,
     bounds: Vec<f64>,
+    /// Absent from servers that do not count memory by function.
+    #[serde(default)]
+    memory_bounds: Vec<f64>,
     functions: Vec<Counts>,
 }
 
@@ -42,6 +48,8 @@ struct Counts {
     cpu: f64,
     times: Vec<u64>,
     waits: Vec<u64>,
+    #[serde(default)]
+    memory: Vec<u64>,
 }
 
 /// The activity of one version of a function between two readings.
@@ -59,6 +67,8 @@ struct Row {
     wait_p99: Option<f64>,
     /// The number of cores that it held on average.
     cores: f64,
+    /// The 99th percentile of the most memory that a call had at once, in bytes; `None` without calls.
+    memory_p99: Option<f64>,
 }
 
 pub(crate) async fn run(top: Top) -> Result<ExitCode, String> {
@@ -88,7 +98,10 @@ pub(crate) async fn run(top: Top) -> Result<ExitCode, String> {
                 &before,
                 &after,
                 &rows,
-                height(&top, is_live),
+                Room {
+                    rows: height(&top, is_live),
+                    columns: columns().filter(|_| is_live),
+                },
             ),
         };
         let ended = match is_live {
@@ -124,9 +137,14 @@ fn height(top: &Top, is_live: bool) -> usize {
     }
 }
 
+/// The width of the terminal.
+fn columns() -> Option<usize> {
+    terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0))
+}
+
 /// A page with the control sequences by which it replaces the previous one on a terminal.
 fn frame(page: &str) -> String {
-    let columns = terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0));
+    let columns = columns();
     let mut frame = HOME.to_owned();
     for line in escape::block(page).lines() {
         // A wrapped line would push the first lines out.
@@ -171,6 +189,7 @@ fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
             p99: quantile(0.99, &after.bounds, &times),
             wait_p99: quantile(0.99, &after.bounds, &groups(|of| &of.waits)),
             cores: (now.cpu - then.map_or(0.0, |then| then.cpu)).max(0.0) / seconds,
+            memory_p99: quantile(0.99, &after.memory_bounds, &groups(|of| &of.memory)),
         }
     };
     after.functions.iter().map(row).collect()
@@ -185,7 +204,7 @@ fn elapsed(before: &Reading, after: &Reading) -> f64 {
     seconds.max(1e-3)
 }
 
-/// A quantile of times from a histogram, interpolated linearly within each bucket as in Prometheus. Beyond the last
+/// A quantile from a histogram, interpolated linearly within each bucket as in Prometheus. Beyond the last
 /// bound, it is that bound.
 fn quantile(share: f64, bounds: &[f64], groups: &[u64]) -> Option<f64> {
     let total: u64 = groups.iter().sum();
@@ -211,12 +230,21 @@ fn sort(rows: &mut [Row], order: TopOrder) {
         TopOrder::P99 => row.p99.unwrap_or(-1.0),
         TopOrder::Wait => row.wait_p99.unwrap_or(-1.0),
         TopOrder::Cores => row.cores,
+        TopOrder::Memory => row.memory_p99.unwrap_or(-1.0),
     };
     rows.sort_by(|a, b| {
         let calls = b.calls_per_second.total_cmp(&a.calls_per_second);
         let first = key(b).total_cmp(&key(a)).then(calls);
         first.then_with(|| (&a.function, a.version).cmp(&(&b.function, b.version)))
     });
+}
+
+/// The room for a table.
+struct Room {
+    /// The most rows.
+    rows: usize,
+    /// The most columns of text; `None` if there is no bound.
+    columns: Option<usize>,
 }
 
 /// The page for people.
@@ -226,7 +254,7 @@ fn page(
     before: &Reading,
     after: &Reading,
     rows: &[Row],
-    most: usize,
+    room: Room,
 ) -> String {
     let figure = |group: &str, name: &str| whole(server[group][name].as_f64().unwrap_or_default());
     let total: f64 = rows.iter().map(|row| row.calls_per_second).sum();
@@ -236,9 +264,9 @@ fn page(
         .iter()
         .filter(|row| row.calls_per_second > 0.0)
         .collect();
-    let cells: Vec<_> = called
+    let mut cells: Vec<_> = called
         .iter()
-        .take(most)
+        .take(room.rows)
         .map(|row| {
             vec![
                 row.function.clone(),
@@ -250,6 +278,7 @@ fn page(
                 row.p99.map_or("-".into(), time),
                 row.wait_p99.map_or("-".into(), time),
                 format!("{:.2}", row.cores),
+                row.memory_p99.map_or("-".into(), size),
             ]
         })
         .collect();
@@ -269,12 +298,46 @@ fn page(
         rate(misses),
     );
     let names = [
-        "FUNCTION", "VERSION", "CALLS/S", "FAILED", "P50", "P99", "WAIT P99", "CORES",
+        "FUNCTION",
+        ">VERSION",
+        ">CALLS/S",
+        ">FAILED",
+        ">P50",
+        ">P99",
+        ">WAIT P99",
+        ">CORES",
+        ">MEM P99",
     ];
-    head + &table(&names, &cells, "No function was called.")
+    let none = "No function was called.";
+    let full = table(&names, &cells, none);
+    let width = full.lines().map(|line| line.chars().count()).max();
+    let excess = width
+        .unwrap_or_default()
+        .saturating_sub(room.columns.unwrap_or(usize::MAX));
+    if excess == 0 {
+        return head + &full;
+    }
+    shorten(&mut cells, excess);
+    head + &table(&names, &cells, none)
 }
 
-/// The page for scripts, with times in seconds and shares from 0 to 1.
+/// The least length of a function's name to which a narrow terminal shortens it.
+const NAME: usize = 8;
+
+/// Shortens the names of functions, so that their figures have room.
+fn shorten(cells: &mut [Vec<String>], excess: usize) {
+    let names = cells.iter_mut().filter_map(|row| row.first_mut());
+    let names: Vec<_> = names.collect();
+    let longest = names.iter().map(|name| name.chars().count()).max();
+    let most = longest.unwrap_or_default().saturating_sub(excess).max(NAME);
+    for name in names {
+        if name.chars().count() > most {
+            *name = name.chars().take(most - 1).chain(['…']).collect();
+        }
+    }
+}
+
+/// The page for scripts, with times in seconds, sizes in bytes, and shares from 0 to 1.
 fn object(server: &Json, rows: &[Row]) -> Json {
     let functions: Vec<_> = rows
         .iter()
@@ -288,46 +351,11 @@ fn object(server: &Json, rows: &[Row]) -> Json {
                 "p99": row.p99,
                 "wait_p99": row.wait_p99,
                 "cores": row.cores,
+                "memory_p99": row.memory_p99,
             })
         })
         .collect();
     json!({ "server": server, "functions": functions })
-}
-
-/// A time in a readable unit.
-fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 0.001 => format!("{:.0} µs", s * 1e6),
-        s if s < 0.1 => format!("{:.1} ms", s * 1e3),
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s => format!("{s:.1} s"),
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    let seconds = std::time::Duration::from_secs(seconds as u64);
-    humantime_serde::re::humantime::format_duration(seconds).to_string()
-}
-
-/// A rate per second, with a fraction only if it is low.
-fn rate(number: f64) -> String {
-    match number < 10.0 {
-        true => format!("{number:.1}"),
-        false => whole(number),
-    }
-}
-
-/// A whole number with commas at its thousands.
-fn whole(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::grants::Ceiling;
 use crate::host::OwnNames;
 use crate::inventory::Inventory;
 use crate::metrics::Metrics;
-use crate::otlp::Traces;
+use crate::otlp::Otlp;
 use crate::outbound_log::OutboundLog;
 use crate::recent_faults::RecentFaults;
 use crate::schedules::Scheduling;
@@ -45,7 +45,7 @@ pub struct App {
     pub(crate) call_log: Arc<CallLog>,
     pub(crate) outbound_log: OutboundLog,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) traces: Arc<Traces>,
+    pub(crate) otlp: Arc<Otlp>,
     pub(crate) recent_faults: RecentFaults,
     pub(crate) console: ConsoleSettings,
     /// The settings and commands of the server, for display.
@@ -93,8 +93,8 @@ pub struct Parts {
     pub outbound_log: OutboundLog,
     /// The metrics of the server; they observe outbound requests and commands.
     pub metrics: Arc<Metrics>,
-    /// The exporter of traces; it observes outbound requests and commands.
-    pub traces: Arc<Traces>,
+    /// The exporter of traces, metrics and log records; it observes outbound requests and commands.
+    pub otlp: Arc<Otlp>,
     /// The URL under which clients know this server.
     pub public_url: Option<Url>,
     /// `[limits]`
@@ -125,7 +125,7 @@ impl App {
             secret_keys,
             outbound_log,
             metrics,
-            traces,
+            otlp,
             public_url,
             limits,
             module_size,
@@ -185,7 +185,7 @@ impl App {
             dev,
             outbound_log,
             metrics,
-            traces,
+            otlp,
             recent_faults: RecentFaults::default(),
             console,
             inventory,

@@ -75,6 +75,11 @@ impl Backlog {
         self.held.load(Ordering::Acquire)
     }
 
+    /// Returns whether the records that wait take half of the room or more.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.held() as u64 >= self.limit.as_u64() / 2
+    }
+
     /// The number of records that were dropped since the start.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Acquire)
@@ -139,7 +144,7 @@ impl Backlog {
         tracing::warn!(
             dropped = new,
             since_start = dropped,
-            "{records} were dropped: {setting} = {limit} is full of records that wait to be written. Raise it, or use a faster disk."
+            "{records} were dropped: {setting} = {limit} is full of records that wait to be written. Raise it, or use a faster disk or collector."
         );
     }
 }

@@ -69,7 +69,7 @@ pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes,
 pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
 pub use near::{nearest, nearest_field};
-pub use otlp::{OtlpSettings, Traces};
+pub use otlp::{Otlp, OtlpSettings};
 pub use outbound_log::{OutboundLog, OutboundSender};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;

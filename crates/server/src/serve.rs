@@ -76,6 +76,7 @@ async fn serve_until(
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
     let schedules = ScheduleWorker::start(Arc::clone(&app));
+    let metrics = app.otlp.measure(&app);
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks, &stopping));
     let shares = AddressShares::new(
@@ -127,11 +128,17 @@ async fn serve_until(
         .during(jobs.stop(), || "jobs that run".to_owned())
         .await;
     let deadline = Instant::now() + LOGS;
+    let metrics = async {
+        if let Some(metrics) = metrics {
+            metrics.stop(deadline).await;
+        }
+    };
     let logs = async {
         tokio::join!(
             app.call_log.stop(deadline),
             app.outbound_log.stop(deadline),
-            app.traces.stop(deadline)
+            app.otlp.stop(deadline),
+            metrics
         );
     };
     let left = || {

@@ -84,6 +84,17 @@ async fn top_shows_the_current_calls_of_functions() {
     );
     assert!(first["calls_per_second"].as_f64().unwrap() > 1.0, "{json}");
     assert!(json["server"]["slots"]["limit"].is_u64(), "{json}");
+    // The memory of both functions is a few pages of 64 KiB.
+    let memory = first["memory_p99"].as_f64().unwrap();
+    assert!(memory > 0.0 && memory <= 2_097_152.0, "{json}");
+    let heads = lines.iter().find(|line| line.starts_with("FUNCTION"));
+    assert!(heads.unwrap().ends_with("  MEM P99"), "{table}");
+    for function in [hello, traps] {
+        let line = lines[row(function)];
+        assert!(line.ends_with(" KiB") || line.ends_with(" MiB"), "{table}");
+        let width = heads.unwrap().chars().count();
+        assert_eq!(line.chars().count(), width, "{table}");
+    }
     let own = idle.to_string();
     let resting = json["functions"]
         .as_array()
@@ -91,6 +102,7 @@ async fn top_shows_the_current_calls_of_functions() {
         .iter()
         .find(|row| row["function"] == own);
     assert!(resting.unwrap()["p99"].is_null(), "{json}");
+    assert!(resting.unwrap()["memory_p99"].is_null(), "{json}");
 }
 
 /// On a terminal the table is redrawn in place, and no name moves the cursor.

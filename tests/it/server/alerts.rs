@@ -1,6 +1,7 @@
-//! The alert rules and the dashboard in `deploy/`, read by a real Prometheus that scrapes a real server.
+//! The alert rules and the dashboard in `deploy/`, and the exemplars, read by a real Prometheus that scrapes a real server.
 
 use super::metrics::server;
+use iof_tests::collector::{Collector, hex};
 use iof_tests::guests::{guest, root, wat};
 use regex::Regex;
 use serde_json::Value;
@@ -43,6 +44,7 @@ impl Prometheus {
         let child = Command::new("prometheus")
             .arg("--config.file=prometheus.yml")
             .arg("--storage.tsdb.path=data")
+            .arg("--enable-feature=exemplar-storage")
             .arg(format!("--web.listen-address={address}"))
             .current_dir(folder.path())
             .stdout(Stdio::null())
@@ -219,4 +221,49 @@ async fn alerts_fire_on_planted_faults() {
     server.stop().await;
     let down = prometheus.alert("IofDown").await;
     assert_eq!(down["labels"]["job"], "iof", "{down}");
+}
+
+/// A chart of durations leads to a trace: Prometheus keeps the exemplar of a bucket, whose trace the collector has.
+#[tokio::test]
+async fn prometheus_keeps_exemplars_of_traces_that_the_collector_has() {
+    let collector = Collector::start().await;
+    let settings = format!("{}sampling = 0.0\n", collector.settings());
+    let (server, metrics) = server(&settings).await;
+    let prometheus = Prometheus::start(&metrics, "groups: []\n");
+    let hello = server.upload(guest("hello")).await.id;
+    let traps = server
+        .upload(wat(r#"(module (func (export "go") unreachable))"#))
+        .await
+        .id;
+    // The calls that return are not sampled, and have none.
+    server.run(hello, "say", "x").await;
+    server.run(traps, "go", "").await;
+    let spans = collector.until("the trap", |spans| !spans.is_empty()).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let query = [
+        ("query", "iof_call_duration_seconds_bucket"),
+        ("start", "0"),
+        ("end", "9999999999"),
+    ];
+    let series = loop {
+        let data = prometheus.get("query_exemplars", &query).await;
+        match data.as_ref().and_then(Value::as_array) {
+            Some(series) if !series.is_empty() => break series.clone(),
+            _ => assert!(Instant::now() < deadline, "no exemplar: {data:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(series.len(), 1, "{series:?}");
+    assert_eq!(
+        series[0]["seriesLabels"]["function"],
+        traps.to_string(),
+        "{series:?}"
+    );
+    let exemplars = series[0]["exemplars"].as_array().unwrap();
+    assert_eq!(exemplars.len(), 1, "{series:?}");
+    assert_eq!(
+        exemplars[0]["labels"]["trace_id"],
+        hex(&spans[0].trace_id),
+        "{series:?}"
+    );
 }

@@ -24,6 +24,7 @@ mod limits;
 pub(crate) mod metrics;
 mod neighbours;
 mod otlp;
+mod otlp_signals;
 mod pages;
 mod service;
 mod strangers;

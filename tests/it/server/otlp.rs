@@ -181,11 +181,12 @@ async fn calls_that_fail_are_always_exported() {
 
 /// Marks in everything that a call is about, and none of them in what the collector gets.
 #[tokio::test]
-async fn traces_say_nothing_of_what_calls_are_about() {
+async fn signals_say_nothing_of_what_calls_are_about() {
     let collector = Collector::start().await;
     let upstream = Upstream::start().await;
     let config = format!(
-        "[ceiling]\ncommands = [\"http_proxy\"]\noutbound = [\"* http://api.test\"]\nstorage = true\n{}{}sampling = 1.0\n",
+        "[ceiling]\ncommands = [\"http_proxy\"]\noutbound = [\"* http://api.test\"]\nstorage = true\n{}{}sampling = 1.0\n\
+         signals = [\"traces\", \"metrics\", \"logs\"]\nmetrics_interval = \"100ms\"\n",
         upstream.pin("api.test", 80),
         collector.settings(),
     );
@@ -233,6 +234,15 @@ async fn traces_say_nothing_of_what_calls_are_about() {
         })
         .await;
     assert!(has(&collector.spans(), "command http_proxy") && has(&collector.spans(), "POST"));
+    let began = Instant::now();
+    let snapshots = collector.metrics().len();
+    while collector.logs().len() < calls.len() || collector.metrics().len() < snapshots + 2 {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "logs and metrics"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     for (headers, body) in collector.requests() {
         let text = format!("{headers:?} {}", String::from_utf8_lossy(&body)).to_lowercase();
         assert!(!text.contains("mark"), "{text}");
@@ -303,7 +313,10 @@ async fn without_a_collector_calls_go_on_and_drops_are_counted() {
         silent.local_addr().unwrap()
     );
     for settings in [gone, quiet, refuses.settings()] {
-        let settings = format!("{settings}sampling = 1.0\nmemory = \"16KiB\"\n");
+        let settings = format!(
+            "{settings}sampling = 1.0\nmemory = \"16KiB\"\nsignals = [\"traces\", \"metrics\", \"logs\"]\n\
+             metrics_interval = \"100ms\"\n"
+        );
         let (mut server, metrics) = super::metrics::server(&settings).await;
         let hello = server.upload(guest("hello")).await.id;
         let began = Instant::now();
@@ -316,22 +329,32 @@ async fn without_a_collector_calls_go_on_and_drops_are_counted() {
             began.elapsed()
         );
         let url = format!("{metrics}/metrics");
-        let counted = async |outcome: &str| {
+        let counted = async |signal: &str, outcome: &str| {
             let text = server.answer(reqwest::Client::new().get(&url)).await.text();
-            let series = format!("iof_traces_total{{outcome=\"{outcome}\"}} ");
+            let series = format!("iof_exports_total{{signal=\"{signal}\",outcome=\"{outcome}\"}} ");
             let value = text.lines().find_map(|line| line.strip_prefix(&series));
             value
                 .unwrap_or_else(|| panic!("{text}"))
                 .parse::<f64>()
                 .unwrap()
         };
-        assert!(counted("dropped").await > 0.0, "{settings}");
-        let began = Instant::now();
-        while counted("failed").await == 0.0 {
-            assert!(began.elapsed() < Duration::from_secs(20), "{settings}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        for signal in ["traces", "logs"] {
+            assert!(
+                counted(signal, "dropped").await > 0.0,
+                "{signal} {settings}"
+            );
         }
-        assert_eq!(counted("sent").await, 0.0, "{settings}");
+        for signal in ["traces", "logs", "metrics"] {
+            let began = Instant::now();
+            while counted(signal, "failed").await == 0.0 {
+                assert!(
+                    began.elapsed() < Duration::from_secs(20),
+                    "{signal} {settings}"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert_eq!(counted(signal, "sent").await, 0.0, "{signal} {settings}");
+        }
         let log = server.log();
         assert!(
             log.contains("otlp.memory") && log.contains("otlp.endpoint"),
@@ -405,6 +428,15 @@ async fn settings_that_cannot_work_are_refused_by_name() {
             "timeout = \"0s\"\n".to_owned(),
             "otlp.timeout must be between",
         ),
+        (
+            "metrics_interval = \"0s\"\n".to_owned(),
+            "otlp.metrics_interval must be between",
+        ),
+        (
+            "endpoint = \"http://127.0.0.1:1\"\nsignals = []\n".to_owned(),
+            "otlp.signals is empty: got []",
+        ),
+        ("signals = [\"events\"]\n".to_owned(), "events"),
         ("propagate = [\"nowhere\"]\n".to_owned(), "propagate"),
         (
             "endpoint = \"http://127.0.0.1:1\"\nheaders_file = \"/nowhere\"\n".to_owned(),

@@ -189,7 +189,8 @@ pub(crate) struct Replay {
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
 Rates and times are those of the interval before. FAILED leaves out calls that the request failed;
-WAIT is the wait for a permit (server.concurrency, and the function's own). It takes a key of the
+WAIT is the wait for a permit (server.concurrency, and the function's own), MEM the most memory
+that a call had at once; all percentiles are estimates from histograms. It takes a key of the
 server, or one of scope read for all functions.
 
 Examples:
@@ -223,6 +224,7 @@ pub(crate) enum TopOrder {
     P99,
     Wait,
     Cores,
+    Memory,
 }
 
 /// Parses an interval of at least a tenth of a second: `2s`.

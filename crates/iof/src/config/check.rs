@@ -110,6 +110,12 @@ impl Config {
             ),
             ("otlp.timeout", Time(self.otlp.timeout), SHORTEST, LONGEST),
             ("otlp.interval", Time(self.otlp.interval), SHORTEST, LONGEST),
+            (
+                "otlp.metrics_interval",
+                Time(self.otlp.metrics_interval),
+                SHORTEST,
+                LONGEST,
+            ),
             ("console.step", Time(console.step), 100, 60 * 60 * 1000),
             ("console.sessions", Count(console.sessions), 1, 1_000_000),
             ("console.streams", Count(console.streams), 1, 10_000),

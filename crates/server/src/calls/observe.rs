@@ -58,7 +58,7 @@ impl Observers {
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
         log(ended);
-        app.traces.end(ended);
+        app.otlp.end(ended);
         app.recent_faults.note(ended);
         if let Some(recorder) = self.recorder {
             recorder.end(&app.outbound_log, ended);

@@ -55,7 +55,7 @@ impl Origin {
     /// The origin of a call that a client asks for.
     pub(crate) fn client(app: &App, headers: &HeaderMap) -> Self {
         Self {
-            trace: app.traces.client(headers),
+            trace: app.otlp.client(headers),
             ..Self::default()
         }
     }
@@ -104,7 +104,7 @@ impl PreparedCall {
         credentials: &impl Credentials,
         origin: Origin,
     ) -> Result<Self, Fault> {
-        let trace = app.traces.begin(origin.trace);
+        let trace = app.otlp.begin(origin.trace);
         let function = function.load(app).await?;
         credentials.authorise(app, &function).await?;
         if let Some(rate) = &function.granted.rate {
@@ -125,7 +125,7 @@ impl PreparedCall {
         caller: CallerKind,
     ) -> Result<Self, Fault> {
         let function = app.functions.exactly(function, version).await?;
-        let trace = app.traces.begin(CallOrigin::default());
+        let trace = app.otlp.begin(CallOrigin::default());
         Ok(Self {
             caller,
             ..Self::at(call, function, (0, None), trace)

@@ -20,12 +20,16 @@ pub(crate) async fn log_refused(
     if fault.kind == FaultKind::NoSuchFunction {
         return;
     }
-    let function = match function {
-        FunctionRef::Number(number) => Some(number),
+    let (function, name) = match function {
+        FunctionRef::Number(number) => (Some(number), None),
         // If the store cannot find the function now, it cannot take the row either.
-        FunctionRef::Name(name) => app.functions.named(name).await.unwrap_or_default(),
+        FunctionRef::Name(name) => {
+            let found = app.functions.named(name).await.unwrap_or_default();
+            (found, Some(name))
+        }
     };
     if let Some(function) = function {
+        app.otlp.refused(call, function, name, fault);
         app.call_log
             .refused(function, RefusedCall::new(call, export, fault));
     }

@@ -77,8 +77,8 @@ pub(super) async fn list(
         heads.insert(1, "Function");
     }
     let empty = html! {
-        p { "No change is on record." }
-        p class="note" { "Deploys, rollouts, secrets, keys and deletions are, from now on: the newest " code { "records.changes" } " of them." }
+        p { "No changes yet." }
+        p class="note" { "Deploys, rollouts, secrets, keys and deletions are recorded here; the newest " code { "records.changes" } " are kept." }
     };
     Ok(html! {
         section class="sheet" aria-label="Changes" {

@@ -63,7 +63,7 @@ pub(super) fn page(viewer: Option<&Viewer>, page: &Page) -> Response<Body> {
                 (top(viewer, page.place))
                 main id="main" { (page.body) }
                 @if let Some(viewer) = viewer { (palette(&viewer.rights)) }
-                noscript { p class="note" { "Live figures, forms and times in your zone take a script, which your browser does not run." } }
+                noscript { p class="note" { "Live figures, forms and local times need JavaScript, which this browser does not run." } }
             }
         }
     };

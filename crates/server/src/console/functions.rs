@@ -136,7 +136,7 @@ fn empty(part: &str) -> Markup {
             p { "Nothing is deployed yet." }
             p class="note" { a href="/console/functions/new" { "Deploy a module" } ", or: " code { "iof new hello && cd hello && iof deploy" } }
         } @else {
-            p { "No function has “" (truncate(part)) "” in its name." }
+            p { "No function has a name with “" (truncate(part)) "” in it." }
             p class="note" { a href="/console/functions" { "Show all functions" } }
         }
     }
@@ -150,12 +150,12 @@ pub(super) async fn new(State(console): State<Arc<Console>>, viewer: Viewer) -> 
     let fields = html! {
         div class="fields" {
             div class="field" {
-                label for="name" { "Name" small { "may be left out" } }
+                label for="name" { "Name" small { "optional" } }
                 input id="name" data-query="name" autocomplete="off" spellcheck="false" pattern="[a-z]([a-z0-9\\-]{0,61}[a-z0-9])?" aria-describedby="name-hint";
-                p class="hint" id="name-hint" { "Lower-case letters, digits and hyphens. It stays." }
+                p class="hint" id="name-hint" { "Lowercase letters, digits and hyphens. It cannot be changed later." }
             }
             div class="field" {
-                label for="description" { "Description" small { "may be left out" } }
+                label for="description" { "Description" small { "optional" } }
                 input id="description" data-query="description" maxlength="255" autocomplete="off";
             }
             label class="check wide" { input type="checkbox" data-query="private" value="true"; "Private: callers need a key" }
@@ -180,7 +180,7 @@ pub(super) fn deploy_form(path: &str, fields: &Markup) -> Markup {
         form class="sheet deploy" data-deploy=(path) {
             div class="drop" {
                 p class="lead" { "Drop a module here, and its function.toml" }
-                p class="note" { "Without a function.toml it gets what the server grants by default." }
+                p class="note" { "Without a function.toml, it gets the default grants of the server." }
                 div class="choose" {
                     label for="module" { "Module (.wasm)" }
                     input id="module" type="file" accept=".wasm,application/wasm" data-part="module";

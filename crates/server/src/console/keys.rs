@@ -12,7 +12,9 @@ use maud::{Markup, html};
 use std::sync::Arc;
 
 /// The heads of a table of keys.
-pub(super) const HEADS: [&str; 7] = ["Number", "Label", "Scopes", "Function", "Made", "Ends", ""];
+pub(super) const HEADS: [&str; 7] = [
+    "Number", "Label", "Scopes", "Function", "Created", "Expires", "",
+];
 
 /// Shows the keys.
 pub(super) async fn show(State(console): State<Arc<Console>>, viewer: Viewer) -> Response<Body> {
@@ -27,26 +29,26 @@ async fn page(console: &Console, viewer: &Viewer) -> Result<Page, Fault> {
     let keys = console.app.store.keys(None).await?;
     let rows: Vec<_> = keys.iter().map(|key| row(key, true)).collect();
     let empty = html! {
-        p { "No key is made yet." }
-        p class="note" { "Give each person and program a key of its own, with no more scopes than it needs." }
+        p { "No keys yet." }
+        p class="note" { "Give each person and each program its own key, with only the scopes that it needs." }
     };
     let body = html! {
         header class="title" { h1 { "Keys" } }
         section class="sheet" aria-label="Keys" { (words::table("keys", "Keys", &HEADS, &rows, &empty)) }
         form class="sheet" data-action="POST" data-path="/v1/keys" data-json="{}" data-done="key" {
-            h2 { "Make a key" }
+            h2 { "Create a key" }
             div class="fields" {
-                div class="field" { label for="label" { "Label" small { "who has it, what for" } } input id="label" name="label" required maxlength="100" autocomplete="off"; }
-                div class="field" { label for="function" { "Function" small { "all of them, if left out" } } input id="function" name="function" autocomplete="off" spellcheck="false" data-type="optional"; }
+                div class="field" { label for="label" { "Label" small { "who uses it, and what for" } } input id="label" name="label" required maxlength="100" autocomplete="off"; }
+                div class="field" { label for="function" { "Function" small { "all functions, if empty" } } input id="function" name="function" autocomplete="off" spellcheck="false" data-type="optional"; }
                 fieldset class="field" {
                     legend { "Scopes" }
-                    @for (scope, about) in [(Scope::Read, "see functions, logs, usage, what left"), (Scope::Call, "call private functions"), (Scope::Deploy, "create functions, add versions, roll back"), (Scope::Admin, "all of that, and secrets, keys, deletion")] {
+                    @for (scope, about) in [(Scope::Read, "see functions, logs, usage and outbound requests"), (Scope::Call, "call private functions"), (Scope::Deploy, "create functions, add versions, roll back"), (Scope::Admin, "all of these; also secrets, keys and deletion")] {
                         label class="check" { input type="checkbox" name="scopes" value=(scope.as_str()) data-type="list"; (scope.as_str()) small { (about) } }
                     }
                 }
-                div class="field" { label for="expires" { "Ends" small { "never, if left out" } } input id="expires" name="expires_at" type="datetime-local" data-type="time"; }
+                div class="field" { label for="expires" { "Expires" small { "never, if empty" } } input id="expires" name="expires_at" type="datetime-local" data-type="time"; }
             }
-            div class="act" { button type="submit" { "Make" } }
+            div class="act" { button type="submit" { "Create" } }
             div class="outcome" role="status" {}
         }
     };

@@ -34,8 +34,8 @@ pub(super) async fn show(
         viewer.server(&console, &[Scope::Read]).await?;
         let wanted: Wanted = query(&uri)?;
         let empty = html! {
-            p { "No function has sent anything or run a command." }
-            p class="note" { "A function sends what its function.toml declares, within the ceiling of this server." }
+            p { "No function has sent a request or run a command." }
+            p class="note" { "A function may send only what its function.toml declares, within the ceiling of this server." }
         };
         list(&console, None, wanted.before, "/console/outbound", &empty).await
     };
@@ -46,7 +46,7 @@ pub(super) async fn show(
                 title: "Outbound".to_owned(),
                 place: Place::Outbound,
                 events: None,
-                body: html! { header class="title" { h1 { "Outbound" } span class="note" { "Requests that left, and commands that ran: the outbound log" } } (body) },
+                body: html! { header class="title" { h1 { "Outbound" } span class="note" { "The outbound log: requests sent and commands run" } } (body) },
             },
         ),
         Err(fault) => frame::failure(Some(&viewer), &fault),

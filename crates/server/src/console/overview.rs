@@ -173,7 +173,7 @@ fn top(console: &Console) -> Markup {
         .collect();
     let empty = html! {
         p { "No function was called in the last " (words::seconds(span * STEPS as f64)) "." }
-        p class="note" { "Call one: " code { "iof call hello greet" } ", or the form on its page." }
+        p class="note" { "Call one with " code { "iof call hello greet" } " or with the form on its page." }
     };
     let heads = ["Function", "Calls", ">Rate", ">Faults", ">p99"];
     words::table("top-table", "Busiest functions", &heads, &rows, &empty)
@@ -195,8 +195,8 @@ fn faults(console: &Console) -> Markup {
         })
         .collect();
     let empty = html! {
-        p { "No call has failed since the start of the server." }
-        p class="note" { "The log of a function keeps its calls for longer." }
+        p { "No call has failed since the server started." }
+        p class="note" { "Older faults are in the log of each function." }
     };
     words::table(
         "fault-table",

@@ -80,9 +80,9 @@ fn about(console: &Console) -> Markup {
     };
     let (running, limit) = (app.limiter.running() as u64, app.limiter.limit() as u64);
     let rows = [
-        counts("Calls that run (server.concurrency)", running, limit),
+        counts("Running calls (server.concurrency)", running, limit),
         counts(
-            "Calls that wait (server.queue)",
+            "Waiting calls (server.queue)",
             app.limiter.waiting() as u64,
             app.settings.queue.into(),
         ),
@@ -92,12 +92,12 @@ fn about(console: &Console) -> Markup {
             capacity.functions.into(),
         ),
         bound(
-            "Their code (server.loaded_memory)",
+            "Code in memory (server.loaded_memory)",
             &words::bytes(loaded.bytes),
             &words::bytes(capacity.code),
             part(loaded.bytes, capacity.code),
         ),
-        counts("Slots for memory", slots, capacity.slots.into()),
+        counts("Memory slots", slots, capacity.slots.into()),
     ];
     let commands: Vec<_> = app
         .inventory
@@ -114,8 +114,8 @@ fn about(console: &Console) -> Markup {
     html! {
         section class="sheet" aria-labelledby="bounds" {
             h2 id="bounds" { "In use" }
-            (words::table("bounds-table", "Bounds and their use", &["Bound", ">Used", ">Of", ""], &rows, &html! {}))
-            p class="note" { "More functions in memory would take more " (capacity.bound) ". All limits are settings, with their fault codes in docs/LIMITS.md." }
+            (words::table("bounds-table", "Limits and their use", &["Limit", ">Used", ">Of", ""], &rows, &html! {}))
+            p class="note" { "To keep more functions in memory, the server needs more " (capacity.bound) ". docs/LIMITS.md lists all limits with their settings and fault codes." }
         }
         div class="columns" {
             section class="sheet" aria-labelledby="commands" {

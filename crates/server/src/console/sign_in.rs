@@ -132,7 +132,7 @@ async fn open(console: &Console, client: Client, fields: &SignIn) -> Result<Stri
         other => {
             console.sessions.end(&session);
             other?;
-            let message = "Key opens nothing here: it is wrong, or has ended. For the admin key of a function, fill in the function as well.";
+            let message = "Key is not accepted here: it is wrong or has expired. For the admin key of a function, enter the function as well.";
             Err(Fault::new(FaultKind::Key, message))
         }
     }
@@ -198,9 +198,9 @@ fn form(console: &Console, next: &str, function: &str, fault: Option<&Fault>) ->
                         aria-describedby="key-hint" required[keyed] autofocus;
                     p class="hint" id="key-hint" {
                         @if keyed {
-                            "A key of the server (auth.keys), one made by " code { "iof key create" } ", or the admin key of a function. It stays at the server: the browser keeps a token of this session only."
+                            "A key of the server (auth.keys), one made by " code { "iof key create" } ", or the admin key of a function. The server keeps it; the browser keeps only a token of this session."
                         } @else {
-                            "This server was started without keys. Without one, you see its functions and deploy new ones; a function itself opens to its admin key."
+                            "This server was started without keys. Without a key, you can see its functions and deploy new ones; each function is opened by its admin key."
                         }
                     }
                 }
@@ -210,7 +210,7 @@ fn form(console: &Console, next: &str, function: &str, fault: Option<&Fault>) ->
                         label for="function" { "Function" }
                         input id="function" name="function" value=(truncate(function)) autocomplete="off" spellcheck="false"
                             aria-describedby="function-hint";
-                        p class="hint" id="function-hint" { "Its name or number. Needed for an admin key only." }
+                        p class="hint" id="function-hint" { "Its name or number; needed only for an admin key." }
                     }
                 }
                 div class="act" {

@@ -1,6 +1,7 @@
 //! Metrics of the parts behind calls: connections, the compiler, the store, logs and jobs.
 
-use super::exposition::{Families, NONE};
+use super::exposition::NONE;
+use super::families::Families;
 use crate::app::App;
 use crate::outbound_log::unix_ms;
 use iof_store::JobFigures;
@@ -19,7 +20,7 @@ pub(super) fn write(
     compiler(families, app)?;
     store(families, app)?;
     logs(families, app)?;
-    traces(families, app)?;
+    exports(families, app)?;
     schedules(families, app)?;
     match jobs {
         Some(figures) => self::jobs(families, figures),
@@ -42,9 +43,9 @@ fn seconds(
 fn connections(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     // The server holds the count as well.
     let open = Arc::strong_count(&app.connections) - 1;
-    let described = ("connections_open", "Connections of clients");
+    let described = ("connections_open", "Open connections of clients");
     gauge(families, described, open as u64)?;
-    let described = ("connections_limit", "Connections that there may be");
+    let described = ("connections_limit", "Maximum number of open connections");
     gauge(families, described, u64::from(app.settings.connections))
 }
 
@@ -53,17 +54,17 @@ fn compiler(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     for (name, help, value) in [
         (
             "compiles_running",
-            "Modules that are being compiled",
+            "Modules being compiled",
             figures.running,
         ),
         (
             "compiles_waiting",
-            "Modules that wait to be compiled",
+            "Modules waiting to be compiled",
             figures.waiting,
         ),
         (
             "compiles_limit",
-            "Modules that may be compiled at once",
+            "Maximum number of modules compiled at once",
             figures.limit,
         ),
     ] {
@@ -77,29 +78,35 @@ fn compiler(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     families.counters(
         (
             "compiles",
-            "Compiles that ended: refused for what the module is, or failed at a limit",
+            "Compilations that ended: ok, refused (the module is not valid here), or failed (at a limit, or inside the server)",
         ),
         None,
         outcomes.map(|(outcome, times)| ([("outcome", outcome)], times as f64)),
     )?;
     let described = (
         "compile_time",
-        "Time of compiles that ended, their wait included",
+        "Time of compilations that ended, including their wait",
     );
     seconds(families, described, figures.time)
 }
 
 fn store(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     let figures = app.store.write_figures();
-    let waiting = ("store_changes_waiting", "Changes that wait for a commit");
+    let waiting = (
+        "store_changes_waiting",
+        "Changes waiting to be committed to the disk",
+    );
     gauge(families, waiting, figures.waiting as u64)?;
     let outcomes = [("ok", figures.committed), ("failed", figures.failed)];
     families.counters(
-        ("store_commits", "Transactions of the store"),
+        ("store_commits", "Transactions of the store, by outcome"),
         None,
         outcomes.map(|(outcome, times)| ([("outcome", outcome)], times as f64)),
     )?;
-    let described = ("store_commit_time", "Time of the store's transactions");
+    let described = (
+        "store_commit_time",
+        "Time spent in transactions of the store",
+    );
     seconds(families, described, figures.time)
 }
 
@@ -122,12 +129,12 @@ fn logs(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
         ("outbound", app.outbound_log.backlog()),
     ];
     families.gauges(
-        ("log_waiting", "Records of a log that wait to be written"),
+        ("log_waiting", "Size of log records waiting to be written"),
         Some(Unit::Bytes),
         logs.map(|(log, backlog)| ([("log", log)], backlog.held() as f64)),
     )?;
     families.counters(
-        ("log_dropped", "Records of a log that were dropped"),
+        ("log_dropped", "Log records that were dropped"),
         None,
         logs.map(|(log, backlog)| ([("log", log)], backlog.dropped() as f64)),
     )
@@ -136,12 +143,15 @@ fn logs(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
 fn jobs(families: &mut Families<'_, '_>, figures: JobFigures) -> fmt::Result {
     let states = [("queued", figures.queued), ("running", figures.running)];
     families.gauges(
-        ("jobs", "Jobs that wait and that run"),
+        ("jobs", "Jobs that are queued or running"),
         None,
         states.map(|(state, jobs)| ([("state", state)], jobs as f64)),
     )?;
     families.gauges(
-        ("jobs_kept", "Bytes that all jobs keep, with outcomes"),
+        (
+            "jobs_kept",
+            "Size of all kept jobs, including their outcomes",
+        ),
         Some(Unit::Bytes),
         [(NONE, figures.bytes as f64)],
     )?;
@@ -149,33 +159,45 @@ fn jobs(families: &mut Families<'_, '_>, figures: JobFigures) -> fmt::Result {
         unix_ms(SystemTime::now()).saturating_sub(accepted).max(0)
     });
     families.gauges(
-        ("jobs_oldest", "Age of the oldest job that waits"),
+        ("jobs_oldest", "Age of the oldest queued job"),
         Some(Unit::Seconds),
         [(NONE, age as f64 / 1e3)],
     )
 }
 
-/// The traces of calls, if they are exported.
-fn traces(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
-    let Some(figures) = app.traces.figures() else {
+/// The signals that are exported, if any are.
+fn exports(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
+    let figures = app.otlp.figures();
+    if figures.is_empty() {
         return Ok(());
-    };
-    let outcomes = [
-        ("sent", figures.sent),
-        ("failed", figures.failed),
-        ("dropped", figures.dropped),
-    ];
+    }
+    let outcomes = figures.iter().flat_map(|of| {
+        let outcomes = [
+            ("sent", of.sent),
+            ("failed", of.failed),
+            ("dropped", of.dropped),
+        ];
+        outcomes.map(|(outcome, records)| {
+            let labels = [("signal", of.signal), ("outcome", outcome)];
+            (labels, records as f64)
+        })
+    });
     families.counters(
         (
-            "traces",
-            "Traces of calls: those that the collector took, did not take, and that had no room",
+            "exports",
+            "Traces, log records and metric snapshots for the OTLP collector: sent, failed (not accepted), or dropped (no room in otlp.memory)",
         ),
         None,
-        outcomes.map(|(outcome, times)| ([("outcome", outcome)], times as f64)),
+        outcomes,
     )?;
     families.gauges(
-        ("traces_waiting", "Traces of calls that wait to be sent"),
+        (
+            "exports_waiting",
+            "Size of traces and log records waiting to be sent to the OTLP collector",
+        ),
         Some(Unit::Bytes),
-        [(NONE, figures.waiting as f64)],
+        figures
+            .iter()
+            .map(|of| ([("signal", of.signal)], of.waiting as f64)),
     )
 }

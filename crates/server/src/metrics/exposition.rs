@@ -1,14 +1,13 @@
-//! The exposition for Prometheus, in the format that the scrape asks for.
+//! The metrics of a server: their names, and where their values are.
 
-use super::Metrics;
-use super::behind;
+use super::families::{Collected, Families, Family};
 use super::histogram::Snapshot;
+use super::{Metrics, behind};
 use crate::app::App;
 use iof_fault::Source;
 use iof_store::JobFigures;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
@@ -36,15 +35,19 @@ impl fmt::Debug for Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        process(&mut Families(&mut encoder), &self.0)
+        process(&mut Families::Text(&mut encoder), &self.0)
     }
 }
+
+/// The prefix of the names of iof's own metrics, and the prefix with the underscore that follows it in a name.
+const PREFIX: &str = "iof";
+const WRITTEN: &str = "iof_";
 
 /// The registry of a server.
 pub(super) fn registry(app: &Arc<App>, jobs: Option<JobFigures>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Process(Arc::clone(&app.metrics))));
-    let ours = registry.sub_registry_with_prefix("iof");
+    let ours = registry.sub_registry_with_prefix(PREFIX);
     ours.register_collector(Box::new(Scrape {
         app: Arc::clone(app),
         jobs,
@@ -52,75 +55,38 @@ pub(super) fn registry(app: &Arc<App>, jobs: Option<JobFigures>) -> Registry {
     registry
 }
 
-type Labels<'a> = &'a [(&'a str, &'a str)];
-
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut families = Families(&mut encoder);
-        calls(&mut families, &self.app.metrics)?;
-        outbound(&mut families, &self.app.metrics)?;
-        server(&mut families, &self.app)?;
-        behind::write(&mut families, &self.app, self.jobs)
+        iof(&mut Families::Text(&mut encoder), &self.app, self.jobs)
     }
 }
 
-/// The metric families of an exposition, written one after the other.
-pub(super) struct Families<'a, 'e>(&'a mut DescriptorEncoder<'e>);
+/// The metrics of iof, whose names have its prefix.
+fn iof(families: &mut Families<'_, '_>, app: &App, jobs: Option<JobFigures>) -> fmt::Result {
+    calls(families, &app.metrics)?;
+    outbound(families, &app.metrics)?;
+    server(families, app)?;
+    behind::write(families, app, jobs)
+}
 
-impl Families<'_, '_> {
-    pub(super) fn counters<'l, V: AsRef<[(&'l str, &'l str)]>>(
-        &mut self,
-        (name, help): (&str, &str),
-        unit: Option<Unit>,
-        values: impl IntoIterator<Item = (V, f64)>,
-    ) -> fmt::Result {
-        let mut family = self.family((name, help), unit.as_ref(), MetricType::Counter)?;
-        for (labels, value) in values {
-            let labels: Labels<'_> = labels.as_ref();
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, f64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn gauges<'l, V: AsRef<[(&'l str, &'l str)]>>(
-        &mut self,
-        (name, help): (&str, &str),
-        unit: Option<Unit>,
-        values: impl IntoIterator<Item = (V, f64)>,
-    ) -> fmt::Result {
-        let mut family = self.family((name, help), unit.as_ref(), MetricType::Gauge)?;
-        for (labels, value) in values {
-            let labels: Labels<'_> = labels.as_ref();
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn histograms<'l, V: AsRef<[(&'l str, &'l str)]>>(
-        &mut self,
-        described: (&str, &str),
-        unit: Unit,
-        values: impl IntoIterator<Item = (V, Snapshot)>,
-    ) -> fmt::Result {
-        let mut family = self.family(described, Some(&unit), MetricType::Histogram)?;
-        for (labels, of) in values {
-            let labels: Labels<'_> = labels.as_ref();
-            family
-                .encode_family(&labels)?
-                .encode_histogram::<NoLabelSet>(of.sum, of.count, &of.buckets, None)?;
-        }
-        Ok(())
-    }
-
-    fn family<'s>(
-        &'s mut self,
-        (name, help): (&'s str, &str),
-        unit: Option<&'s Unit>,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'s>, fmt::Error> {
-        self.0.encode_descriptor(name, help, unit, kind)
+impl Metrics {
+    /// All families of a server at this moment.
+    ///
+    /// # Errors
+    /// None of today's: the signature is that of writing them down.
+    pub(crate) fn snapshot(
+        &self,
+        app: &App,
+        jobs: Option<JobFigures>,
+    ) -> Result<Vec<Family>, fmt::Error> {
+        let mut all = Collected {
+            prefix: "",
+            families: vec![],
+        };
+        process(&mut Families::Collected(&mut all), self)?;
+        all.prefix = WRITTEN;
+        iof(&mut Families::Collected(&mut all), app, jobs)?;
+        Ok(all.families)
     }
 }
 
@@ -159,7 +125,10 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             .collect::<Vec<_>>()
     });
     families.counters(
-        ("calls", "Calls that ended, by whose fault a failure was"),
+        (
+            "calls",
+            "Calls that ended, by outcome: ok, or the source of the failure",
+        ),
         None,
         outcomes,
     )?;
@@ -168,7 +137,7 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         faults.map(|(code, _, times)| ([*function, *version, ("fault", code)], times as f64))
     });
     families.counters(
-        ("call_faults", "Calls that failed, by the code of the fault"),
+        ("call_faults", "Calls that failed, by fault code"),
         None,
         faults,
     )?;
@@ -176,7 +145,10 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         .iter()
         .map(|(of, labels)| (*labels, of.loads() as f64));
     families.counters(
-        ("function_loads", "Loads of a function's code"),
+        (
+            "function_loads",
+            "Times that the code of a function was loaded",
+        ),
         None,
         loads,
     )?;
@@ -186,25 +158,25 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     families.histograms(
         (
             "call_duration",
-            "Time of a call, its wait for permits included",
+            "Duration of calls, including their wait for permits",
         ),
         Unit::Seconds,
         histogram(|of| of.wall.snapshot()),
     )?;
     families.histograms(
-        ("call_cpu", "Time for which the code of a call held a core"),
+        ("call_cpu", "CPU time of the function's code in a call"),
         Unit::Seconds,
         histogram(|of| of.cpu.snapshot()),
     )?;
     families.histograms(
-        ("call_queue", "Time for which a call waited for its permits"),
+        ("call_queue", "Time that calls waited for their permits"),
         Unit::Seconds,
         histogram(|of| of.queue.snapshot()),
     )?;
     families.histograms(
         (
             "call_memory_peak",
-            "The most memory that a call had at once, as limits.memory counts it",
+            "Peak memory of calls, as limits.memory counts it",
         ),
         Unit::Bytes,
         histogram(|of| of.memory.snapshot()),
@@ -219,7 +191,10 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         .map(|(name, outcome, of)| ([("command", &**name), ("outcome", *outcome)], of))
         .collect();
     families.histograms(
-        ("command_duration", "Time of a run of a command, by outcome"),
+        (
+            "command_duration",
+            "Duration of commands that functions ran, by command and outcome",
+        ),
         Unit::Seconds,
         commands
             .iter()
@@ -233,7 +208,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     families.histograms(
         (
             "outbound_duration",
-            "Time of an outbound request, by the class of its address and its outcome",
+            "Duration of outbound requests, by address class and outcome",
         ),
         Unit::Seconds,
         requests
@@ -241,14 +216,20 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             .map(|(labels, of)| (*labels, of.times.snapshot())),
     )?;
     families.counters(
-        ("outbound_sent", "Bytes of bodies that left"),
+        (
+            "outbound_sent",
+            "Bytes of request bodies that were sent to upstreams",
+        ),
         Some(Unit::Bytes),
         requests
             .iter()
             .map(|(labels, of)| (*labels, of.sent() as f64)),
     )?;
     families.counters(
-        ("outbound_received", "Bytes of bodies that came back"),
+        (
+            "outbound_received",
+            "Bytes of response bodies that were received from upstreams",
+        ),
         Some(Unit::Bytes),
         requests
             .iter()
@@ -258,7 +239,7 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     families.histograms(
         (
             "outbound_wait",
-            "Time for which outbound requests waited for their turn, by the setting",
+            "Time that outbound requests waited for others, by the limiting setting",
         ),
         Unit::Seconds,
         waits
@@ -277,17 +258,17 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     for (name, help, value) in [
         (
             "calls_running",
-            "Calls that run",
+            "Calls in progress",
             app.limiter.running() as u64,
         ),
         (
             "calls_waiting",
-            "Calls that wait for a permit",
+            "Calls waiting for a permit",
             app.limiter.waiting() as u64,
         ),
         (
             "calls_limit",
-            "Calls that may run at once",
+            "Maximum number of concurrent calls",
             app.limiter.limit() as u64,
         ),
         (
@@ -297,17 +278,17 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
         ),
         (
             "slots_used",
-            "Slots for memory that calls run in",
+            "Memory slots in use by calls",
             pool.map_or(0, |pool| pool.used),
         ),
         (
             "slots_warm",
-            "Slots that keep the memory of a function for its next call",
+            "Memory slots kept ready for the next call of a function",
             pool.map_or(0, |pool| pool.warm),
         ),
         (
             "slots_limit",
-            "Slots that there are",
+            "Maximum number of memory slots",
             u64::from(capacity.slots),
         ),
     ] {
@@ -316,7 +297,7 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     families.gauges(
         (
             "functions_code",
-            "Memory that the code of loaded functions takes",
+            "Memory used by the code of loaded functions",
         ),
         Some(Unit::Bytes),
         [(NONE, loaded.bytes as f64)],
@@ -324,12 +305,12 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     for (name, help, value) in [
         (
             "function_cache_misses",
-            "Calls whose function had to be loaded",
+            "Calls whose function had to be loaded first",
             loaded.loads,
         ),
         (
             "function_cache_evictions",
-            "Functions that made room for others",
+            "Functions unloaded to make room for others",
             loaded.evictions,
         ),
     ] {
@@ -342,7 +323,10 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
 fn process(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     let started = metrics.started.duration_since(std::time::UNIX_EPOCH);
     families.gauges(
-        ("process_start_time", "Start of the process since 1970"),
+        (
+            "process_start_time",
+            "Start time of the process since the Unix epoch",
+        ),
         Some(Unit::Seconds),
         [(NONE, started.unwrap_or_default().as_secs_f64())],
     )?;
@@ -352,19 +336,19 @@ fn process(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
         .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
         .and_then(|number| number.trim().parse::<u64>().ok());
     families.gauges(
-        ("process_resident_memory", "Resident memory"),
+        ("process_resident_memory", "Resident memory of the process"),
         Some(Unit::Bytes),
         kibibytes.map(|kibibytes| (NONE, kibibytes as f64 * 1024.0)),
     )?;
     let descriptors = std::fs::read_dir("/proc/self/fd").map(|all| all.count());
     families.gauges(
-        ("process_open_fds", "Descriptors that are open"),
+        ("process_open_fds", "Open file descriptors of the process"),
         None,
         descriptors.ok().map(|count| (NONE, count as f64)),
     )?;
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     families.counters(
-        ("process_cpu", "Time for which the process held cores"),
+        ("process_cpu", "CPU time of the process"),
         Some(Unit::Seconds),
         [(NONE, used.tv_sec as f64 + used.tv_nsec as f64 / 1e9)],
     )

@@ -23,6 +23,8 @@ pub(crate) struct VersionFigures {
     pub(crate) times: Snapshot,
     /// Calls by their wait for permits.
     pub(crate) waits: Snapshot,
+    /// Calls by the most memory that each had at once.
+    pub(crate) memory: Snapshot,
 }
 
 impl Metrics {
@@ -52,6 +54,7 @@ impl Metrics {
                 cpu: of.cpu.snapshot().sum,
                 times: of.wall.snapshot(),
                 waits: of.queue.snapshot(),
+                memory: of.memory.snapshot(),
             }
         });
         figures.filter(|figures| figures.calls > 0).collect()

@@ -58,8 +58,8 @@ pub(super) type TimeHistogram = Histogram<Seconds>;
 /// The contents of a histogram at a moment.
 pub(crate) struct Snapshot {
     /// The sum of all that was counted, in the unit of the exposition.
-    pub(super) sum: f64,
-    pub(super) count: u64,
+    pub(crate) sum: f64,
+    pub(crate) count: u64,
     /// Upper bounds, each with the count of its own bucket.
     pub(crate) buckets: Vec<(f64, u64)>,
 }
@@ -67,6 +67,8 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// The upper bounds of the buckets of times, in seconds. The last bucket, which has none, follows them.
     pub(crate) const BOUNDS: &[f64] = &Seconds::BOUNDS;
+    /// Those of the buckets of sizes, in bytes.
+    pub(crate) const SIZES: &[f64] = &Bytes::BOUNDS;
 }
 
 impl<Q: Quantity> Histogram<Q> {

@@ -8,6 +8,7 @@
 mod behind;
 mod exemplars;
 mod exposition;
+mod families;
 mod figures;
 mod function;
 mod histogram;
@@ -15,6 +16,7 @@ mod outbound;
 mod page;
 
 use crate::settings::MetricsSettings;
+pub(crate) use families::{Family, OwnedLabels, Values};
 pub(crate) use figures::VersionFigures;
 pub(crate) use function::{CallCost, FunctionMetrics};
 pub(crate) use histogram::Snapshot;
@@ -76,6 +78,11 @@ impl Metrics {
         let new = FunctionMetrics::new(name.into(), version);
         functions.own.insert((id, version), Arc::clone(&new));
         new
+    }
+
+    /// The time at which counting began.
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// The metrics of all functions, those with series of their own first.

@@ -1,10 +1,10 @@
-//! Traces as the messages of OTLP: <https://opentelemetry.io/docs/specs/otlp/>.
+//! Traces as the messages of OTLP, and the parts that all signals have: <https://opentelemetry.io/docs/specs/otlp/>.
 
-use super::CallSpans;
 use super::messages::{
-    AnyValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans,
+    self, AnyValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue, ResourceSpans,
     ScopeSpans, Span, Status, Value,
 };
+use super::traces::CallSpans;
 use iof_trace::{Span as OurSpan, SpanId, Value as OurValue};
 use prost::Message as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,27 +24,41 @@ pub(super) fn request<'a>(calls: impl Iterator<Item = &'a CallSpans>, instance: 
     for call in calls {
         add(call, &mut spans);
     }
-    let version = env!("CARGO_PKG_VERSION");
-    let resource = [
-        ("service.name", "iof"),
-        ("service.version", version),
-        ("service.instance.id", instance),
-    ];
+    let Resource { resource, scope } = resource(instance);
     let request = ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans {
-            resource: Some(Resource {
-                attributes: resource.map(|(key, value)| text(key, value)).into(),
-            }),
+            resource: Some(resource),
             scope_spans: vec![ScopeSpans {
-                scope: Some(InstrumentationScope {
-                    name: "iof".to_owned(),
-                    version: version.to_owned(),
-                }),
+                scope: Some(scope),
                 spans,
             }],
         }],
     };
     request.encode_to_vec()
+}
+
+/// The origin of signals: this process, and iof.
+pub(super) struct Resource {
+    pub(super) resource: messages::Resource,
+    pub(super) scope: InstrumentationScope,
+}
+
+pub(super) fn resource(instance: &str) -> Resource {
+    let version = env!("CARGO_PKG_VERSION");
+    let of = [
+        ("service.name", "iof"),
+        ("service.version", version),
+        ("service.instance.id", instance),
+    ];
+    Resource {
+        resource: messages::Resource {
+            attributes: of.map(|(key, value)| text(key, value)).into(),
+        },
+        scope: InstrumentationScope {
+            name: "iof".to_owned(),
+            version: version.to_owned(),
+        },
+    }
 }
 
 fn add(call: &CallSpans, spans: &mut Vec<Span>) {
@@ -148,7 +162,7 @@ fn base(
     }
 }
 
-fn attributes(of: &[(&'static str, OurValue)]) -> Vec<KeyValue> {
+pub(super) fn attributes(of: &[(&'static str, OurValue)]) -> Vec<KeyValue> {
     let attributes = of.iter().map(|(key, value)| match value {
         OurValue::Text(value) => text(key, value),
         OurValue::Number(value) => number(key, *value),
@@ -156,7 +170,7 @@ fn attributes(of: &[(&'static str, OurValue)]) -> Vec<KeyValue> {
     attributes.collect()
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+pub(super) fn text(key: &str, value: &str) -> KeyValue {
     attribute(key, Value::Text(value.to_owned()))
 }
 
@@ -179,7 +193,7 @@ fn error(code: &str) -> Status {
     }
 }
 
-fn nanoseconds(at: SystemTime) -> u64 {
+pub(super) fn nanoseconds(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,11 @@
-//! `[otlp]`: where traces go.
+//! `[otlp]`: where signals go, and which.
 
 use bytesize::ByteSize;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use iof_egress::{Rule, Rules, parse_outbound_url};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
@@ -12,12 +13,27 @@ use url::Url;
 /// The most bytes of the file of headers.
 const HEADERS: u64 = 64 << 10;
 
-/// `[otlp]`: traces of calls for a collector of OpenTelemetry.
+/// A kind of records for a collector.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    /// Traces of calls that are sampled or fail.
+    Traces,
+    /// Snapshots of the metrics.
+    Metrics,
+    /// A log record of each call.
+    Logs,
+}
+
+/// `[otlp]`: signals for a collector of OpenTelemetry.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OtlpSettings {
-    /// The collector, by OTLP over HTTP: `http://127.0.0.1:4318`; traces go to `/v1/traces` below it. Empty: none.
+    /// The collector, by OTLP over HTTP: `http://127.0.0.1:4318`; traces go to `/v1/traces` below it, and so do `metrics` and
+    /// `logs`. Empty: none.
     pub endpoint: String,
+    /// The signals that are exported: `traces`, `metrics`, `logs`.
+    pub signals: BTreeSet<Signal>,
     /// A file with headers for the collector, each on a line: `Authorization: Bearer …`. Empty: none.
     pub headers_file: PathBuf,
     /// The share of calls whose trace is exported, from 0 to 1; that of a call that failed always is.
@@ -28,13 +44,18 @@ pub struct OtlpSettings {
     /// Outbound rules of requests that are sent with the trace's context (`traceparent`, `tracestate`). None by default: who
     /// gets it learns which requests belong together, and what tracers of the caller wrote.
     pub propagate: Rules,
-    /// The traces that wait to be sent; further ones are dropped and counted.
+    /// True if log records have the beginning of what functions print, which may be anything.
+    pub output: bool,
+    /// The time between two snapshots of the metrics.
+    #[serde(with = "humantime_serde")]
+    pub metrics_interval: Duration,
+    /// The traces that wait to be sent, and the log records; further ones are dropped and counted.
     #[serde(with = "iof_engine::size")]
     pub memory: ByteSize,
     /// The time for which the collector may take to answer.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// The time for which traces are gathered before they are sent together.
+    /// The time for which traces and log records are gathered before they are sent together.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
 }
@@ -43,10 +64,13 @@ impl Default for OtlpSettings {
     fn default() -> Self {
         Self {
             endpoint: String::new(),
+            signals: BTreeSet::from([Signal::Traces]),
             headers_file: PathBuf::new(),
             sampling: 0.01,
             follow_callers: false,
             propagate: Rules::default(),
+            output: false,
+            metrics_interval: Duration::from_secs(60),
             memory: ByteSize::mib(8),
             timeout: Duration::from_secs(10),
             interval: Duration::from_secs(1),
@@ -54,8 +78,9 @@ impl Default for OtlpSettings {
     }
 }
 
-/// The collector.
+/// The collector of one signal.
 pub(super) struct Target {
+    pub(super) signal: Signal,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     /// The one request that the exporter may make.
@@ -76,14 +101,22 @@ impl OtlpSettings {
                 self.sampling
             ));
         }
-        self.target().map(drop)
+        if self.signals.is_empty() && !self.endpoint.is_empty() {
+            return Err("otlp.signals is empty: got []. Name traces, metrics or logs, or leave otlp.endpoint out.".into());
+        }
+        for signal in &self.signals {
+            self.target(*signal)?;
+        }
+        Ok(())
     }
 
-    pub(super) fn target(&self) -> Result<Option<Target>, String> {
-        if self.endpoint.is_empty() {
+    /// Where a signal goes; `None` if it is not exported.
+    pub(super) fn target(&self, signal: Signal) -> Result<Option<Target>, String> {
+        if self.endpoint.is_empty() || !self.signals.contains(&signal) {
             return Ok(None);
         }
-        let text = format!("{}/v1/traces", self.endpoint.trim_end_matches('/'));
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let text = format!("{endpoint}/v1/{}", signal.as_str());
         let url = parse_outbound_url(&text).map_err(|error| format!("otlp.endpoint: {error}"))?;
         if url.query().is_some() {
             return Err(format!(
@@ -96,6 +129,7 @@ impl OtlpSettings {
             .parse::<Rule>()
             .map_err(|error| format!("otlp.endpoint: {error}"))?;
         Ok(Some(Target {
+            signal,
             url,
             headers: headers(&self.headers_file)?,
             rules: Rules(vec![rule]),

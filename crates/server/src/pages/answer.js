@@ -88,7 +88,7 @@ function answerBox(exportName) {
         return;
       }
       fact("version", row.version);
-      fact("processor", `${(row.guest_us / 1000).toFixed(3)} ms`);
+      fact("CPU time", `${(row.guest_us / 1000).toFixed(3)} ms`);
       for (const stream of ["stdout", "stderr"]) {
         if (row[stream]) log.append(element("h4", { textContent: stream }), element("pre", { textContent: row[stream] }));
       }

@@ -128,7 +128,7 @@ function earlierCalls(made) {
 // The output and core time of a call, for readers with a key that may read logs.
 async function logged(answer, call) {
   if (!call) return;
-  if (!key()) return answer.log(null, "What it printed, and the processor time that it took, is for holders of a key.");
+  if (!key()) return answer.log(null, "What it printed, and the CPU time that it took, is for holders of a key.");
   const { response, answer: rows } = await ask(`${base}/logs?limit=${LOGGED}`);
   if (!response.ok) return answer.log(null, "This key does not read the log of the function.");
   const row = rows.logs.find((one) => one.call === call);

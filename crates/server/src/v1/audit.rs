@@ -39,7 +39,7 @@ pub(super) struct ChangeInfo {
     /// The name that the function had.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// What changed: numbers, names and sizes.
+    /// The details of the change: numbers, names and sizes.
     #[schema(value_type = Object)]
     details: Value,
 }
@@ -98,7 +98,7 @@ pub(super) struct ChangeParameters {
 
 /// Show the audit log
 ///
-/// Who changed what, when, the newest first. It takes a key of the server, or one of scope `admin`; a key of one function
+/// Changes with their time, key and details, the newest first. It takes a key of the server, or one of scope `admin`; a key of one function
 /// asks for that function.
 #[utoipa::path(get, path = "/audit", operation_id = "listChanges", tag = "logs",
     params(ChangeParameters),

@@ -16,6 +16,8 @@ pub(super) struct FunctionUseList {
     uptime: f64,
     /// Upper bounds, in seconds, of the groups in `times` and `waits`. One more group has all longer times.
     bounds: Vec<f64>,
+    /// Upper bounds, in bytes, of the groups in `memory`. One more group has all larger sizes.
+    memory_bounds: Vec<f64>,
     /// Versions of functions that were called. Those beyond `metrics.functions` are counted together as `(other)`,
     /// version 0.
     functions: Vec<FunctionUse>,
@@ -41,6 +43,8 @@ struct FunctionUse {
     times: Vec<u64>,
     /// Calls by their wait for permits.
     waits: Vec<u64>,
+    /// Calls by the most memory that each had at once.
+    memory: Vec<u64>,
 }
 
 impl From<VersionFigures> for FunctionUse {
@@ -56,6 +60,7 @@ impl From<VersionFigures> for FunctionUse {
             cpu: of.cpu,
             times: counts(of.times),
             waits: counts(of.waits),
+            memory: counts(of.memory),
         }
     }
 }
@@ -73,6 +78,7 @@ pub(super) async fn list(
     Json(FunctionUseList {
         uptime: app.metrics.uptime(),
         bounds: Snapshot::BOUNDS.to_vec(),
+        memory_bounds: Snapshot::SIZES.to_vec(),
         functions: app.metrics.versions().into_iter().map(Into::into).collect(),
     })
 }

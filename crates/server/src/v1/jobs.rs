@@ -243,7 +243,7 @@ pub(super) async fn retry(
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct JobPath {
-    /// What the answer 202 said
+    /// The id of the job, as the answer 202 gave it
     #[param(format = "uuid")]
     job: String,
 }

@@ -173,11 +173,17 @@ async fn each_question_leads_to_its_cause() {
         "{sent:?}"
     );
 
-    let [top, list] = used.as_slice() else {
+    let [top, memory, list] = used.as_slice() else {
         panic!("{used:?}");
     };
     let most = &top[0]["functions"][0];
     assert_eq!(most["function"], "primes", "{top:?}");
+    let peaks = memory[0]["functions"].as_array().unwrap();
+    let peaks: Vec<_> = peaks.iter().map(|row| row["memory_p99"].as_f64()).collect();
+    assert!(
+        peaks[0] > Some(0.0) && peaks.is_sorted_by(|a, b| a >= b),
+        "{memory:?}"
+    );
     let list = serde_json::to_string(list).unwrap();
     for name in ["prices", "orders", "primes", "divide"] {
         assert!(list.contains(name), "{list}");

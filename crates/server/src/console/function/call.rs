@@ -6,7 +6,7 @@ use maud::{Markup, html};
 pub(super) fn page(seen: &Seen<'_>) -> Markup {
     html! {
         div id="exports" class="calls" data-call=(seen.api("")) {
-            p class="note" { "The form is made of what the function says of itself." }
+            p class="note" { "The forms are generated from the function’s own description." }
         }
         button class="quiet" type="button" id="more" hidden { "Show more exports" }
     }

@@ -22,24 +22,24 @@ pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
         "State",
         "Export",
         ">Version",
-        ">Begun",
+        ">Attempts",
         ">Age",
-        ">Until done",
+        ">Total time",
         "Job",
     ];
     if manages {
         heads.push("");
     }
     let empty = html! {
-        p { "No job was accepted yet." }
-        p class="note" { "A call with the header " code { "Prefer: respond-async" } " is one; its outcome is kept for " (words::duration(app.settings.job_time)) "." }
+        p { "No jobs yet." }
+        p class="note" { "A call with the header " code { "Prefer: respond-async" } " becomes a job; its outcome is kept for " (words::duration(app.settings.job_time)) "." }
     };
     Ok(html! {
         section class="sheet" aria-label="Jobs" {
             div class="live" id="jobs" data-live { (words::table("job-table", "Jobs, the newest first", &heads, &rows, &empty)) }
             @if !jobs.is_empty() {
                 p class="note" {
-                    "An outcome is read with " code { "iof job ID" } ", or at " code { "/v1/jobs/ID" } ". A job that waits can be cancelled; one that runs cannot, and ends with its limit of time. One that failed can be retried while its request is kept."
+                    "Read an outcome with " code { "iof job ID" } ", or at " code { "/v1/jobs/ID" } ". A waiting job can be cancelled. A running job cannot; it ends at its time limit. A failed job can be retried while its request is kept."
                 }
             }
         }

@@ -33,12 +33,12 @@ pub(super) async fn secrets(seen: &Seen<'_>) -> Result<Markup, Fault> {
         .collect();
     let heads = ["Name", "Set", "Encrypted under", ""];
     let empty = html! {
-        p { "No secret is set." }
+        p { "No secrets are set." }
         p class="note" { "A secret is a value that the server adds to requests that match a rule. The function never sees it." }
     };
     Ok(html! {
         @if !missing.is_empty() {
-            p class="alert warn" { "Declared and not set: " (missing.join(", ")) ". Calls that need one fail until it is." }
+            p class="alert warn" { "Declared but not set: " (missing.join(", ")) ". Calls that need one fail until it is set." }
         }
         section class="sheet" aria-label="Secrets" { (words::table("secrets", "Secrets", &heads, &rows, &empty)) }
         form class="sheet" data-action="PUT" data-path=(seen.api("/secrets/{name}")) data-body="value" {
@@ -69,8 +69,8 @@ pub(super) async fn keys(seen: &Seen<'_>) -> Result<Markup, Fault> {
         .map(|key| crate::console::keys::row(key, false))
         .collect();
     let empty = html! {
-        p { "No key is for this function only." }
-        p class="note" { "An operator makes one under " a href="/console/keys" { "Keys" } ", or with " code { "iof key create" } "." }
+        p { "No keys for this function only." }
+        p class="note" { "An operator can create one under " a href="/console/keys" { "Keys" } ", or with " code { "iof key create" } "." }
     };
     let label = seen.counted();
     Ok(html! {
@@ -80,15 +80,15 @@ pub(super) async fn keys(seen: &Seen<'_>) -> Result<Markup, Fault> {
         }
         section class="sheet" aria-labelledby="admin-key" {
             h2 id="admin-key" { "Admin key" }
-            p class="note" { "It changes and deletes the function. Another one takes the place of the one before, which then opens nothing." }
+            p class="note" { "It can change and delete the function. A new one replaces the old one, which then stops working." }
             form data-action="POST" data-path=(seen.api("/admin-key")) data-confirm="Really replace it?" data-done="admin_key" {
-                button class="quiet" type="submit" { "Make another admin key" }
+                button class="quiet" type="submit" { "Replace the admin key" }
                 div class="outcome" role="status" {}
             }
         }
         section class="sheet danger" aria-labelledby="delete-title" {
             h2 id="delete-title" { "Delete the function" }
-            p class="note" { "With its versions, secrets, stored values and log. What it sent stays on record." }
+            p class="note" { "This also deletes its versions, secrets, stored values and log. Its outbound log is kept." }
             form data-action="DELETE" data-path=(seen.api("")) data-same=(label) data-done="/console/functions" {
                 div class="joined" {
                     input data-repeat="" aria-label=(format!("Type {label} to delete it")) placeholder=(format!("Type {label}")) autocomplete="off" spellcheck="false";

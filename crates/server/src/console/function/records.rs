@@ -28,7 +28,7 @@ pub(super) async fn log(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Faul
     let dropped = app.call_log.dropped(id);
     let empty = html! {
         @if faults || !wanted.find.trim().is_empty() {
-            p { "No call of the log matches." }
+            p { "No call in the log matches." }
             p class="note" { a href=(seen.href("log")) { "Show all calls" } }
         } @else {
             p { "The log is empty." }
@@ -40,15 +40,15 @@ pub(super) async fn log(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Faul
         "Outcome",
         "Export",
         ">Version",
-        ">Processor",
-        "Said and printed",
+        ">CPU time",
+        "Message and output",
     ];
     Ok(html! {
         form class="search" method="get" role="search" {
             input type="search" name="find" value=(truncate(&wanted.find)) aria-label="Part of a row" placeholder="Part of a row" autocomplete="off" spellcheck="false";
             label class="check" { input type="checkbox" name="faults" value="only" checked[faults]; "Faults only" }
             button class="quiet" type="submit" { "Search" }
-            span class="note live-note" { "New calls appear by themselves." }
+            span class="note live-note" { "New calls appear automatically." }
         }
         section class="sheet" aria-label="Log" {
             @if dropped > 0 { p class="alert warn" { (words::count(dropped)) " rows were dropped since the start of the server: server.call_log_memory was full." } }
@@ -100,8 +100,8 @@ fn log_row(row: &LoggedCall, result: &CallResult) -> Markup {
 pub(super) async fn outbound(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Fault> {
     let id = seen.function.function_id;
     let grants = html! {
-        p { "The function has sent nothing and run no command." }
-        p class="note" { "It may send what its function.toml declares: " code { "outbound = [\"GET https://api.example.com/\"]" } }
+        p { "The function has sent no request and run no command." }
+        p class="note" { "It may send only what its function.toml declares: " code { "outbound = [\"GET https://api.example.com/\"]" } }
     };
     outbound::list(
         seen.console,
@@ -145,8 +145,8 @@ pub(super) async fn recordings(seen: &Seen<'_>) -> Result<Markup, Fault> {
         .collect();
     let heads = ["Time", "Outcome", ">Version", ">Size", "Call", ""];
     let empty = html! {
-        p { "No call is recorded." }
-        p class="note" { "Declare it in function.toml: " code { "record = \"errors\"" } " records calls that fail, " code { "\"always\"" } " all of them." }
+        p { "No calls are recorded." }
+        p class="note" { "Turn recording on in function.toml: " code { "record = \"errors\"" } " records failed calls, " code { "\"always\"" } " all calls." }
     };
     Ok(html! {
         section class="sheet" aria-label="Recordings" {

@@ -46,8 +46,8 @@ pub(super) async fn page(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Fau
     let rows: Vec<_> = heads.iter().map(|head| row(seen, head, prefix)).collect();
     let empty = html! {
         @if prefix.is_empty() {
-            p { "The function stores no value." }
-            p class="note" { "It may where its function.toml says " code { "storage = true" } ". Values of 2020 have no text keys, and are not listed." }
+            p { "The function stores no values." }
+            p class="note" { "It can if its function.toml has " code { "storage = true" } ". Values that were stored by the API of 2020 have no text keys and are not listed." }
         } @else {
             p { "No key begins with “" (truncate(prefix)) "”." }
             p class="note" { a href=(seen.href("storage")) { "Show all keys" } }
@@ -57,11 +57,11 @@ pub(super) async fn page(seen: &Seen<'_>, wanted: &Wanted) -> Result<Markup, Fau
         form class="search" method="get" role="search" {
             input type="search" name="prefix" value=(truncate(prefix)) aria-label="Beginning of the key" placeholder="Beginning of the key" autocomplete="off" spellcheck="false";
             button class="quiet" type="submit" { "Search" }
-            span class="note" { "Users of the function may have entrusted these values to it." }
+            span class="note" { "These values may contain data of the function’s users." }
         }
         @if let Some((key, value)) = &shown { (one(seen, wanted, key, value.as_ref())) }
         section class="sheet" aria-label="Keys of values" {
-            (words::table("values", "Values, by key", &["Key", ">Size", "Ends", ""], &rows, &empty))
+            (words::table("values", "Values, by key", &["Key", ">Size", "Expires", ""], &rows, &empty))
             @if after.is_some() || next.is_some() {
                 nav class="pager" aria-label="Pages" {
                     @if after.is_some() { a href=(format!("{}?{place}", seen.href("storage"))) { "First page" } } @else { span {} }
@@ -80,7 +80,7 @@ fn row(seen: &Seen<'_>, head: &ValueHead, prefix: &str) -> Markup {
             td class="wide value" { a href=(format!("{}?{query}#value", seen.href("storage"))) { code { (label(&head.name)) } } }
             // A byte of what is kept is the mark of the kind of the value.
             td class="n" { (words::bytes(head.size.saturating_sub(1))) }
-            td class="time" { @match head.expires_at { Some(end) => (words::time(end)), None => span class="note" { "stays" } } }
+            td class="time" { @match head.expires_at { Some(end) => (words::time(end)), None => span class="note" { "never" } } }
             td class="buttons" { (delete(seen, &head.name, prefix)) }
         }
     }
@@ -107,7 +107,7 @@ fn one(seen: &Seen<'_>, wanted: &Wanted, key: &Bytes, value: Option<&Bytes>) -> 
     let Some(value) = value else {
         return html! {
             section class="sheet" id="value" aria-label="Value" {
-                p class="lead" { "There is no value under " code { (label(key)) } " any more." }
+                p class="lead" { "The value under " code { (label(key)) } " no longer exists." }
             }
         };
     };
@@ -122,9 +122,9 @@ fn one(seen: &Seen<'_>, wanted: &Wanted, key: &Bytes, value: Option<&Bytes>) -> 
                     a href=(format!("{}?{query}#value", seen.href("storage"))) aria-current=[(one == form).then_some("true")] { (one) }
                 }
             }
-            @if value.is_empty() { p class="note" { "It is empty." } } @else { pre class="shown" tabindex="0" { (text) } }
+            @if value.is_empty() { p class="note" { "The value is empty." } } @else { pre class="shown" tabindex="0" { (text) } }
             @if value.len() > SHOWN {
-                p class="note" { "The first " (words::bytes(SHOWN as u64)) ". All of it: " code { "GET " (seen.api("/value?key=KEY")) } }
+                p class="note" { "Only the first " (words::bytes(SHOWN as u64)) " are shown. The whole value: " code { "GET " (seen.api("/value?key=KEY")) } }
             }
         }
     }

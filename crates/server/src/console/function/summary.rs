@@ -25,7 +25,7 @@ pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
     if !missing.is_empty() {
         warnings.insert(
             0,
-            format!("Secrets are declared and not set: {}.", missing.join(", ")),
+            format!("Secrets are declared but not set: {}.", missing.join(", ")),
         );
     }
     let figures = match seen.may(Scope::Read) {
@@ -73,15 +73,16 @@ async fn figures(seen: &Seen<'_>) -> Result<Markup, Fault> {
             dl class="figures" {
                 (words::figure("Calls", &words::rate(all.calls as f64 / time), &span))
                 (words::figure("Faults", &words::percent(all.faults, all.calls), &words::calls(all.faults)))
-                (words::figure("Faults of callers", &words::percent(all.client_faults, all.calls), &words::calls(all.client_faults)))
+                (words::figure("Client faults", &words::percent(all.client_faults, all.calls), &words::calls(all.client_faults)))
                 (words::figure("Median", &words::seconds_or_none(all.quantile(0.5)), &span))
                 (words::figure("99th percentile", &words::seconds_or_none(all.quantile(0.99)), &span))
-                (words::figure("All calls", &words::count(usage.invocations), "since it was made"))
-                (words::figure("Processor", &words::seconds(usage.guest_ns as f64 / 1e9), "of all calls"))
+                (words::figure("All calls", &words::count(usage.invocations), "since the first one"))
+                (words::figure("CPU time", &words::seconds(usage.guest_ns as f64 / 1e9), "of all calls"))
             }
-            div class="charts" {
+            div class="charts three" {
                 (chart::lines("Calls", &overview::calls(&points, seconds), &marks, step, words::rate))
                 (chart::lines("Time of a call", &latencies(&points), &marks, step, words::seconds))
+                (chart::map("Latency", &points, step))
             }
         }
     })
@@ -116,7 +117,7 @@ fn rollout(seen: &Seen<'_>) -> Markup {
     html! {
         section class="sheet" aria-labelledby="rollout-title" {
             h2 id="rollout-title" { "Rollout" }
-            div class="live" id="rollout" data-live { (words::table("rollout-table", "Versions that run", &heads, &rows, &html! {})) }
+            div class="live" id="rollout" data-live { (words::table("rollout-table", "Running versions", &heads, &rows, &html! {})) }
             @if let (Some(canary), true) = (canary, deploys) {
                 (canary_form(seen, canary.version.number, percent))
                 div class="act row-of-buttons" {
@@ -124,7 +125,7 @@ fn rollout(seen: &Seen<'_>) -> Markup {
                     (action(&seen.api("/canary"), "DELETE", "", "End the canary", "quiet"))
                 }
             } @else if canary.is_none() {
-                p class="note" { "All calls run version " (function.version.number) ". A canary gives another version a part of them: choose one under " a href=(seen.href("versions")) { "Versions" } "." }
+                p class="note" { "All calls run version " (function.version.number) ". A canary sends a share of them to another version: choose one under " a href=(seen.href("versions")) { "Versions" } "." }
             }
         }
     }
@@ -183,7 +184,7 @@ fn grants(version: &Version) -> Markup {
         section class="sheet" aria-labelledby="grants-title" {
             h2 id="grants-title" { "Grants of version " (version.number) }
             @match &declaration {
-                None => p class="note" { "It has no function.toml, and gets what the server grants by default." },
+                None => p class="note" { "It has no function.toml and gets the default grants of the server." },
                 Some(of) => dl class="facts" {
                     (list("Outbound", of.outbound.0.iter().map(ToString::to_string).collect()))
                     (list("Commands", of.commands.iter().cloned().collect()))

@@ -96,7 +96,7 @@ fn rollout_field() -> Markup {
                     option value="" { "all calls" }
                     option value="canary=10" { "10 % of the calls, as a canary" }
                     option value="canary=50" { "50 % of the calls, as a canary" }
-                    option value="idle=true" { "no call yet" }
+                    option value="idle=true" { "no calls yet" }
                 }
             }
         }
@@ -136,7 +136,7 @@ async fn compare(seen: &Seen<'_>, from: i64, to: i64) -> Result<Markup, Fault> {
     Ok(html! {
         section class="sheet" aria-labelledby="difference-title" {
             h2 id="difference-title" { "Version " (from.number) " and version " (to.number) }
-            (words::table("difference", "What differs between the versions", &heads, &rows, &empty))
+            (words::table("difference", "Differences between the versions", &heads, &rows, &empty))
             @if let (Some(canary), true) = (canary, seen.may(Scope::Deploy)) { (canary_form(seen, to.number, canary.percent.get())) }
         }
     })

@@ -60,7 +60,7 @@ function once(made, name, value) {
       copy.textContent = "Selected";
     }
   });
-  const note = element("p", { className: "note", textContent: `The ${name}. It is shown once, and kept nowhere.` });
+  const note = element("p", { className: "note", textContent: `The ${name}. It is shown only once.` });
   sayIn(made, element("div", { className: "once" }, note, element("code", { textContent: value }), copy), false);
 }
 

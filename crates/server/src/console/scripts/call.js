@@ -11,7 +11,7 @@ async function startCalls() {
     return;
   }
   const left = Object.entries(answer.paths);
-  if (left.length === 0) box.append(element("p", { className: "sheet", textContent: "It exports nothing that can be called." }));
+  if (left.length === 0) box.append(element("p", { className: "sheet", textContent: "It has no exports that can be called." }));
   const more = () => {
     box.append(...left.splice(0, FORMS).map(([path, { post }]) => form(path, post, answer)));
     $("more").hidden = left.length === 0;

@@ -75,7 +75,7 @@ function deployed(made, { function: number, name, version, exports, warnings, se
   const box = element("div", { className: "deployed" }, element("h2", { textContent: "Deployed" }), facts);
   sayIn(made, box, false);
   if (admin) {
-    const note = element("p", { className: "note", textContent: "Its admin key changes and deletes it. It is shown once, and kept nowhere." });
+    const note = element("p", { className: "note", textContent: "Its admin key changes and deletes it. It is shown only once." });
     box.append(element("div", { className: "once" }, note, element("code", { textContent: admin })));
   }
   box.append(element("p", {}, link));

@@ -71,7 +71,7 @@ function startPalette() {
       const found = [...places, ...functions.flatMap((one) => ofFunction(one, words.slice(1)))];
       // Those of the page stay before those of the server, and what is chosen with them.
       show(found, at);
-      note.textContent = more ? "More functions have this in their name." : found.length ? "" : "Nothing is found.";
+      note.textContent = more ? "More functions match." : found.length ? "" : "Nothing found.";
     } catch (error) {
       if (mine === asked) note.textContent = error.message;
     }
