@@ -298,7 +298,7 @@ async fn calls_that_fail_or_are_refused_are_log_records_with_their_fault() {
     assert!(collector.spans().is_empty() && collector.metrics().is_empty());
 }
 
-/// What a function prints goes out only where the operator says so, and only its beginning.
+/// The output of a function goes out only where the operator says so, and only its beginning.
 #[tokio::test]
 async fn output_is_exported_only_by_the_setting() {
     for output in [false, true] {

@@ -28,12 +28,12 @@ pub(crate) struct DeclaredSchedule {
     /// The body of each call, as JSON. `None` for a call without a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<Value>,
-    /// What becomes of times that have passed when the server gets to them.
+    /// The policy for times that have passed when the server gets to them.
     #[serde(default)]
     pub(crate) missed: MissedTimes,
 }
 
-/// What becomes of times that have passed.
+/// The policy for times that have passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MissedTimes {

@@ -110,7 +110,7 @@ impl OtlpSettings {
         Ok(())
     }
 
-    /// Where a signal goes; `None` if it is not exported.
+    /// The target of a signal; `None` if it is not exported.
     pub(super) fn target(&self, signal: Signal) -> Result<Option<Target>, String> {
         if self.endpoint.is_empty() || !self.signals.contains(&signal) {
             return Ok(None);

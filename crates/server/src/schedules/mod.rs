@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(30);
 /// The pause after a failure of the store, and while there is no room for jobs.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What other parts of the server share with the task.
+/// The state that other parts of the server share with the task.
 #[derive(Default)]
 pub(crate) struct Scheduling {
     /// Notified when schedules have changed.

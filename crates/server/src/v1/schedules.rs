@@ -26,7 +26,7 @@ struct ScheduleInfo {
     cron: String,
     timezone: String,
     export: String,
-    /// What becomes of times that have passed when the server gets to them: `skip`, `once` or `all`.
+    /// The policy for times that have passed when the server gets to them: `skip`, `once` or `all`.
     missed: &'static str,
     paused: bool,
     /// The next five times; none while it is paused.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::jobs::{JobState, Submitted};
 
-/// How far a schedule of the active version has come. What it means is in the version's declaration.
+/// The progress of a schedule of the active version. Its meaning is in the version's declaration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// Its name, unique within the function.
@@ -57,7 +57,7 @@ pub struct Settlement {
     pub jobs: Vec<(Uuid, i64)>,
     /// Times until this one are settled by it, in Unix milliseconds.
     pub until: i64,
-    /// When to look at the schedule next, in Unix milliseconds; `None` if it has no further time.
+    /// The time at which to look at the schedule next, in Unix milliseconds; `None` if it has no further time.
     pub next: Option<i64>,
 }
 

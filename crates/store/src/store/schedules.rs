@@ -22,7 +22,7 @@ impl Store {
         self.rows().due_schedules(now, limit).await
     }
 
-    /// When the next schedule is due, in Unix milliseconds; `None` if none will be.
+    /// The time at which the next schedule is due, in Unix milliseconds; `None` if none will be.
     ///
     /// # Errors
     /// The errors of [`Store::function`].
