@@ -143,7 +143,7 @@ impl App {
             settings.call_log_memory,
         );
         let call_log = Arc::new(call_log);
-        Arc::new(Self {
+        let app = Arc::new(Self {
             job_accepted: Notify::new(),
             scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
@@ -189,7 +189,16 @@ impl App {
             recent_faults: RecentFaults::default(),
             console,
             inventory,
-        })
+        });
+        let changed = Arc::downgrade(&app);
+        app.store.on_change(move |functions| {
+            let Some(app) = changed.upgrade() else { return };
+            match functions {
+                Some(functions) => functions.iter().for_each(|id| app.functions.changed(*id)),
+                None => app.functions.all_changed(),
+            }
+        });
+        app
     }
 
     /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 support

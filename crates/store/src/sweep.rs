@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::directory::ObjectPlaces;
 use crate::error::Error;
 
 /// The time for which artefacts outlive the last use of their engine.
@@ -62,7 +63,7 @@ pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
 /// The clock of files stands still for up to 10 ms. A process that was killed in that time, and this one, write files
 /// of the same age as `opened`: the caller distinguishes them, under the lock on uploads.
 pub(crate) fn find(
-    objects: &Path,
+    places: &ObjectPlaces,
     live: HashSet<[u8; 32]>,
     opened: SystemTime,
     stopped: &dyn Fn() -> bool,
@@ -84,9 +85,9 @@ pub(crate) fn find(
         Name::Temporary if is_old(file) => found.temporaries.push(file.path()),
         Name::Temporary => {}
     };
-    let sources = objects.join("source");
+    let sources = places.sources.join("source");
     for_each_file(&sources, stopped, &mut |file, name| visit(file, name, true))?;
-    for engine in directories(&objects.join("artefact"))? {
+    for engine in directories(&places.artefacts.join("artefact"))? {
         if !is_aside(&engine) {
             let path = engine.path();
             for_each_file(&path, stopped, &mut |file, name| visit(file, name, false))?;

@@ -61,6 +61,17 @@ impl Config {
         log::check(&self.log).map_err(|error| format!("log: {error}"))?;
         self.public_url()?;
         self.domain()?;
+        self.store.check().map_err(|error| error.to_string())?;
+        if !self.store.url.is_empty()
+            && self.secrets.key_file.as_os_str().is_empty()
+            && self.secrets.keys.is_empty()
+        {
+            return Err(
+                "store.url is set, but no key of secrets: each node of a fleet would make one of its own, and read no secret \
+                 of another. Set secrets.key_file to the same file on all of them (`openssl rand -hex 32` makes a key)."
+                    .to_owned(),
+            );
+        }
         let https = self.https_address()?;
         self.addresses_differ()?;
         let public = |address: &SocketAddr| !address.ip().is_loopback();

@@ -22,6 +22,7 @@ use iof_server::{
     Auth, ConsoleSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState, Secrets,
     SettingLine, SettingSource, Settings, Tls,
 };
+use iof_store::StoreSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
+    pub(crate) store: StoreSettings,
     pub(crate) server: Settings,
     pub(crate) second_state: SecondState,
     pub(crate) limits: Limits,
@@ -84,6 +86,7 @@ impl Default for Config {
             jail: Demand::default(),
             auth: Auth::default(),
             tls: Tls::default(),
+            store: StoreSettings::default(),
             server: Settings::default(),
             second_state: SecondState::default(),
             limits: Limits::default(),
@@ -230,6 +233,12 @@ impl Config {
             if let Some(keys) = keys.and_then(Value::as_array_mut) {
                 keys.fill(Value::from("(hidden)"));
             }
+        }
+        let store = table
+            .get_mut("store")
+            .and_then(|store| store.get_mut("url"));
+        if let Some(url) = store {
+            *url = self.store.shown_url().into();
         }
         table
     }

@@ -2,7 +2,7 @@
 
 use iof_store::{Call, Calls, Rollout, Store, Usage};
 
-use crate::{Home, count, function, version};
+use super::{Home, count, function, version};
 
 pub(crate) fn call(called_at: i64, record: impl ToString, guest_ns: u64) -> Call {
     Call {

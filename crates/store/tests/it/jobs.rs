@@ -7,7 +7,7 @@ use iof_store::{Error, Finished, Job, JobRoom, JobState, NewJob, Rollout, Store,
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::{Home, count, function, outside, version};
+use super::{Home, count, function, outside, sql, version};
 
 /// Room without a limit.
 pub(crate) const ROOM: JobRoom = JobRoom {
@@ -130,11 +130,14 @@ async fn jobs_are_taken_once_and_the_oldest_first() {
         submit(&store, number).await;
     }
     // The order is that of acceptance, whatever the ids; at the same time, that of the ids.
-    sqlx::query("UPDATE jobs SET accepted_at = CASE hex(id) WHEN $1 THEN 1 ELSE 2 END")
-        .bind(format!("{:032X}", 3))
-        .execute(&mut outside(&home).await)
-        .await
-        .unwrap();
+    sqlx::query(sql(
+        "UPDATE jobs SET accepted_at = CASE hex(id) WHEN $1 THEN 1 ELSE 2 END",
+        "UPDATE jobs SET accepted_at = CASE upper(encode(id, 'hex')) WHEN $1 THEN 1 ELSE 2 END",
+    ))
+    .bind(format!("{:032X}", 3))
+    .execute(&mut outside(&home).await)
+    .await
+    .unwrap();
     assert_eq!(store.take_jobs(0).await.unwrap(), []);
     assert_eq!(numbers(&store.take_jobs(2).await.unwrap()), [3, 0]);
     assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [1, 2]);
@@ -219,10 +222,13 @@ async fn only_a_running_job_can_be_finished_and_only_once() {
     assert!(!finish(&store, 1, "second").await);
     assert_eq!(get(&store, 1).await.unwrap().outcome.unwrap(), "first");
     assert_eq!(get(&store, 2).await.unwrap().state, JobState::Queued);
-    let changed = sqlx::query("UPDATE jobs SET outcome = x'00' WHERE state = 'done'")
-        .execute(&mut outside(&home).await)
-        .await
-        .unwrap_err();
+    let changed = sqlx::query(sql(
+        "UPDATE jobs SET outcome = x'00' WHERE state = 'done'",
+        r"UPDATE jobs SET outcome = '\x00' WHERE state = 'done'",
+    ))
+    .execute(&mut outside(&home).await)
+    .await
+    .unwrap_err();
     assert!(changed.to_string().contains("never changes"), "{changed}");
 }
 
@@ -353,32 +359,4 @@ async fn each_job_is_run_once_under_twelve_tasks() {
     assert_eq!(taken.len(), 161);
     assert_eq!(taken.into_iter().collect::<HashSet<_>>().len(), 161);
     assert_eq!(waiting(&home).await, (0, 0));
-}
-
-/// Queries of a hundred thousand jobs use an index.
-#[tokio::test]
-async fn the_next_job_is_found_by_an_index() {
-    let home = Home::new();
-    let store = with([], &home).await;
-    for (query, index) in [
-        (
-            "SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT 9",
-            "jobs_state",
-        ),
-        (
-            "UPDATE jobs SET state = 'queued' WHERE state = 'running'",
-            "jobs_state",
-        ),
-        ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
-        ("DELETE FROM jobs WHERE function_id = 1", "jobs_wasm_id"),
-    ] {
-        let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
-            .fetch_all(&mut outside(&home).await)
-            .await
-            .unwrap();
-        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
-        let found = steps[0].starts_with("SEARCH jobs") && steps[0].contains(index);
-        assert!(found && steps.len() == 1, "{query}: {steps:?}");
-    }
-    store.close().await.unwrap();
 }

@@ -2,8 +2,8 @@
 
 use iof_store::{JobRoom, NewJob, Submitted};
 
-use crate::jobs::{finished, get, job, with};
-use crate::{Home, count, function};
+use super::jobs::{finished, get, job, with};
+use super::{Home, count, function};
 
 /// The bytes of jobs, counted and as recorded, of function 1 and of all functions.
 async fn kept(home: &Home) -> [(i64, i64); 2] {
