@@ -163,7 +163,7 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hush"));
         assert_eq!(settings.label().unwrap(), "db:5432/iof");
         let broken = StoreSettings {
-            url: "postgres:/iof:hush".into(),
+            url: "postgres//iof:hush@db/iof".into(),
             ..settings
         };
         assert!(!broken.check().unwrap_err().to_string().contains("hush"));

@@ -25,6 +25,13 @@ const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The suffix of the name of a directory that was set aside. No fingerprint contains the sign.
 const ASIDE: &str = "#aside";
 
+/// The times of opening: younger files are in use.
+#[derive(Clone, Copy)]
+pub(crate) struct Opened {
+    pub(crate) sources: SystemTime,
+    pub(crate) artefacts: SystemTime,
+}
+
 /// The findings of a sweep.
 #[derive(Default)]
 pub(crate) struct Leftovers {
@@ -65,24 +72,29 @@ pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
 pub(crate) fn find(
     places: &ObjectPlaces,
     live: HashSet<[u8; 32]>,
-    opened: SystemTime,
+    opened: Opened,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Leftovers, Error> {
     let mut found = Leftovers::default();
     // Each digest, with a flag that its source exists.
     let mut live: HashMap<_, _> = live.into_iter().map(|digest| (digest, false)).collect();
-    let is_old = |file: &DirEntry| {
+    let is_old = |file: &DirEntry, source: bool| {
         let modified = file.metadata().and_then(|data| data.modified());
+        let before = if source {
+            opened.sources
+        } else {
+            opened.artefacts
+        };
         // A file that is gone by now needs no removal.
-        modified.is_ok_and(|modified| modified <= opened)
+        modified.is_ok_and(|modified| modified <= before)
     };
     let mut visit = |file: &DirEntry, name: Name, source: bool| match name {
         Name::Object(digest) => match live.get_mut(&digest) {
             Some(seen) => *seen |= source,
-            None if is_old(file) => drop(found.digests.insert(digest)),
+            None if is_old(file, source) => drop(found.digests.insert(digest)),
             None => {}
         },
-        Name::Temporary if is_old(file) => found.temporaries.push(file.path()),
+        Name::Temporary if is_old(file, source) => found.temporaries.push(file.path()),
         Name::Temporary => {}
     };
     let sources = places.sources.join("source");

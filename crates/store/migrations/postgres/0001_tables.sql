@@ -170,7 +170,7 @@ CREATE TABLE recordings (
     function_id BIGINT NOT NULL REFERENCES functions (function_id),
     version     BIGINT NOT NULL,
     at          BIGINT NOT NULL,
-    outcome     TEXT   NOT NULL,
+    outcome     BYTEA  NOT NULL,
     size        BIGINT NOT NULL CHECK (size = length(data)),
     data        BYTEA  NOT NULL
 );

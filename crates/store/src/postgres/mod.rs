@@ -67,5 +67,4 @@ mod values;
 mod versions;
 
 pub(crate) use address::Address;
-pub(crate) use catalogue::Catalogue;
 pub(crate) use database::{Database, Use};

@@ -332,7 +332,7 @@ impl Change for RequeueJobs {
         )
         .bind(unix_ms())
         .bind(&self.outcome[..])
-        .bind(&[][..])
+        .bind(&[0_u8; 0][..])
         .bind(i64::from(self.most_attempts))
         .execute(&mut *connection)
         .await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::change::Change;
 use super::column::{count, damaged, integer};
 use super::database::Database;
-use super::driver::{SqlConnection, SqlPool, SqlRow};
+use super::driver::{SqlConnection, SqlPool, SqlRow, as_text, text};
 use super::error::Result;
 use crate::error::Error;
 use crate::model::{NewRecord, Recording, RecordingHead, RecordingLimits};
@@ -90,7 +90,7 @@ async fn insert(connection: &mut SqlConnection, recording: &Recording) -> Result
     .bind(recording.function_id)
     .bind(recording.version)
     .bind(recording.at)
-    .bind(&recording.outcome)
+    .bind(as_text(&recording.outcome))
     .bind(integer(recording.data.len() as u64))
     .bind(&recording.data[..])
     .execute(connection)
@@ -202,7 +202,7 @@ async fn get(readers: &SqlPool, call: Uuid) -> Result<Option<Recording>> {
         function_id: row.try_get("function_id")?,
         version: row.try_get("version")?,
         at: row.try_get("at")?,
-        outcome: row.try_get("outcome")?,
+        outcome: text(&row, "outcome")?,
         data: row.try_get::<Vec<u8>, _>("data")?.into(),
     }))
 }
@@ -228,7 +228,7 @@ fn read_head(row: &SqlRow) -> Result<RecordingHead> {
         function_id: row.try_get("function_id")?,
         version: row.try_get("version")?,
         at: row.try_get("at")?,
-        outcome: row.try_get("outcome")?,
+        outcome: text(row, "outcome")?,
         size: count(row, "size")?,
     })
 }

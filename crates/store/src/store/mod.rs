@@ -127,11 +127,14 @@ impl Store {
             sweeping: TaskTracker::new(),
         });
         // Other nodes write modules before their rows, too.
-        let old = match shared {
-            true => directory.opened.checked_sub(UPLOADED).unwrap_or(UNIX_EPOCH),
-            false => directory.opened,
+        let opened = sweep::Opened {
+            sources: match shared {
+                true => directory.opened.checked_sub(UPLOADED).unwrap_or(UNIX_EPOCH),
+                false => directory.opened,
+            },
+            artefacts: directory.opened,
         };
-        let sweep = sweeping::run(Arc::downgrade(&store.0), places, old);
+        let sweep = sweeping::run(Arc::downgrade(&store.0), places, opened);
         store.0.sweeping.spawn(sweep);
         store.0.sweeping.close();
         Ok(store)
@@ -319,7 +322,7 @@ impl Inner {
         // Another node may be about to refer to it. One that does so before this look finds its source put back; one
         // that does so after it finds it missing, and writes it again.
         if !self.objects.set_aside(sha256).await? {
-            return Ok(());
+            return self.objects.remove(sha256).await; // its artefacts
         }
         match self.rows.refers(&sha256).await? {
             true => self.objects.put_back(sha256).await,

@@ -4,17 +4,16 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Weak;
-use std::time::SystemTime;
 
 use super::Inner;
 use crate::directory::ObjectPlaces;
 use crate::error::Error;
 use crate::objects::blocking;
 use crate::rows::Versions as _;
-use crate::sweep::{self, Leftovers};
+use crate::sweep::{self, Leftovers, Opened};
 
 /// Sweeps until it is done, or until the store is closed or dropped. Failures are logged, and left for the next start.
-pub(super) async fn run(store: Weak<Inner>, places: ObjectPlaces, opened: SystemTime) {
+pub(super) async fn run(store: Weak<Inner>, places: ObjectPlaces, opened: Opened) {
     match sweep(&store, places, opened).await {
         Ok(0) | Err(Error::Closed) => {}
         Ok(removed) => {
@@ -26,11 +25,7 @@ pub(super) async fn run(store: Weak<Inner>, places: ObjectPlaces, opened: System
     }
 }
 
-async fn sweep(
-    store: &Weak<Inner>,
-    places: ObjectPlaces,
-    opened: SystemTime,
-) -> Result<usize, Error> {
+async fn sweep(store: &Weak<Inner>, places: ObjectPlaces, opened: Opened) -> Result<usize, Error> {
     let live = open(store)?.rows.sources().await?;
     let found = {
         let (store, places) = (store.clone(), places.clone());

@@ -3,7 +3,7 @@
 use iof_store::{Calls, Store};
 
 use super::calls::{call, calls, records};
-use super::{Home, count, function, outside};
+use super::{Home, count, function};
 
 /// The number of rows of a function in the table.
 pub(crate) async fn packed(home: &Home, function_id: i64) -> i64 {

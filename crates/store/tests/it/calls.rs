@@ -43,7 +43,8 @@ async fn rows(home: &Home, function_id: i64) -> (i64, i64) {
     (
         count(
             home,
-            "SELECT COALESCE(SUM(min(last - first + 1, through - COALESCE(trimmed, 0))), 0)
+            "SELECT COALESCE(SUM(CASE WHEN last - first < through - COALESCE(trimmed, 0) THEN last - first + 1
+                                      ELSE through - COALESCE(trimmed, 0) END), 0)
                FROM call_log LEFT JOIN usage USING (function_id) WHERE function_id = $1",
             function_id,
         )

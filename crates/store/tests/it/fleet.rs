@@ -201,17 +201,12 @@ async fn a_database_that_is_gone_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_together_make_the_tables_once() {
     let database = Database::new();
-    let mut starts = tokio::task::JoinSet::new();
-    for _ in 0..6 {
-        let home = folder(database.url());
-        starts.spawn(async move {
-            let store = home.open().await;
-            store.create_function(function("x")).await.unwrap();
-            (store, home)
-        });
+    let homes = [(); 3].map(|()| folder(database.url()));
+    let nodes = tokio::join!(homes[0].open(), homes[1].open(), homes[2].open());
+    for node in [&nodes.0, &nodes.1, &nodes.2] {
+        node.create_function(function("x")).await.unwrap();
     }
-    let nodes = starts.join_all().await;
-    assert_eq!(nodes[0].0.list().await.unwrap().len(), 6);
+    assert_eq!(nodes.0.list().await.unwrap(), [1, 2, 3]);
     let mut program = sqlx::PgConnection::connect(&database.url()).await.unwrap();
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

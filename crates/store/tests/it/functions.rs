@@ -1,7 +1,6 @@
 //! The operations on functions, and their results after the next start.
 
 use iof_store::Rollout;
-use sqlx::Row as _;
 
 use super::{Home, digest, files, function, version};
 

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use iof_store::{Error, Finished, Job, JobRoom, JobState, NewJob, Rollout, Store, Submitted};
-use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{Home, count, function, outside, sql, version};

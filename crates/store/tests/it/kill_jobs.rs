@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use iof_store::{JobState, Store};
+use iof_store::JobState;
 use uuid::Uuid;
 
 use super::jobs::{ROOM, finished, submit, waiting};

@@ -48,7 +48,10 @@ async fn rotation_skips_a_damaged_secret_and_reports_it() {
     }
     change(
         &home,
-        "UPDATE secrets SET sealed = x'00' WHERE name IN ('N10', 'N63', 'N64')",
+        sql(
+            "UPDATE secrets SET sealed = x'00' WHERE name IN ('N10', 'N63', 'N64')",
+            r"UPDATE secrets SET sealed = '\x00' WHERE name IN ('N10', 'N63', 'N64')",
+        ),
     )
     .await;
     let error = store.rotate_secrets(&keys(&[2, 1])).await.unwrap_err();

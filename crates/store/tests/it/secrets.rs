@@ -2,7 +2,7 @@
 
 use iof_store::{MAX_SECRET_VALUE, MAX_SECRETS, Rollout, SecretKeys, SecretValue, Store};
 
-use super::{Home, count, files, function, outside, sql, version};
+use super::{Home, count, function, outside, sql, version};
 
 /// The keys `numbers`, of which the first is the current one.
 pub(crate) fn keys(numbers: &[u8]) -> SecretKeys {
