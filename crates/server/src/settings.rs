@@ -2,7 +2,6 @@
 //!
 //! More than 400 lines: each setting with its comment and its default.
 
-use crate::grants::JobCeiling;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -137,6 +136,16 @@ impl Settings {
             interval: self.schedule_interval,
         }
     }
+}
+
+/// The most that a version can declare of jobs.
+#[derive(Clone, Debug)]
+pub(crate) struct JobCeiling {
+    pub(crate) jobs: JobSettings,
+    /// `server.jobs`
+    pub(crate) waiting: u32,
+    /// `server.jobs_running`
+    pub(crate) running: u32,
 }
 
 /// The most that a version can declare of schedules.

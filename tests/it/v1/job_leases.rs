@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use iof_tests::guests::{root, wat};
 use iof_tests::server::Server;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use std::path::Path;
@@ -152,7 +151,6 @@ async fn a_stop_hands_back_what_has_not_begun_and_finishes_the_rest() {
     }
     let mut server = server;
     let began = Instant::now();
-    server.signal(Signal::TERM);
     let status = server.stop().await;
     assert!(status.success(), "{}", server.log());
     assert!(
@@ -262,10 +260,8 @@ async fn an_outcome_is_sent_signed_and_sent_again_until_it_is_taken() {
     ))
     .await;
     let declared = "callers_may = [\"callback\"]
-        outbound = [\"POST http://hook.example.com\", \"POST http://10.1.2.3\", \"POST http://localhost:8080\"]
+        outbound = [\"POST http://hook.example.com\", \"POST http://10.1.2.3\"]
         jobs = { public = true, callback_secret = \"CALLBACK_SECRET\" }";
-    let refused = server.try_deploy(module(), declared).await;
-    assert_eq!(refused.http, 201, "{}", refused.text());
     let function = server.deploy(module(), declared).await;
     let set = server
         .set_secret(&function, "CALLBACK_SECRET", SECRET)

@@ -1,10 +1,10 @@
 //! The preparation of a call: find the function, authorise the caller, count the call, set its deadline.
 
+use super::start::CallStart;
 use crate::app::App;
 use crate::body::BufferedBody;
 use crate::body::larger_than;
 use crate::functions::LoadedFunction;
-use crate::jobs::JobStart;
 use crate::otlp::CallOrigin;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName};
@@ -92,7 +92,7 @@ pub(crate) struct PreparedCall {
     /// The recorded answers of the host for a replay, of which no observer is told.
     pub(super) replayed: Option<HostCallTape>,
     /// The beginning of a job, which is told once it has its permits.
-    pub(super) start: Option<Arc<JobStart>>,
+    pub(super) start: Option<Arc<CallStart>>,
 }
 
 impl PreparedCall {
@@ -138,7 +138,7 @@ impl PreparedCall {
     }
 
     /// The call, which tells `start` once it begins.
-    pub(crate) fn started_by(self, start: Arc<JobStart>) -> Self {
+    pub(crate) fn started_by(self, start: Arc<CallStart>) -> Self {
         Self {
             start: Some(start),
             ..self

@@ -1,12 +1,12 @@
 //! The ceiling: the most that a version can declare, and the grants of a version within it.
 
 use super::declaration::{CallerRequest, Declaration};
-use super::declared_jobs::{DeclaredJobs, JobCeiling};
+use super::declared_jobs::DeclaredJobs;
 use super::declared_signing::DeclaredSigning;
 use super::effective::{CallerNamedTargets, EffectiveGrants, JobGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
-use crate::settings::{ScheduleLimits, Settings};
+use crate::settings::{JobCeiling, ScheduleLimits, Settings};
 use iof_command::Grants;
 use iof_egress::{
     KeyEncoding, KeyUse, Rule, SecretInjections, SecretValue, SigningAlgorithm, SigningKey,

@@ -1,6 +1,6 @@
 //! How a version's jobs run: `jobs = true`, or a table.
 
-use crate::settings::JobSettings;
+use crate::settings::JobCeiling;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -131,16 +131,6 @@ impl DeclaredJobs {
         }
         Ok(())
     }
-}
-
-/// The most that a version can declare of jobs.
-#[derive(Clone, Debug)]
-pub(crate) struct JobCeiling {
-    pub(crate) jobs: JobSettings,
-    /// `server.jobs`
-    pub(crate) waiting: u32,
-    /// `server.jobs_running`
-    pub(crate) running: u32,
 }
 
 /// Reads `jobs`, which is a table, or true or false.

@@ -19,7 +19,6 @@ mod rate_limiter;
 
 pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
-pub(crate) use declared_jobs::JobCeiling;
 pub(crate) use declared_schedule::{DeclaredSchedule, MissedTimes};
 pub use declared_test::DeclaredTest;
 pub(crate) use effective::{CallerNamedTargets, EffectiveGrants, JobGrants};

@@ -4,11 +4,10 @@
 //! the secret that the version declares. It is sent under the outbound rules of the function and without its secrets,
 //! because a caller named the target; redirects are not followed.
 
-use super::held::JobStart;
 use super::request::JobOutcome;
 use super::view::job_json;
 use crate::app::App;
-use crate::calls::{CallerKind, PreparedCall};
+use crate::calls::{CallStart, CallerKind, PreparedCall};
 use crate::http::unix_ms_now;
 use crate::parsing::blocking;
 use crate::reply;
@@ -32,7 +31,11 @@ static SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 ///
 /// # Errors
 /// `egress-…`; `callback-status` for an answer that is not a success; `secret-not-set`.
-pub(super) async fn send(app: &App, job: &Job, start: &Arc<JobStart>) -> Result<JobOutcome, Fault> {
+pub(super) async fn send(
+    app: &App,
+    job: &Job,
+    start: &Arc<CallStart>,
+) -> Result<JobOutcome, Fault> {
     let unknown = || Fault::new(FaultKind::NoSuchJob, "The job is not kept any more.");
     let of = job.of_job.ok_or_else(unknown)?;
     let done = app.store.job(of).await?.ok_or_else(unknown)?;

@@ -1,50 +1,17 @@
 //! The leases that this server has, of the jobs that it runs.
 
 use super::JobEnds;
+use crate::calls::CallStart;
 use iof_store::{Lease, Store};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The beginning of a job, which its function and a stop of the server compete for.
-#[derive(Debug, Default)]
-pub(crate) struct JobStart(AtomicU8);
-
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const RETURNED: u8 = 2;
-
-impl JobStart {
-    /// Begins the job. Never returns if it was handed back.
-    pub(crate) async fn begin(&self) {
-        if self.change(BEGUN) || self.begun() {
-            return;
-        }
-        std::future::pending().await
-    }
-
-    pub(super) fn begun(&self) -> bool {
-        self.0.load(Ordering::Acquire) == BEGUN
-    }
-
-    /// Returns `true` if the job had not begun, and now never will.
-    fn give_back(&self) -> bool {
-        self.change(RETURNED)
-    }
-
-    fn change(&self, to: u8) -> bool {
-        self.0
-            .compare_exchange(WAITING, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-}
-
 /// A job that this server runs.
 struct HeldJob {
-    start: Arc<JobStart>,
+    start: Arc<CallStart>,
     /// Ends the attempt.
     end: CancellationToken,
 }
@@ -55,8 +22,8 @@ pub(super) struct HeldJobs(Mutex<HashMap<Lease, HeldJob>>);
 
 impl HeldJobs {
     /// Adds a job, and returns its beginning and what ends it early.
-    pub(super) fn add(&self, lease: Lease) -> (Arc<JobStart>, CancellationToken) {
-        let (start, end) = (Arc::<JobStart>::default(), CancellationToken::new());
+    pub(super) fn add(&self, lease: Lease) -> (Arc<CallStart>, CancellationToken) {
+        let (start, end) = (Arc::<CallStart>::default(), CancellationToken::new());
         let held = HeldJob {
             start: Arc::clone(&start),
             end: end.clone(),

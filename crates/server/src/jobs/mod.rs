@@ -24,9 +24,8 @@ mod view;
 mod worker;
 
 pub(crate) use ends::JobEnds;
-pub(crate) use held::JobStart;
 pub(crate) use request::{
-    JobRequest, cancelled, most_in_queue, refusal, retry, room, scheduled_terms, submit,
+    JobRequest, cancelled, refusal, retry, room, scheduled_terms, submit,
 };
 pub(crate) use terms::JobOptions;
 pub(crate) use view::{JobInfo, job_json};

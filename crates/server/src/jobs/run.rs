@@ -1,12 +1,13 @@
 //! One attempt at a job, and what follows from its end: its outcome, or another attempt.
 
-use super::held::JobStart;
+use super::held::HeldJobs;
 use super::request::{JobOutcome, JobRequest, no_room, room};
 use super::{callback, ends};
 use crate::app::App;
 use crate::arguments;
 use crate::calls::{
-    CallRequest, CallerKind, FunctionRef, PreparedCall, StatedTypes, execute, log_refused,
+    CallRequest, CallStart, CallerKind, FunctionRef, PreparedCall, StatedTypes, execute,
+    log_refused,
 };
 use crate::envelope::SentHead;
 use crate::functions::LoadedFunction;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs a job once, and stores what came of it.
-pub(super) async fn attempt(app: &App, job: Job, start: &Arc<JobStart>) {
+pub(super) async fn attempt(app: &App, job: Job, start: &Arc<CallStart>, held: &HeldJobs) {
     debug_assert_eq!(job.state, JobState::Running);
     let outcome = match job.kind {
         JobKind::Call => call(app, &job, start).await,
@@ -37,6 +38,7 @@ pub(super) async fn attempt(app: &App, job: Job, start: &Arc<JobStart>) {
             if let Some(postponed) = again(app, &job, start, &fault).await {
                 let code = fault.code();
                 tracing::info!(job = %job.id, attempt = job.attempts, fault = code, "a job is attempted again later");
+                held.remove(job.lease());
                 let stored = app.store.postpone_job(job.lease(), postponed).await;
                 settled(app, &job, None, stored).await;
                 return;
@@ -56,6 +58,8 @@ pub(super) async fn attempt(app: &App, job: Job, start: &Arc<JobStart>) {
         without_room: JobOutcome::failed(&no_room(app, false)).written(),
         without_room_of_function: JobOutcome::failed(&no_room(app, true)).written(),
     };
+    // From here on, a lease that is not renewed is one that has ended.
+    held.remove(job.lease());
     let stored = app.store.finish_job(job.lease(), finished, room(app)).await;
     settled(app, &job, Some(end), stored).await;
 }
@@ -86,7 +90,7 @@ async fn settled(
 }
 
 /// Another attempt at a job that failed, if there is to be one.
-async fn again(app: &App, job: &Job, start: &JobStart, fault: &Fault) -> Option<Postponed> {
+async fn again(app: &App, job: &Job, start: &CallStart, fault: &Fault) -> Option<Postponed> {
     use FaultKind as F;
     // It waited for its turn among calls, and its function has not begun.
     let not_begun = !start.begun()
@@ -142,7 +146,7 @@ fn later(pause: Duration) -> i64 {
     unix_ms_now().saturating_add(pause)
 }
 
-async fn call(app: &App, job: &Job, start: &Arc<JobStart>) -> Result<JobOutcome, Fault> {
+async fn call(app: &App, job: &Job, start: &Arc<CallStart>) -> Result<JobOutcome, Fault> {
     let caller = match job.schedule {
         Some(_) => CallerKind::Schedule,
         None => CallerKind::Client,

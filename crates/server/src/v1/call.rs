@@ -98,9 +98,6 @@ pub(super) async fn wrong_method(
     let mut response = ErrorResponse::from(fault).into_response();
     reply::of_call(&mut response, call);
     cors::vary(&mut response);
-    if again {
-        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
-    }
     response
 }
 
@@ -271,5 +268,8 @@ fn accepted(job: uuid::Uuid, again: bool) -> Response<Body> {
         "preference-applied",
         HeaderValue::from_static("respond-async"),
     );
+    if again {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
     response
 }

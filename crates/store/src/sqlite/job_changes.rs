@@ -92,9 +92,9 @@ impl Change for RetryJob {
         }
         sqlx::query(
             "INSERT INTO jobs (id, function_id, version, export, kind, state, attempts, accepted_at, request, rank, most_attempts,
-                               of_job, callback, callback_job)
+                               expires_at, of_job, callback, callback_job)
              SELECT $1, function_id, version, export, kind, 'queued', 0, $2, request, rank, most_attempts,
-                    of_job, callback, iif(callback_job IS NULL, NULL, $3)
+                    $2 + (expires_at - accepted_at), of_job, callback, iif(callback_job IS NULL, NULL, $3)
                FROM jobs WHERE id = $4",
         )
         .bind(&self.as_job.as_bytes()[..])
