@@ -17,6 +17,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
         include_str!("../../../store/src/settings.rs"),
     ),
     ("server", "Settings", SETTINGS),
+    ("jobs", "JobSettings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
     ("metrics", "MetricsSettings", SETTINGS),

@@ -19,8 +19,8 @@ use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
 use iof_server::{
-    Auth, ConsoleSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState, Secrets,
-    SettingLine, SettingSource, Settings, Tls,
+    Auth, ConsoleSettings, JobSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState,
+    Secrets, SettingLine, SettingSource, Settings, Tls,
 };
 use iof_store::StoreSettings;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     pub(crate) store: StoreSettings,
     pub(crate) server: Settings,
+    pub(crate) jobs: JobSettings,
     pub(crate) second_state: SecondState,
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
@@ -88,6 +89,7 @@ impl Default for Config {
             tls: Tls::default(),
             store: StoreSettings::default(),
             server: Settings::default(),
+            jobs: JobSettings::default(),
             second_state: SecondState::default(),
             limits: Limits::default(),
             compile: CompileLimits::default(),

@@ -1,4 +1,4 @@
--- The tables of SQLite's migrations 0001 to 0014, as PostgreSQL has them. What each is for, those migrations say; here is
+-- The tables of SQLite's migrations 0001 to 0015, as PostgreSQL has them. What each is for, those migrations say; here is
 -- what differs:
 -- * Texts that clients choose freely are BYTEA: a TEXT has no U+0000. Other texts compare by their bytes (COLLATE "C").
 -- * Numbers that are never used again are identities or sequences.
@@ -208,29 +208,54 @@ CREATE TABLE api_keys (
 CREATE INDEX api_keys_function_id ON api_keys (function_id);
 
 CREATE TABLE jobs (
-    id          BYTEA  PRIMARY KEY CHECK (length(id) = 16),
-    function_id BIGINT NOT NULL REFERENCES functions (function_id),
-    version     BIGINT NOT NULL,
-    export      BYTEA  NOT NULL,
-    state       TEXT   NOT NULL CHECK (state IN ('queued', 'running', 'done')),
-    attempts    BIGINT NOT NULL CHECK (attempts >= 0),
-    accepted_at BIGINT NOT NULL,
-    started_at  BIGINT,
-    finished_at BIGINT CHECK ((finished_at IS NULL) = (state <> 'done')),
-    request     BYTEA  NOT NULL,
-    outcome     BYTEA  CHECK ((outcome IS NULL) = (state <> 'done')),
-    schedule    TEXT COLLATE "C",
-    due_at      BIGINT CHECK ((due_at IS NULL) = (schedule IS NULL))
+    id               BYTEA  PRIMARY KEY CHECK (length(id) = 16),
+    function_id      BIGINT NOT NULL REFERENCES functions (function_id),
+    version          BIGINT NOT NULL,
+    export           BYTEA  NOT NULL,
+    kind             TEXT   NOT NULL DEFAULT 'call' CHECK (kind IN ('call', 'callback')),
+    state            TEXT   NOT NULL CHECK (state IN ('queued', 'running', 'done')),
+    rank             BIGINT NOT NULL DEFAULT 0,
+    delayed          BIGINT NOT NULL DEFAULT 0 CHECK (delayed IN (0, 1)),
+    attempts         BIGINT NOT NULL CHECK (attempts >= 0),
+    most_attempts    BIGINT NOT NULL DEFAULT 3,
+    token            BIGINT NOT NULL DEFAULT 0,
+    accepted_at      BIGINT NOT NULL,
+    not_before       BIGINT,
+    expires_at       BIGINT,
+    started_at       BIGINT,
+    lease_until      BIGINT,
+    finished_at      BIGINT CHECK ((finished_at IS NULL) = (state <> 'done')),
+    ended            TEXT   CHECK ((ended IS NULL) = (state <> 'done'))
+                            CHECK (ended IN ('ok', 'failed', 'cancelled', 'expired', 'lost')),
+    fault            TEXT,
+    schedule         TEXT COLLATE "C",
+    due_at           BIGINT CHECK ((due_at IS NULL) = (schedule IS NULL)),
+    of_job           BYTEA  CHECK (length(of_job) = 16),
+    callback         TEXT,
+    callback_job     BYTEA  CHECK (length(callback_job) = 16),
+    idempotency_key  BYTEA  CHECK (length(idempotency_key) = 32),
+    idempotency_body BYTEA  CHECK (length(idempotency_body) = 32),
+    request          BYTEA  NOT NULL,
+    outcome          BYTEA  CHECK ((outcome IS NULL) = (state <> 'done'))
 );
-CREATE INDEX jobs_state ON jobs (state, accepted_at, id);
-CREATE INDEX jobs_finished_at ON jobs (finished_at);
-CREATE INDEX jobs_function_id ON jobs (function_id);
-CREATE UNIQUE INDEX jobs_schedule ON jobs (function_id, schedule, due_at) WHERE schedule IS NOT NULL;
 
+CREATE INDEX jobs_state ON jobs (state, accepted_at, id);
+CREATE INDEX jobs_accepted_at ON jobs (accepted_at, id);
+CREATE INDEX jobs_finished_at ON jobs (finished_at);
+CREATE INDEX jobs_function ON jobs (function_id, accepted_at, id);
+CREATE UNIQUE INDEX jobs_schedule ON jobs (function_id, schedule, due_at) WHERE schedule IS NOT NULL;
+CREATE UNIQUE INDEX jobs_idempotency ON jobs (function_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX jobs_ready ON jobs (function_id, rank, accepted_at, id) WHERE state = 'queued' AND delayed = 0;
+CREATE INDEX jobs_delayed ON jobs (not_before) WHERE state = 'queued' AND delayed = 1;
+CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE state = 'queued' AND expires_at IS NOT NULL;
+CREATE INDEX jobs_leases ON jobs (lease_until) WHERE state = 'running';
+
+-- Numbers of jobs are exact, and every change of jobs holds their lock: one row is enough.
 CREATE TABLE jobs_waiting (
     one   BIGINT PRIMARY KEY CHECK (one = 1),
     jobs  BIGINT NOT NULL CHECK (jobs >= 0),
-    bytes BIGINT NOT NULL DEFAULT 0 CHECK (bytes >= 0)
+    bytes BIGINT NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+    pass  BIGINT NOT NULL DEFAULT 0
 );
 INSERT INTO jobs_waiting (one, jobs) VALUES (1, 0);
 
@@ -271,6 +296,73 @@ CREATE TRIGGER jobs_counted AFTER INSERT OR DELETE OR UPDATE OF state, request, 
     FOR EACH ROW EXECUTE FUNCTION count_jobs();
 CREATE TRIGGER jobs_stay_done BEFORE UPDATE ON jobs
     FOR EACH ROW WHEN (OLD.state = 'done') EXECUTE FUNCTION refuse_change('a job that is done never changes');
+
+CREATE TABLE job_queues (
+    function_id BIGINT PRIMARY KEY,
+    ready       BIGINT NOT NULL DEFAULT 0 CHECK (ready >= 0),
+    delayed     BIGINT NOT NULL DEFAULT 0 CHECK (delayed >= 0),
+    running     BIGINT NOT NULL DEFAULT 0 CHECK (running >= 0),
+    pass        BIGINT NOT NULL DEFAULT 0,
+    weight      BIGINT NOT NULL DEFAULT 1 CHECK (weight > 0),
+    concurrency BIGINT,
+    rate        BIGINT CHECK (rate > 0),
+    open_at     BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX job_queues_next ON job_queues (pass, function_id) WHERE ready > 0;
+
+CREATE FUNCTION queue_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    was_ready   BIGINT := 0;
+    was_delayed BIGINT := 0;
+    was_running BIGINT := 0;
+    is_ready    BIGINT := 0;
+    is_delayed  BIGINT := 0;
+    is_running  BIGINT := 0;
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        was_ready := (OLD.state = 'queued' AND OLD.delayed = 0)::int;
+        was_delayed := (OLD.state = 'queued' AND OLD.delayed = 1)::int;
+        was_running := (OLD.state = 'running')::int;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        is_ready := (NEW.state = 'queued' AND NEW.delayed = 0)::int;
+        is_delayed := (NEW.state = 'queued' AND NEW.delayed = 1)::int;
+        is_running := (NEW.state = 'running')::int;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.state = 'queued' THEN
+            INSERT INTO job_queues AS q (function_id, ready, delayed, pass)
+            VALUES (NEW.function_id, is_ready, is_delayed, (SELECT pass FROM jobs_waiting))
+            ON CONFLICT (function_id) DO UPDATE SET
+                pass = CASE WHEN q.ready = 0 THEN greatest(q.pass, excluded.pass) ELSE q.pass END,
+                ready = q.ready + excluded.ready, delayed = q.delayed + excluded.delayed;
+        END IF;
+    ELSIF (was_ready, was_delayed, was_running) <> (is_ready, is_delayed, is_running) THEN
+        UPDATE job_queues SET
+            pass = CASE WHEN ready = 0 AND TG_OP = 'UPDATE' AND is_ready + is_delayed > 0
+                        THEN greatest(pass, (SELECT w.pass FROM jobs_waiting w)) ELSE pass END,
+            ready = ready - was_ready + is_ready,
+            delayed = delayed - was_delayed + is_delayed,
+            running = running - was_running + is_running
+         WHERE function_id = OLD.function_id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER jobs_queued AFTER INSERT OR DELETE OR UPDATE OF state, delayed ON jobs
+    FOR EACH ROW EXECUTE FUNCTION queue_jobs();
+
+CREATE FUNCTION call_back() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request, kind, most_attempts, callback, of_job)
+    VALUES (NEW.callback_job, NEW.function_id, NEW.version, NEW.export, 'queued', 0, NEW.finished_at, '', 'callback', 1000,
+            NEW.callback, NEW.id);
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER jobs_called_back AFTER UPDATE OF state ON jobs FOR EACH ROW
+    WHEN (NEW.state = 'done' AND OLD.state <> 'done' AND NEW.callback IS NOT NULL AND NEW.kind = 'call')
+    EXECUTE FUNCTION call_back();
 
 CREATE TABLE schedules (
     function_id BIGINT NOT NULL REFERENCES functions (function_id),

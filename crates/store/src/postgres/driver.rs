@@ -12,6 +12,9 @@ pub(super) type SqlPool = sqlx::PgPool;
 pub(super) type SqlRow = sqlx::postgres::PgRow;
 pub(super) type SqlDone = sqlx::postgres::PgQueryResult;
 
+/// True if one process at a time has the database.
+pub(super) const ONE_PROCESS: bool = false;
+
 /// A join whose left side is read first, as PostgreSQL finds out by itself.
 macro_rules! straight_join {
     () => {
@@ -36,9 +39,9 @@ macro_rules! index_of {
         "strpos"
     };
 }
-/// The index of the outbound log that a query of one call uses, which PostgreSQL chooses by itself.
-macro_rules! indexed_by_call {
-    () => {
+/// The clause that names the index of a statement, which PostgreSQL chooses by itself.
+macro_rules! indexed_by {
+    ($index:literal) => {
         ""
     };
 }
@@ -48,7 +51,7 @@ macro_rules! skip_locked {
         " FOR UPDATE SKIP LOCKED"
     };
 }
-pub(super) use {greatest, index_of, indexed_by_call, least, skip_locked, straight_join};
+pub(super) use {greatest, index_of, indexed_by, least, skip_locked, straight_join};
 
 /// A text of a client's, for a column: as bytes, because a TEXT of PostgreSQL has no U+0000.
 pub(super) fn as_text(text: &(impl AsRef<str> + ?Sized)) -> &[u8] {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::column::{damaged, integer};
-use super::driver::{Sql, SqlPool, SqlRow, indexed_by_call};
+use super::driver::{Sql, SqlPool, SqlRow, indexed_by};
 use super::error::Result;
 use crate::model::{OutboundQuery, OutboundRecord, OutboundRow};
 
@@ -63,7 +63,11 @@ pub(super) fn select(
         (Some(call), _) => {
             let call = call.into_bytes().to_vec();
             // Few rows are in the span of a call: they are found first, and then sorted.
-            select.push(concat!("audit ", indexed_by_call!(), " WHERE call_to >= "));
+            select.push(concat!(
+                "audit ",
+                indexed_by!("audit_call"),
+                " WHERE call_to >= "
+            ));
             select.push_bind(call.clone());
             select.push(" AND call_from <= ").push_bind(call);
             "+audit.last"

@@ -11,6 +11,9 @@ pub(super) type SqlPool = sqlx::SqlitePool;
 pub(super) type SqlRow = sqlx::sqlite::SqliteRow;
 pub(super) type SqlDone = sqlx::sqlite::SqliteQueryResult;
 
+/// True if one process at a time has the database.
+pub(super) const ONE_PROCESS: bool = true;
+
 /// A join whose left side is read first.
 macro_rules! straight_join {
     () => {
@@ -35,10 +38,10 @@ macro_rules! index_of {
         "instr"
     };
 }
-/// The index of the outbound log that a query of one call uses, which SQLite would not choose.
-macro_rules! indexed_by_call {
-    () => {
-        "INDEXED BY audit_call"
+/// The clause that names the index of a statement, which SQLite might not choose.
+macro_rules! indexed_by {
+    ($index:literal) => {
+        concat!("INDEXED BY ", $index)
     };
 }
 /// The clause by which a transaction takes rows that no other takes: there is no other.
@@ -47,7 +50,7 @@ macro_rules! skip_locked {
         ""
     };
 }
-pub(super) use {greatest, index_of, indexed_by_call, least, skip_locked, straight_join};
+pub(super) use {greatest, index_of, indexed_by, least, skip_locked, straight_join};
 
 /// A text of a client's, for a column.
 pub(super) fn as_text(text: &(impl AsRef<str> + ?Sized)) -> &str {

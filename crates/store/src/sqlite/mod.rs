@@ -43,6 +43,12 @@ mod ephemeral;
 mod functions;
 #[path = "../sql/job_changes.rs"]
 mod job_changes;
+#[path = "../sql/job_leases.rs"]
+mod job_leases;
+#[path = "../sql/job_queues.rs"]
+mod job_queues;
+#[path = "../sql/job_rows.rs"]
+mod job_rows;
 #[path = "../sql/jobs.rs"]
 mod jobs;
 #[path = "../sql/outbound.rs"]

@@ -38,15 +38,19 @@ async fn the_next_job_is_found_by_an_index() {
     let store = with([], &home).await;
     for (query, index) in [
         (
-            "SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT 9",
-            "jobs_state",
+            "SELECT id FROM jobs WHERE function_id = 1 AND state = 'queued' AND delayed = 0 ORDER BY rank, accepted_at, id LIMIT 9",
+            "jobs_ready",
         ),
         (
-            "UPDATE jobs SET state = 'queued' WHERE state = 'running'",
-            "jobs_state",
+            "SELECT id FROM jobs INDEXED BY jobs_leases WHERE state = 'running' AND lease_until <= 9",
+            "jobs_leases",
+        ),
+        (
+            "SELECT id FROM jobs INDEXED BY jobs_delayed WHERE state = 'queued' AND delayed = 1 AND not_before <= 9",
+            "jobs_delayed",
         ),
         ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
-        ("DELETE FROM jobs WHERE function_id = 1", "jobs_wasm_id"),
+        ("DELETE FROM jobs WHERE function_id = 1", "jobs_function"),
     ] {
         let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
             .fetch_all(&mut outside(&home).await)

@@ -13,7 +13,7 @@ use super::recordings::{recording, totals};
 use super::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
-pub(crate) const MIGRATIONS: [&str; 14] = [
+pub(crate) const MIGRATIONS: [&str; 15] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -28,6 +28,7 @@ pub(crate) const MIGRATIONS: [&str; 14] = [
     "0012_refused_calls.sql",
     "0013_changes.sql",
     "0014_schedules.sql",
+    "0015_leases.sql",
 ];
 
 #[tokio::test]
@@ -163,8 +164,12 @@ async fn of_the_fifth_release(store: &Store) {
     let changes = store.changes(&changes).await.unwrap();
     assert_eq!(changes[0].action, "key.create");
     super::jobs::submit(store, 1).await;
-    let taken = store.take_jobs(9).await.unwrap().remove(0);
-    let done = store.finish_job(taken.id, super::jobs::finished("ok"), super::jobs::ROOM);
+    let taken = super::jobs::take(store, 9).await.remove(0);
+    let done = store.finish_job(
+        taken.lease(),
+        super::jobs::finished("ok"),
+        super::jobs::ROOM,
+    );
     assert!(done.await.unwrap());
 }
 
@@ -178,7 +183,7 @@ pub(crate) async fn left_by(home: &Home, applied: &[&str]) {
 }
 
 async fn migrate(home: &Home, applied: &[&str]) {
-    let migrations = home.folder.path().join("migrations");
+    let migrations = home.0.path().join("migrations");
     tokio::fs::create_dir_all(&migrations).await.unwrap();
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     for name in applied {

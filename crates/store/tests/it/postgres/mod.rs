@@ -16,6 +16,10 @@ mod changes;
 mod ephemeral;
 #[path = "../functions.rs"]
 mod functions;
+#[path = "../job_leases.rs"]
+mod job_leases;
+#[path = "../job_queues.rs"]
+mod job_queues;
 #[path = "../jobs.rs"]
 mod jobs;
 #[path = "../jobs_room.rs"]
@@ -92,6 +96,14 @@ impl Deref for Home {
     fn deref(&self) -> &Folder {
         &self.folder
     }
+}
+
+/// Ends all leases: a node does not take jobs over from others before.
+pub(crate) async fn end_leases(home: &Home) {
+    sqlx::query("UPDATE jobs SET lease_until = 0 WHERE state = 'running'")
+        .execute(&mut outside(home).await)
+        .await
+        .unwrap();
 }
 
 /// A connection to the database, as another program has it.

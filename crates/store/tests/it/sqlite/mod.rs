@@ -22,6 +22,12 @@ mod failures;
 mod failures_rows;
 #[path = "../functions.rs"]
 mod functions;
+#[path = "../job_leases.rs"]
+mod job_leases;
+#[path = "../job_queues.rs"]
+mod job_queues;
+#[path = "../job_upgrade.rs"]
+mod job_upgrade;
 #[path = "../jobs.rs"]
 mod jobs;
 #[path = "../jobs_room.rs"]
@@ -104,6 +110,9 @@ impl Deref for Home {
         &self.0
     }
 }
+
+/// Ends all leases: a start of this database asks for none to have ended.
+pub(crate) async fn end_leases(_: &Home) {}
 
 /// A connection to the database, as another program has it.
 pub(crate) async fn outside(home: &Home) -> sqlx::SqliteConnection {
