@@ -207,6 +207,7 @@ impl App {
                 Some(functions) => functions.iter().for_each(|id| app.functions.changed(*id)),
                 None => app.functions.all_changed(),
             }
+            app.scheduling.changed.notify_one();
         });
         app
     }
