@@ -41,6 +41,7 @@ mod secret_keys;
 mod serve;
 mod service;
 mod shell;
+mod store;
 mod test;
 mod top;
 mod upgrade;
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         Command::Models(models) => client::run(models::run(models)),
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => backup::restore(&restore),
+        Command::Store(command) => store::run(&command),
         Command::Upgrade(upgrade) => upgrade::run(&upgrade),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version(version) => show_version(version.json),

@@ -8,7 +8,7 @@ use iof_store::{
 use uuid::Uuid;
 
 use super::Home;
-use super::jobs::{ROOM, finished, get, job, requeue, submit, take, taking, waiting, with};
+use super::jobs::{ROOM, finished, get, job, requeue, take, taking, waiting, with};
 
 /// Now, in Unix milliseconds.
 pub(crate) fn now() -> i64 {
