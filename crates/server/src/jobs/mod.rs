@@ -24,9 +24,7 @@ mod view;
 mod worker;
 
 pub(crate) use ends::JobEnds;
-pub(crate) use request::{
-    JobRequest, cancelled, refusal, retry, room, scheduled_terms, submit,
-};
+pub(crate) use request::{JobRequest, cancelled, refusal, retry, room, scheduled_terms, submit};
 pub(crate) use terms::JobOptions;
 pub(crate) use view::{JobInfo, job_json};
 pub(crate) use worker::JobWorker;
