@@ -205,7 +205,7 @@ pub(crate) const TABLES: [Table; 17] = [
             ("function_id", Integer),
             ("version", Integer),
             ("at", Integer),
-            ("outcome", Text),
+            ("outcome", ClientText),
             ("size", Integer),
             ("data", Bytes),
         ],
