@@ -124,6 +124,15 @@ enum Bench {
     Commands(Rounds),
     /// A component that answers HTTP requests, against `wasmtime serve` of the same one
     Components(Components),
+    /// A server with many functions: its lists, its console, its start
+    List {
+        /// The most functions
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+        functions: u64,
+        /// The folder of the `iof` that is measured [default: a release build of this tree]
+        #[arg(long)]
+        programs: Option<PathBuf>,
+    },
     /// Many functions that take turns, beside one
     Tenants(Tenants),
     /// Functions that answer quickly, beside a hundred that compute or fill their memory
@@ -202,6 +211,12 @@ fn main() -> ExitCode {
             let rounds = (components.rounds.seconds, components.rounds.rounds);
             bench::components(rounds, &components.only, components.programs)
         }
+        Chore::Bench {
+            what: Bench::List {
+                functions,
+                programs,
+            },
+        } => bench::list(functions, programs),
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),
