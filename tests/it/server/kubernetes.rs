@@ -339,7 +339,7 @@ fn the_time_of_a_stop_is_enough() {
 /// The real server accepts what the chart gives it, and answers its probes as a node calls them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_with_what_the_chart_renders_and_answers_its_probes() {
-    let config = "[limits]\nwall_time = \"7s\"\n";
+    let config = "  # Settings that begin with blanks.\n[limits]\nwall_time = \"7s\"\n";
     let values = json!({
         "auth": { "secret": "a" }, "secrets": { "secret": "s" }, "config": config,
         "publicUrl": "https://f.example.com", "proxies": ["10.1.0.0/16", "10.2.0.7/32"],
