@@ -56,6 +56,7 @@ pub(crate) async fn execute<M>(
         context,
         caller,
         replayed,
+        start,
     } = prepared;
     let CallRequest {
         export,
@@ -69,6 +70,9 @@ pub(crate) async fn execute<M>(
     };
     let began = Instant::now();
     let permits = Permits::acquire(app, &function).await?;
+    if let Some(start) = start {
+        start.begin().await;
+    }
     let queued = began.elapsed();
     let invocation = Invocation {
         export,

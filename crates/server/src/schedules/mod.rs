@@ -16,7 +16,7 @@ use crate::grants::{Declaration, DeclaredSchedule, MissedTimes};
 use crate::http::unix_ms_now;
 use crate::jobs::{self, JobRequest};
 use crate::reply;
-use iof_store::{DueSchedule, Settlement, Submitted};
+use iof_store::{DueSchedule, JobTerms, Settlement, Submitted};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -163,11 +163,13 @@ async fn settle(
             schedule = name,
             "a schedule cannot be read, and makes no calls"
         );
-        return store(app, settlement(due, None, vec![], now, None), refusals).await;
+        let settled = settlement(due, None, vec![], (now, None), JobTerms::default());
+        return store(app, settled, refusals).await;
     };
     let most = app.settings.schedule_missed.max(1) as usize;
     let passed = timetable.passed(due.settled_at.div_euclid(1000), now.div_euclid(1000), most);
     let times = chosen(declared.missed, &passed.times, now.div_euclid(1000));
+    let terms = jobs::scheduled_terms(app);
     let missed = passed.times.len() - times.len();
     if missed > 0 {
         tracing::info!(
@@ -180,7 +182,7 @@ async fn settle(
         app.scheduling.missed.fetch_add(missed, Ordering::Relaxed);
     }
     let next = passed.next;
-    let settlement = settlement(due, Some(&declared), times, now, next);
+    let settlement = settlement(due, Some(&declared), times, (now, next), terms);
     store(app, settlement, refusals).await
 }
 
@@ -188,8 +190,8 @@ fn settlement(
     due: DueSchedule,
     declared: Option<&DeclaredSchedule>,
     times: Vec<i64>,
-    until: i64,
-    next: Option<i64>,
+    (until, next): (i64, Option<i64>),
+    terms: JobTerms,
 ) -> Settlement {
     let request = declared.map(|declared| JobRequest::of_schedule(declared.body()));
     // Serializing a text cannot fail.
@@ -204,6 +206,7 @@ fn settlement(
             .into_iter()
             .map(|time| (reply::new_id(), time * 1000))
             .collect(),
+        terms,
         until,
         next: next.map(|next| next * 1000),
     }
@@ -234,7 +237,7 @@ async fn store(
             return Ok(true);
         };
         let schedule = &settlement.due.name;
-        let Some(fault) = jobs::refusal(app, refused) else {
+        let Some(fault) = jobs::refusal(app, refused, u32::MAX) else {
             return Ok(true);
         };
         if refused != (Submitted::NoRoom { of_function: true }) {
