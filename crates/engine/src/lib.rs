@@ -32,6 +32,7 @@ mod manifest;
 mod memory;
 mod pool;
 mod proposals;
+mod reuse;
 mod signature;
 pub mod size;
 mod state;
@@ -63,6 +64,7 @@ pub use manifest::{
     Type, UnresolvedImport, World, WorldExport,
 };
 pub use pool::PoolFigures;
+pub use reuse::{InstancePool, Retirement, Reuse, ReuseFigures};
 pub use signature::StatedSignature;
 pub use tape::{
     Blob, HostCallTape, HostResponses, RecordedAdd, RecordedCommand, RecordedCommit, RecordedList,

@@ -94,6 +94,12 @@ pub struct Settings {
     /// quarter of the machine's memory, or of the container's. A call of an evicted function loads it again.
     #[serde(with = "iof_engine::size")]
     pub loaded_memory: ByteSize,
+    /// The most instances that wait for another call of their function (`reuse` in function.toml), for all functions
+    /// together. Further ones are dropped, and the next call has a fresh one.
+    pub idle_instances: u32,
+    /// The most memory of these instances.
+    #[serde(with = "iof_engine::size")]
+    pub idle_memory: ByteSize,
     /// Memory of the rows of the call log that wait to be written, for all functions together. Rows without room are
     /// dropped; the counts of calls never are.
     #[serde(with = "iof_engine::size")]
@@ -167,6 +173,8 @@ impl Default for Settings {
             schedule_interval: Duration::from_secs(60),
             schedule_missed: 100,
             loaded_memory: ByteSize::b(0),
+            idle_instances: 64,
+            idle_memory: ByteSize::mib(512),
             call_log_memory: ByteSize::mib(32),
             refused_rows: 100,
             stop_wait: Duration::from_secs(40),

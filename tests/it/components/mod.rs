@@ -4,6 +4,7 @@ mod config;
 mod docs;
 mod imports;
 pub(crate) mod limits;
+mod reuse;
 mod typed;
 
 use iof_tests::{

@@ -7,6 +7,7 @@ mod interim;
 mod leaving;
 mod outgoing;
 mod requests;
+mod reuse;
 mod streams;
 mod thumbnails;
 

@@ -14,6 +14,7 @@ use crate::{artefact, host};
 use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store};
 
@@ -86,7 +87,10 @@ impl Toolchain {
         let space = shape::space(source, &limits.call)?;
 
         // Imports that are not served are found before anything is compiled.
-        let mut store = Store::new(&self.engine, CallState::for_linking(&limits.call));
+        let mut store = Store::new(
+            &self.engine,
+            CallState::of_no_call(Arc::new(limits.call.clone())),
+        );
         let imported = imports::imports(&self.engine, source).map_err(invalid)?;
         let unserved = imports::unserved(&imported, &self.linker, &mut store)?;
         imports::accept_core(&unserved, limits.compile.unknown_imports)?;

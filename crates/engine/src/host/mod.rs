@@ -47,7 +47,7 @@ mod tests {
             .collect();
         let engine = Engine::default();
         let linker = linker(&engine).unwrap();
-        let mut store = Store::new(&engine, CallState::for_linking(&Limits::default()));
+        let mut store = Store::new(&engine, CallState::of_no_call(Arc::default()));
         let items: Vec<_> = linker.iter(&mut store).collect();
         let served: BTreeSet<String> = items
             .into_iter()

@@ -85,6 +85,12 @@ impl Config {
                 1,
                 MOST_COUNT,
             ),
+            (
+                "server.idle_instances",
+                Count(server.idle_instances),
+                0,
+                10_000,
+            ),
             ("server.open_files", Count(server.open_files), 1, MOST_COUNT),
             ("server.jobs_running", Count(server.jobs_running), 1, 10_000),
             ("server.json_depth", Count(server.json_depth), 1, MOST_COUNT),

@@ -62,6 +62,7 @@ pub(crate) async fn exchange(
                 environment: Arc::clone(&function.environment),
                 context,
                 limits: Some(Arc::clone(&function.granted.limits)),
+                instances: function.granted.instances.clone(),
             };
             let mut outcome = app.engine.exchange(&function.code, exchange, head).await;
             let wall = began.elapsed();

@@ -78,6 +78,7 @@ pub(crate) async fn execute<M>(
         signature: stated.map(|stated| &stated.signature),
         limits: Some(Arc::clone(&function.granted.limits)),
         tape: replayed.or_else(|| observers.as_ref().and_then(Observers::tape)),
+        instances: function.granted.instances.as_ref(),
     };
     let mut outcome = app.engine.call(&function.code, invocation).await;
     envelope::response::check(&mut outcome.result);

@@ -294,6 +294,39 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     ] {
         families.gauges((name, help), None, [(NONE, value as f64)])?;
     }
+    let reuse = app.engine.reuse();
+    families.gauges(
+        (
+            "instances_idle",
+            "Instances waiting for another call of their function",
+        ),
+        None,
+        [(NONE, reuse.idle as f64)],
+    )?;
+    families.gauges(
+        ("instances_idle_memory", "Memory of waiting instances"),
+        Some(Unit::Bytes),
+        [(NONE, reuse.bytes as f64)],
+    )?;
+    families.counters(
+        (
+            "instance_reuses",
+            "Calls served by the instance of an earlier call",
+        ),
+        None,
+        [(NONE, reuse.reused as f64)],
+    )?;
+    families.counters(
+        (
+            "instance_retirements",
+            "Instances of functions with `reuse` that were dropped, by reason",
+        ),
+        None,
+        reuse
+            .retired
+            .iter()
+            .map(|(reason, count)| ([("reason", reason.as_str())], *count as f64)),
+    )?;
     families.gauges(
         (
             "functions_code",

@@ -2,6 +2,7 @@
 //!
 //! More than 400 lines: a path for each behaviour that a test needs.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler::{self, OutgoingRequest};
@@ -10,6 +11,9 @@ use wasip2::http::types::{
     OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
+
+/// Requests of this instance to `/served` and `/keep`.
+static SERVED: AtomicU32 = AtomicU32::new(0);
 
 struct Handler;
 
@@ -27,6 +31,17 @@ impl Guest for Handler {
             "/count" => {
                 let text = count(&body_of(&request)).map_or_else(|e| e, |count| count.to_string());
                 whole(out, 200, text.as_bytes());
+            }
+            // The number of requests of this instance.
+            "/served" => {
+                let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+                whole(out, 200, served.to_string().as_bytes());
+            }
+            // Keeps a resource of the host for ever.
+            "/keep" => {
+                std::mem::forget(subscribe_duration(1));
+                let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+                whole(out, 200, served.to_string().as_bytes());
             }
             "/early" => {
                 // Answers before it reads.
