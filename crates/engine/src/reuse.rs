@@ -9,6 +9,7 @@
 use crate::limits::Limits;
 use crate::state::CallState;
 use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -311,6 +312,17 @@ fn clear(store: &mut Store<CallState>) {
         space,
         ..CallState::of_no_call(limits)
     };
+}
+
+impl fmt::Debug for InstancePool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.0.idle.lock().instances.len();
+        formatter
+            .debug_struct("InstancePool")
+            .field("reuse", &self.0.reuse)
+            .field("idle", &idle)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Drop for Inner {

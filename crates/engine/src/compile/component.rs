@@ -302,7 +302,7 @@ mod tests {
             (export "seven" (func $f)))"#,
         )
         .unwrap();
-        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        let pooled = pool::engine(&Limits::default(), (2, 2), &Capacity::of(2)).unwrap();
         let linkers = Linkers::new(&pooled).unwrap();
         for effort in [Effort::Draft, Effort::Full] {
             let compiled = toolchain.compile(&source, effort).unwrap().artefact;

@@ -308,7 +308,7 @@ mod tests {
         };
         assert_eq!(names(&drafted), names(&finished));
         // A different engine, which optimises, calls it.
-        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        let pooled = pool::engine(&Limits::default(), (2, 2), &Capacity::of(2)).unwrap();
         Executable::check(&pooled, &drafted, code).unwrap();
     }
 

@@ -29,8 +29,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Limits;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
     use wasmtime::{ExternType, Store, ValType};
 
     /// Every import has its row in docs/IMPORTS.md, which states its bounds and its test.
