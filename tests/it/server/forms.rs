@@ -25,27 +25,12 @@ fn post(server: &Server, id: u64, form: String) -> impl Future<Output = Answer> 
     server.answer(request)
 }
 
-/// The CPU time of the server's process so far.
-fn cpu(server: &Server) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = |at: usize| {
-        fields
-            .split_whitespace()
-            .nth(at)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    Duration::from_millis(10 * (ticks(11) + ticks(12)))
-}
-
 /// Waits until the server computes nothing any more.
 async fn assert_idle(server: &Server) {
     for _ in 0..20 {
-        let before = cpu(server);
+        let before = server.processor_time().0;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if cpu(server) - before < Duration::from_millis(150) {
+        if server.processor_time().0 - before < Duration::from_millis(150) {
             return;
         }
     }
