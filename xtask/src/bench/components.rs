@@ -237,7 +237,7 @@ fn beside(
 }
 
 /// The program of the package, whose file is not marked as executable.
-fn wasmtime() -> Outcome<PathBuf> {
+pub(super) fn wasmtime() -> Outcome<PathBuf> {
     let python = venv::of("wasmtime", &[WASMTIME])?;
     let path = output(Command::new(python).args([
         "-c",
