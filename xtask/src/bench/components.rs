@@ -275,7 +275,7 @@ fn deploy_with_reuse(server: &str, scratch: &Scratch, component: &Path) -> Outco
 }
 
 /// The program of the package, whose file is not marked as executable.
-fn wasmtime() -> Outcome<PathBuf> {
+pub(super) fn wasmtime() -> Outcome<PathBuf> {
     let python = venv::of("wasmtime", &[WASMTIME])?;
     let path = output(Command::new(python).args([
         "-c",
