@@ -137,7 +137,7 @@ impl App {
         let call_log = CallLog::start(
             store.clone(),
             KeptRows {
-                calls: second_state.log_rows,
+                calls: settings.log_rows,
                 refused: settings.refused_rows,
             },
             settings.call_log_memory,

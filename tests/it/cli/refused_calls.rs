@@ -147,7 +147,7 @@ async fn a_refused_call_is_a_row_with_its_reason() {
 /// The reason why a function cannot be loaded is in its log, and so are the refusals of the API of 2020.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_cannot_be_loaded_has_a_log() {
-    let server = Server::start("[second_state]\nlog_rows = 10\n").await;
+    let server = Server::start("[server]\nlog_rows = 10\n").await;
     let user = User::new(&server.url);
     module(&user, 1);
     let declaration = "[[secrets]]\nvalue = \"Bearer {TOKEN}\"\nheader = \"authorization\"\nto = \"GET https://a.test\"\n";
