@@ -3,7 +3,6 @@
 use crate::app::App;
 use crate::functions::put_lines;
 use crate::grants::Declaration;
-use crate::http::hex;
 use crate::parsing::blocking;
 use crate::schema;
 use bytes::Bytes;
@@ -148,7 +147,7 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
             Sha256::digest(&source).into(),
-            format!("0x{}", hex(&decimal_digest(&source))),
+            format!("0x{}", hex::encode(&decimal_digest(&source))),
         )
     })
     .await

@@ -57,6 +57,7 @@ mod settings;
 mod status;
 mod stop_report;
 mod storage;
+mod time;
 mod tls;
 mod v1;
 mod warnings;

@@ -2,13 +2,14 @@
 
 use crate::calls::CallerKind;
 use crate::envelope;
+use crate::time::unix_ms;
 use bytes::Bytes;
 use iof_engine::{Arg, Outcome};
 use iof_store::Call;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// One row of the log.
@@ -112,7 +113,6 @@ impl Row {
     }
 
     pub(super) fn into_call(self, function_id: i64) -> Call {
-        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let guest = self.guest().unwrap_or_default();
         let record = match self.event {
             Event::Called(payload, summary, _) => text(&CallRecord {
@@ -123,7 +123,7 @@ impl Row {
             Event::CalledBack(record) => record.into(),
         };
         Call {
-            called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            called_at: unix_ms(self.at),
             state: self.state,
             record,
             guest_ns: nanoseconds(guest),

@@ -3,7 +3,7 @@
 use super::exposition::NONE;
 use super::families::Families;
 use crate::app::App;
-use crate::outbound_log::unix_ms;
+use crate::time::unix_ms;
 use iof_store::JobFigures;
 use prometheus_client::registry::Unit;
 use std::fmt;

@@ -8,7 +8,7 @@ use super::query::{Query, RowId, RowLimit};
 use super::versions;
 use crate::app::App;
 use crate::deploy::{DeployedModule, Drafts, secrets_not_set};
-use crate::http::time;
+use crate::time::time;
 use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;

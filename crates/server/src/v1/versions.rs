@@ -10,11 +10,11 @@ use super::query::Query;
 use crate::app::App;
 use crate::deploy::{self, DeployedModule, Drafts, secrets_not_set};
 use crate::grants::MAX_DECLARATION;
-use crate::http::time;
-use crate::http::{content_type, essence, hex, truncate};
+use crate::http::{content_type, essence, truncate};
 use crate::memory::MemoryReservation;
 use crate::multipart::{PartLimit, boundary, split};
 use crate::parsing::Budget;
+use crate::time::time;
 use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
@@ -60,7 +60,7 @@ impl VersionInfo {
             .and_then(|manifest| manifest.world.clone());
         Self {
             version: version.number,
-            sha256: hex(&version.sha256),
+            sha256: hex::encode(&version.sha256),
             size: version.size,
             created_at: time(version.created_at),
             exports: manifest.map(names).unwrap_or_default(),
