@@ -6,8 +6,9 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::toolchain::{Effort, Toolchain};
-use crate::compile::worker::WorkerLimits;
+use crate::compile::Effort;
+use crate::compile::limits::WorkerLimits;
+use crate::compile::toolchain::Toolchain;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
