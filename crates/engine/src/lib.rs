@@ -43,7 +43,7 @@ mod value;
 mod wasi;
 mod watch;
 
-pub use call::{Invocation, Outcome};
+pub use call::{Invocation, Outcome, SpentCpu};
 pub use capability::environment::Environment;
 pub use capability::log::Log;
 pub use capability::storage::{

@@ -144,20 +144,34 @@ async fn a_call_whose_client_left_is_a_row() {
     create(&server, "?name=typed", typed, KEY).await;
     let spin = iof_tests::guests::wat(
         "(module (func (export \"spin\") (local i64) (loop (local.set 0 (i64.add (local.get 0) (i64.const 1)))
-            (br_if 0 (i64.lt_u (local.get 0) (i64.const 1000000000))))))",
+            (br_if 0 (i64.lt_u (local.get 0) (i64.const 1000000000000))))))",
     );
     create(&server, "?name=spins", spin, KEY).await;
     let address = server.url.trim_start_matches("http://").to_owned();
-    for (function, export, body, ran) in [
-        ("typed", "add", "content-length: 100\r\n\r\n{\"a\":", false),
+    let begun = [
+        (
+            "typed",
+            "add",
+            "content-length: 100\r\n\r\n{\"a\":",
+            "request",
+        ),
         (
             "typed",
             "add",
             "transfer-encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n",
-            false,
+            "request",
         ),
-        ("spins", "spin", "content-length: 2\r\n\r\n{}", true),
-    ] {
+        (
+            "spins",
+            "spin",
+            "content-length: 2\r\n\r\n[]",
+            "client-gone",
+        ),
+    ];
+    let both = begun
+        .into_iter()
+        .flat_map(|begun| [(begun, false), (begun, true)]);
+    for ((function, export, body, fault), reset) in both {
         let before = rows(&server, function, KEY).await.len();
         let mut stream = std::net::TcpStream::connect(&address).unwrap();
         let head = format!(
@@ -165,7 +179,11 @@ async fn a_call_whose_client_left_is_a_row() {
         );
         stream.write_all(head.as_bytes()).unwrap();
         // The head is read, and the call runs.
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        if reset {
+            rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO))
+                .unwrap();
+        }
         drop(stream);
         let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
         let row = loop {
@@ -175,17 +193,29 @@ async fn a_call_whose_client_left_is_a_row() {
             }
             assert!(
                 std::time::Instant::now() < until,
-                "no row of {function}: {body}"
+                "no row of {function} {reset}: {body}"
             );
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         };
-        assert_eq!(row["export"], export, "{row}");
-        match ran {
-            // It ran to its end: nobody knows what it has changed by then.
-            true => assert!(row["refused"].is_null() && row["fault"].is_null(), "{row}"),
-            false => assert!(row["refused"] == true && row["fault"] == "request", "{row}"),
+        assert_eq!(
+            (&row["export"], &row["fault"]),
+            (&export.into(), &fault.into()),
+            "{row}"
+        );
+        match fault {
+            // What it used until then counts, so that nobody computes for free.
+            "client-gone" => {
+                assert!(row["refused"].is_null(), "{row}");
+                let used = row["guest_us"].as_u64().unwrap();
+                assert!((100_000..3_000_000).contains(&used), "{row}");
+            }
+            _ => assert_eq!(row["refused"], true, "{row}"),
         }
     }
+    let usage = ask(&server, "GET", "/v1/functions/spins/usage", KEY, None)
+        .await
+        .json();
+    assert_eq!(usage["invocations"], 2, "{usage}");
 }
 
 /// The reason why a function cannot be loaded is in its log, and so are the refusals of the API of 2020.

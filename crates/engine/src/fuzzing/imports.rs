@@ -55,6 +55,7 @@ pub fn imports(data: &[u8]) {
             context: context(),
             limits: None,
             tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
+            spent: None,
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -257,6 +258,7 @@ mod tests {
                 context: context(),
                 limits: None,
                 tape: None,
+                spent: None,
             };
             world.engine.call(&world.function, invocation).await
         });
