@@ -18,6 +18,7 @@ use crate::{Arg, StatedSignature, Value, error_mapping};
 use iof_command::CallContext;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use wasmtime::Store;
 
@@ -41,6 +42,33 @@ pub struct Invocation<'a> {
     /// The pool of instances of earlier calls, for a component that is neither recorded nor replayed; `None` for a fresh
     /// instance.
     pub instances: Option<&'a InstancePool>,
+    /// The place that has the core time of the call also if the call's future is dropped before its end.
+    pub spent: Option<&'a SpentCpu>,
+}
+
+/// The core time that a call has used when it ended or was dropped.
+#[derive(Debug, Default)]
+pub struct SpentCpu(AtomicU64);
+
+impl SpentCpu {
+    /// The core time.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A guard that notes the core time of a call when the call ends or is dropped.
+struct Spending<'a> {
+    meter: &'a CpuMeter,
+    spent: &'a SpentCpu,
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        let nanoseconds = u64::try_from(self.meter.used().as_nanos()).unwrap_or(u64::MAX);
+        self.spent.0.store(nanoseconds, Ordering::Relaxed);
+    }
 }
 
 /// The end of a call.
@@ -73,6 +101,7 @@ impl Engine {
             limits,
             tape,
             instances,
+            spent,
         } = invocation;
         let Some(export) = function.executable.export(name) else {
             return Outcome::refused(function.manifest.no_such_export(name));
@@ -106,6 +135,10 @@ impl Engine {
         let instances = instances.filter(|_| planned.is_component() && tape.is_none());
         let (mut store, meter, mut used) =
             self.store(function, (context, setup, limits, tape), instances);
+        let _spending = spent.map(|spent| Spending {
+            meter: &meter,
+            spent,
+        });
         // Each format awaits its own future: a wrapper around both would cost another copy in every call.
         let ended = match planned {
             PlannedCall::Core(call) => {
@@ -184,6 +217,16 @@ impl Engine {
 }
 
 impl Outcome {
+    /// The outcome of a call that was dropped before its end, after this core time; `ran` is true if its function had begun.
+    #[must_use]
+    pub fn dropped(fault: Fault, guest_cpu: Duration, ran: bool) -> Self {
+        Self {
+            guest_cpu,
+            ran,
+            ..Self::refused(fault)
+        }
+    }
+
     pub(crate) fn refused(fault: Fault) -> Self {
         Self {
             result: Err(fault),

@@ -17,6 +17,7 @@ use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
 use crate::runtime::MigratingRequest;
+use crate::time::unix_ms_before;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
@@ -26,7 +27,7 @@ use iof_store::{Finished, Job, JobRoom, JobState, NewJob, RetriedJob, Store, Sub
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -290,11 +291,7 @@ async fn run_jobs(app: &Arc<App>, compute: &Handle, under_way: &mut JoinSet<()>)
 }
 
 async fn expire(store: &Store, kept: Duration) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let before = i64::try_from(now.saturating_sub(kept).as_millis()).unwrap_or(i64::MAX);
-    if let Err(error) = store.expire_jobs(before).await {
+    if let Err(error) = store.expire_jobs(unix_ms_before(kept)).await {
         tracing::warn!(%error, "expired outcomes of jobs could not be removed yet");
     }
 }

@@ -39,6 +39,10 @@ pub struct Settings {
     pub json_values: u32,
     /// Steps of a check of an argument against a schema. Fault `schema-steps`.
     pub schema_steps: u64,
+    /// Parts of a multipart body. Fault `multipart-parts`.
+    pub multipart_parts: u32,
+    /// Fields of a form. Fault `form-fields`.
+    pub form_fields: u32,
     /// The time within which a client has to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
@@ -104,6 +108,8 @@ pub struct Settings {
     /// dropped; the counts of calls never are.
     #[serde(with = "iof_engine::size")]
     pub call_log_memory: ByteSize,
+    /// The number of newest calls that the log of each function keeps; 0 for none.
+    pub log_rows: u32,
     /// The number of newest rows of refused calls that the log of each function keeps; 0 for none.
     pub refused_rows: u32,
     /// The time for which a stop waits for calls in progress.
@@ -154,6 +160,8 @@ impl Default for Settings {
             json_depth: 1_000,
             json_values: 250_000,
             schema_steps: 10_000_000,
+            multipart_parts: 100,
+            form_fields: 1_000,
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             uri_size: ByteSize::kib(16),
@@ -176,6 +184,7 @@ impl Default for Settings {
             idle_instances: 64,
             idle_memory: ByteSize::mib(512),
             call_log_memory: ByteSize::mib(32),
+            log_rows: 100,
             refused_rows: 100,
             stop_wait: Duration::from_secs(40),
         }
@@ -206,15 +215,9 @@ pub struct SecondState {
     pub rate_limit: u32,
     /// The longest chain of calls by callbacks that leads to a call. Fault `callback-depth`.
     pub callback_depth: u32,
-    /// Parts of a multipart body. Fault `multipart-parts`.
-    pub multipart_parts: u32,
-    /// Fields of a form. Fault `form-fields`.
-    pub form_fields: u32,
     /// The largest state, or callback, of a function. Fault `state`.
     #[serde(with = "iof_engine::size")]
     pub state: ByteSize,
-    /// The number of newest rows that the log of each function keeps; 0 for none.
-    pub log_rows: u32,
     /// The time for which the ephemeral storage keeps a value that is not written again.
     #[serde(with = "humantime_serde")]
     pub ephemeral_time: Duration,
@@ -247,10 +250,7 @@ impl Default for SecondState {
             status: StatusLine::Ok,
             rate_limit: 0,
             callback_depth: 8,
-            multipart_parts: 100,
-            form_fields: 1_000,
             state: ByteSize::mib(1),
-            log_rows: 100,
             ephemeral_time: Duration::from_secs(3600),
             ephemeral_value: ByteSize::mib(1),
             ephemeral_total: ByteSize::mib(64),

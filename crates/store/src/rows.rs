@@ -293,7 +293,7 @@ pub(crate) trait Outbound {
     async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error>;
 }
 
-/// The record of changes, which changes write themselves.
+/// The audit log, which changes write themselves.
 pub(crate) trait Changes {
     /// Sets how many are kept.
     fn keep_changes(&self, limits: ChangeLimits);

@@ -52,7 +52,7 @@ async fn the_fields_of_a_form_are_limited() {
 /// Regression: a megabyte of fields took the square of their number, a minute here.
 #[tokio::test]
 async fn the_cost_of_a_form_is_linear() {
-    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let (server, id) = hello("[server]\nform_fields = 1000000\n").await;
     let start = Instant::now();
     let answer = post(&server, id, fields(100_000)).await;
     assert_eq!(answer.json().as_object().unwrap().len(), 100_000);
@@ -76,7 +76,7 @@ async fn the_cost_of_a_form_is_linear() {
 
 #[tokio::test]
 async fn a_form_delays_no_other_connection() {
-    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let (server, id) = hello("[server]\nform_fields = 1000000\n").await;
     let forms = (0..6).map(|_| post(&server, id, fields(60_000)));
     let forms = futures::future::join_all(forms);
     let neighbours = async {
@@ -100,7 +100,7 @@ async fn a_form_delays_no_other_connection() {
 #[tokio::test]
 async fn a_form_ends_with_its_time_its_client_and_its_server() {
     let config = |time: &str| {
-        format!("[second_state]\nform_fields = 100000000\n[limits]\nwall_time = \"{time}\"\n")
+        format!("[server]\nform_fields = 100000000\n[limits]\nwall_time = \"{time}\"\n")
     };
     let (server, id) = hello(&config("300ms")).await;
     let start = Instant::now();

@@ -6,8 +6,9 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::toolchain::{Effort, Toolchain};
-use crate::compile::worker::WorkerLimits;
+use crate::compile::Effort;
+use crate::compile::limits::WorkerLimits;
+use crate::compile::toolchain::Toolchain;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
@@ -55,6 +56,7 @@ pub fn imports(data: &[u8]) {
             limits: None,
             tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
             instances: None,
+            spent: None,
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -260,6 +262,7 @@ mod tests {
                 limits: None,
                 tape: None,
                 instances: None,
+                spent: None,
             };
             world.engine.call(&world.function, invocation).await
         });

@@ -138,7 +138,7 @@ pub(crate) struct Schedules {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-The server keeps the newest calls of each function (second_state.log_rows).
+The server keeps the newest calls of each function (server.log_rows).
 
 Examples:
   iof logs hello               the newest hundred calls, the newest last

@@ -3,7 +3,8 @@
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Operator};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use crate::app::App;
-use crate::http::{time, truncate, unix_ms_of};
+use crate::http::truncate;
+use crate::time::{time, unix_ms_of};
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};

@@ -4,9 +4,9 @@
 
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
-use crate::http::time;
 use crate::parsing::blocking;
 use crate::sent_key::{SentKey, sent_key};
+use crate::time::time;
 use axum::extract::State;
 use http::HeaderMap;
 use iof_store::Scope;

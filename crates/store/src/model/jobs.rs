@@ -105,7 +105,7 @@ pub struct JobFigures {
     pub running: u64,
     /// Bytes that all jobs keep, with those that are done.
     pub bytes: u64,
-    /// When the oldest queued job was accepted, in Unix milliseconds.
+    /// The time at which the oldest queued job was accepted, in Unix milliseconds.
     pub oldest_queued: Option<i64>,
 }
 

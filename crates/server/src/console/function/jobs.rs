@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::console::words;
-use crate::http::unix_ms_now;
+use crate::time::unix_ms_now;
 use iof_fault::Fault;
 use iof_store::{JobHead, JobState, Scope};
 use maud::{Markup, html};
