@@ -31,6 +31,7 @@ mod models;
 mod native;
 mod output;
 mod profile;
+mod ready;
 mod reload;
 mod replay;
 mod schedules;
@@ -117,6 +118,7 @@ fn main() -> ExitCode {
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => backup::restore(&restore),
         Command::Upgrade(upgrade) => upgrade::run(&upgrade),
+        Command::Ready(ready) => client::run(ready::run(ready)),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version(version) => show_version(version.json),
     }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
 use crate::metrics::CallCost;
-use crate::otlp::exported_id;
+use crate::otlp::exported_ids;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
@@ -105,7 +105,7 @@ fn measure(ended: &EndedCall<'_>) {
         cpu: outcome.guest_cpu,
         queue: ended.queued,
         memory: outcome.memory_peak,
-        trace: exported_id(ended),
+        trace: exported_ids(ended),
     };
     ended.function.metrics.called(fault, cost);
 }

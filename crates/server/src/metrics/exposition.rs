@@ -161,7 +161,7 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             "Duration of calls, including their wait for permits",
         ),
         Unit::Seconds,
-        histogram(|of| of.wall.snapshot()),
+        histogram(super::FunctionMetrics::durations),
     )?;
     families.histograms(
         ("call_cpu", "CPU time of the function's code in a call"),

@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use traces::CallSpans;
-pub(crate) use traces::{CallOrigin, exported_id};
+pub(crate) use traces::{CallOrigin, exported_ids};
 use uuid::Uuid;
 
 /// The exporter of signals. One for the process; it observes commands and outbound requests.
