@@ -35,6 +35,8 @@ use crate::{Error, Kind, headers};
 /// The time that the caller gives a response, if less than the settings do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamTimeouts {
+    /// `connect_timeout`, counted from the search for a connection.
+    pub connect: Option<Duration>,
     /// `first_byte_timeout`, counted from the end of the request's body.
     pub first_byte: Option<Duration>,
     /// `idle_timeout`.
@@ -185,6 +187,7 @@ impl Exchange<'_> {
         let StreamTimeouts {
             first_byte,
             between_bytes,
+            ..
         } = timeouts;
         let least =
             |setting: Duration, own: Option<Duration>| own.map_or(setting, |own| own.min(setting));

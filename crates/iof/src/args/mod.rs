@@ -12,7 +12,7 @@ pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Promote, Rm, Rollback, Schedules, Show, Whoami,
+    Private, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
 };
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
@@ -75,6 +75,10 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Activate the canary version
     Promote(Promote),
+    /// Require a key of the callers of a function, and print a new one
+    Private(Private),
+    /// Let everyone call a function
+    Public(Public),
     /// Delete a function
     #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
