@@ -124,7 +124,9 @@ impl<'a> Exchange<'a> {
         let response = {
             let connecting = Connecting {
                 fresh: resends.fresh(),
-                within: transfer.as_ref().and_then(|transfer| transfer.timeouts.connect),
+                within: transfer
+                    .as_ref()
+                    .and_then(|transfer| transfer.timeouts.connect),
             };
             let sent = pin!(pool.send(&key, &hop.url, request, connecting, &mut record.address));
             match transfer {

@@ -72,7 +72,10 @@ async fn serve_as(
 ) -> Result<(), String> {
     let descriptors = raise_descriptors();
     let sockets = Sockets::bind(&config).await?;
-    let store = Store::open(&config.data)
+    if !config.store.password_file.as_os_str().is_empty() {
+        warn_of_readers("store.password_file", &config.store.password_file);
+    }
+    let store = Store::open_with(&config.data, &config.store)
         .await
         .map_err(|error| error.to_string())?;
     store.keep_changes(ChangeLimits {
@@ -341,6 +344,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         store: parts.store,
         egress: parts.egress,
         settings,
+        jobs: config.jobs,
         second_state: config.second_state,
         auth: config.auth,
         defaults: config.defaults,

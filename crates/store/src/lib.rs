@@ -19,10 +19,15 @@
 //! changes. A limit is checked and the change made in one transaction, so that no other change comes between.
 //!
 //! Layers, each of which knows only those below it: `store` is the API, one file per feature; `rows` is what a database
-//! does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
+//! does for it; `sqlite` and `postgres` are the databases, which share the features in `sql`; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
 //! files; `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the types that go in and out, and `error` is
-//! the type of failures. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate
+//! the type of failures. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sql`. This crate
 //! knows neither HTTP nor wasm.
+
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the modules of `sql` are compiled once for each database, with the types and the words of its driver"
+)]
 
 mod backup;
 mod clock;
@@ -35,12 +40,14 @@ mod inspection;
 mod key;
 mod model;
 mod objects;
+mod postgres;
 mod room;
 mod rows;
 mod scopes;
 mod seal;
 mod secret_keys;
 mod secret_value;
+mod settings;
 mod sqlite;
 mod store;
 mod sweep;
@@ -53,15 +60,17 @@ pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
     ApiKey, Author, AuthorKey, Call, Calls, Canary, CancelledJob, ChangeLimits, ChangeQuery,
     ChangeRecord, Committed, Created, Deploy, DueSchedule, EphemeralPut, EphemeralShare, Finished,
-    Function, FunctionFilter, Job, JobFigures, JobHead, JobRoom, JobState, LoggedCall,
-    MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS,
-    NewFunction, NewJob, NewKey, NewVersion, OutboundKind, OutboundLine, OutboundQuery,
-    OutboundRecord, OutboundRow, OutboundWait, Percent, Recording, RecordingHead, RecordingLimits,
-    RefusedCall, RetriedJob, Rollout, Saved, Schedule, ScheduledJob, SecretName, Settled,
-    Settlement, Submitted, Summary, Surface, Updated, Uploaded, Usage, ValueBatch, ValueChange,
-    ValueHead, ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
+    Function, FunctionFilter, IdempotencyKey, Job, JobEnd, JobFigures, JobHead, JobKind, JobQuery,
+    JobRoom, JobState, JobTerms, Lease, LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL,
+    MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion,
+    OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait, Percent,
+    Postponed, Recording, RecordingHead, RecordingLimits, RefusedCall, RetriedJob, Rollout, Saved,
+    Schedule, ScheduledJob, SecretName, Settled, Settlement, Submitted, Summary, Surface, Taken,
+    Taking, Updated, Uploaded, Usage, ValueBatch, ValueChange, ValueHead, ValueKey, ValueWrite,
+    Version, VersionId, WriteFigures, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};
 pub use secret_value::SecretValue;
+pub use settings::StoreSettings;
 pub use store::Store;

@@ -62,7 +62,10 @@ const PROGRAMS: [&str; 50] = [
 #[test]
 fn each_program_of_wasmtime_has_tests_that_exist() {
     let page = fs::read_to_string(root().join("docs/components.md")).unwrap();
-    let part = page.split("### Beside wasmtime's own programs").nth(1).unwrap();
+    let part = page
+        .split("### Beside wasmtime's own programs")
+        .nth(1)
+        .unwrap();
     let part = part.split("\n## ").next().unwrap();
     let mut programs = BTreeSet::new();
     for row in part.lines().filter(|line| line.starts_with("| `")) {

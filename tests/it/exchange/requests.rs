@@ -186,7 +186,10 @@ async fn keys_are_asked_for_as_of_every_function() {
     };
     let nothing = server.get("/fn/none/hello").await;
     let refused = server.get("/fn/site/hello").await;
-    assert_eq!((refused.http, refused.fault()), (nothing.http, nothing.fault()));
+    assert_eq!(
+        (refused.http, refused.fault()),
+        (nothing.http, nothing.fault())
+    );
     for wrong in [&*first, "a wrong key", ""] {
         let refused = with("/fn/site/hello", wrong).await;
         assert_eq!(refused.http, 404, "{wrong}: {}", refused.text());

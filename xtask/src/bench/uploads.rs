@@ -21,7 +21,11 @@ use crate::{
 /// Modules by what they are, each below the folder of built guests or of programs.
 const MODULES: [(&str, &str, bool); 5] = [
     ("`hello`, Rust, text in and out", "hello.wasm", false),
-    ("an HTTP handler of WASI 0.2, Rust", "http-handler.wasm", false),
+    (
+        "an HTTP handler of WASI 0.2, Rust",
+        "http-handler.wasm",
+        false,
+    ),
     ("a module that describes itself", "send_email.wasm", false),
     ("QuickJS, a program in C", "quickjs.wasm", true),
     ("ripgrep, a program in Rust", "ripgrep.wasm", true),

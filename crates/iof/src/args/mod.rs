@@ -3,6 +3,7 @@
 mod author;
 mod backup;
 mod functions;
+mod jobs;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
@@ -11,9 +12,10 @@ mod tips;
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Private, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Private, Profile,
+    ProfileCommand, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
 };
+pub(crate) use jobs::{Jobs, JobsCommand};
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Show the outcome of a detached call
     Job(Job),
+    /// List, show, cancel and retry jobs
+    Jobs(Jobs),
     /// Show the schedules of a function and their next times
     #[command(alias = "schedule")]
     Schedules(Schedules),

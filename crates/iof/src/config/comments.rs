@@ -11,7 +11,13 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("auth", "Auth", SETTINGS),
     ("tls", "Tls", SETTINGS),
     ("tls.acme", "Acme", SETTINGS),
+    (
+        "store",
+        "StoreSettings",
+        include_str!("../../../store/src/settings.rs"),
+    ),
     ("server", "Settings", SETTINGS),
+    ("jobs", "JobSettings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
     ("metrics", "MetricsSettings", SETTINGS),

@@ -19,9 +19,10 @@ use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
 use iof_server::{
-    Auth, ConsoleSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState, Secrets,
-    SettingLine, SettingSource, Settings, Tls,
+    Auth, ConsoleSettings, JobSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState,
+    Secrets, SettingLine, SettingSource, Settings, Tls,
 };
+use iof_store::StoreSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,7 +48,9 @@ pub(crate) struct Config {
     pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
+    pub(crate) store: StoreSettings,
     pub(crate) server: Settings,
+    pub(crate) jobs: JobSettings,
     pub(crate) second_state: SecondState,
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
@@ -84,7 +87,9 @@ impl Default for Config {
             jail: Demand::default(),
             auth: Auth::default(),
             tls: Tls::default(),
+            store: StoreSettings::default(),
             server: Settings::default(),
+            jobs: JobSettings::default(),
             second_state: SecondState::default(),
             limits: Limits::default(),
             compile: CompileLimits::default(),
@@ -237,6 +242,12 @@ impl Config {
             if let Some(keys) = keys.and_then(Value::as_array_mut) {
                 keys.fill(Value::from("(hidden)"));
             }
+        }
+        let store = table
+            .get_mut("store")
+            .and_then(|store| store.get_mut("url"));
+        if let Some(url) = store {
+            *url = self.store.shown_url().into();
         }
         table
     }

@@ -7,9 +7,11 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The settings that are a path, or a list of paths.
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 9] = [
     "data",
     "secrets.key_file",
+    "store.password_file",
+    "store.sources",
     "tls.certificate",
     "tls.key",
     "otlp.headers_file",

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use iof_store::{JobState, Store};
+use iof_store::JobState;
 use uuid::Uuid;
 
-use crate::jobs::{ROOM, finished, submit, waiting};
-use crate::kill::{DATA, kill_at};
-use crate::{Home, function};
+use super::jobs::{ROOM, finished, requeue, submit, take, waiting};
+use super::kill::{kill_at, open};
+use super::{Home, function};
 
 const MOST_ATTEMPTS: u32 = 3;
 
@@ -15,8 +15,7 @@ const MOST_ATTEMPTS: u32 = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
-    let data = std::env::var_os(DATA).expect("only the test below runs this");
-    let store = Store::open(data.as_ref()).await.unwrap();
+    let store = open().await;
     let mut start = 0;
     while store.job(Uuid::from_u128(start)).await.unwrap().is_some() {
         start += 1;
@@ -26,12 +25,12 @@ async fn child() {
         let store = store.clone();
         tasks.spawn(async move {
             loop {
-                for job in store.take_jobs(1).await.unwrap() {
+                for job in take(&store, 1).await {
                     let number = job.id.as_u128();
                     println!("taken {number} {}", job.attempts);
                     if !number.is_multiple_of(3) {
                         let outcome = finished(number.to_string());
-                        assert!(store.finish_job(job.id, outcome, ROOM).await.unwrap());
+                        assert!(store.finish_job(job.lease(), outcome, ROOM).await.unwrap());
                         println!("finished {number} {}", job.attempts);
                     }
                 }
@@ -84,10 +83,7 @@ async fn acknowledged_jobs_survive_sigkill() {
                 assert_eq!(job.request, format!("request {number}"));
             }
         }
-        again += store
-            .requeue_running(MOST_ATTEMPTS, "lost".into())
-            .await
-            .unwrap();
+        again += requeue(&store, &home).await;
         for number in acknowledged.keys() {
             let job = store.job(Uuid::from_u128(*number)).await.unwrap().unwrap();
             assert_ne!(job.state, JobState::Running);

@@ -6,8 +6,8 @@ use iof_store::{
 };
 use uuid::Uuid;
 
-use crate::jobs::ROOM;
-use crate::{Home, count, function, outside, version};
+use super::jobs::ROOM;
+use super::{Home, count, function, outside, version};
 
 /// A time after all that the tests do, in Unix milliseconds.
 const LATER: i64 = 4_000_000_000_000;
@@ -46,6 +46,7 @@ fn settlement(due: &DueSchedule, times: &[i64]) -> Settlement {
         due: due.clone(),
         export: "say".into(),
         request: Bytes::from_static(b"request"),
+        terms: iof_store::JobTerms::default(),
         jobs: times.iter().map(|time| (Uuid::now_v7(), *time)).collect(),
         until: LATER,
         next: Some(LATER + 60_000),
