@@ -42,6 +42,7 @@ mod secret_keys;
 mod serve;
 mod service;
 mod shell;
+mod store;
 mod test;
 mod top;
 mod upgrade;
@@ -121,6 +122,7 @@ fn main() -> ExitCode {
         Command::Models(models) => client::run(models::run(models)),
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => backup::restore(&restore),
+        Command::Store(command) => store::run(&command),
         Command::Upgrade(upgrade) => upgrade::run(&upgrade),
         Command::Ready(ready) => client::run(ready::run(ready)),
         Command::Doctor(doctor) => doctor::run(&doctor),

@@ -105,6 +105,18 @@ pub(crate) fn prepare(
     })
 }
 
+/// Makes a directory of sources, if it is not there. Blocking.
+pub(crate) fn prepare_sources(sources: &Path) -> Result<(), Error> {
+    let dir = sources.join("source");
+    for shard in 0..=u8::MAX {
+        private_dir(&dir.join(format!("{shard:02x}")))?;
+    }
+    for dir in [&*dir, sources] {
+        sync_dir(dir)?;
+    }
+    Ok(())
+}
+
 /// Checks that the database of a directory begins as one, if there is one. Blocking.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ mod backup;
 mod clock;
 mod directory;
 mod error;
+mod fleet_check;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -51,10 +52,12 @@ mod settings;
 mod sqlite;
 mod store;
 mod sweep;
+mod transfer;
 
 pub use backup::{BackupSummary, RestoreSource, back_up, back_up_as_archive, restore};
 pub use directory::check_database;
 pub use error::Error;
+pub use fleet_check::{FleetCheck, check_fleet, migrate};
 pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
@@ -74,3 +77,6 @@ pub use secret_keys::{SecretKeys, SecretKeysError};
 pub use secret_value::SecretValue;
 pub use settings::StoreSettings;
 pub use store::Store;
+#[doc(hidden)]
+pub use transfer::moved_columns;
+pub use transfer::{Moved, export, import};

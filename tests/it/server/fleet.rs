@@ -297,3 +297,64 @@ async fn a_node_without_a_key_of_the_fleet_does_not_start_and_shows_no_password(
     assert!(refused.log.contains("sslmod"), "{}", refused.log);
     assert!(!refused.log.contains("hush"), "{}", refused.log);
 }
+
+/// A server with its own data becomes a node: its functions, keys and secrets are there, and its clients notice nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_directory_moves_into_a_fleet_by_one_command() {
+    let database = Database::new();
+    let sources = tempfile::tempdir().unwrap();
+    let alone = format!("[auth]\nkeys = [\"{ADMIN}\"]\n[secrets]\nkeys = [\"{KEY}\"]\n");
+    let mut server = Server::start(alone).await;
+    let function = deploy(&server, "counted", module(3), "").await;
+    assert_eq!(
+        server.set_secret(&function, "NAME", "hush-hush").await.http,
+        204
+    );
+    let identity = server.get("/v1/server").await.json()["identity"].clone();
+    let file = sources.path().join("iof.toml");
+    std::fs::write(&file, config(&database.url(), &sources)).unwrap();
+    let data = server.data();
+    let iof = |command: &str| {
+        let output = std::process::Command::new(iof_tests::server::program())
+            .args(["store", command, "--data"])
+            .arg(&data)
+            .arg("--config")
+            .arg(&file)
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("hush"), "{text}");
+        (output.status.success(), text)
+    };
+    let (works, text) = iof("import");
+    assert!(
+        !works && text.contains("in use by another iof process"),
+        "{text}"
+    );
+    server.stop().await;
+    let (works, text) = iof("check");
+    assert!(
+        works && text.contains("the next start makes 0001 tables"),
+        "{text}"
+    );
+    let (works, text) = iof("import");
+    assert!(works && text.contains("modules 1, each table"), "{text}");
+    let (works, text) = iof("check");
+    assert!(works && text.contains("tables: up to date"), "{text}");
+
+    let node = server.restart_with(config(&database.url(), &sources)).await;
+    let other = Server::start(config(&database.url(), &sources)).await;
+    for node in [&node, &other] {
+        assert_eq!(call(node, "counted", "n", ADMIN).await.text().trim(), "3");
+        assert_eq!(node.get("/v1/server").await.json()["identity"], identity);
+        let path = format!("/v1/functions/{}/secrets", function.id);
+        let secrets = node.read_as(&function, &path).await;
+        assert_eq!(secrets["secrets"][0]["name"], "NAME", "{secrets}");
+    }
+    assert!(
+        node.log().contains("this database is not used"),
+        "{}",
+        node.log()
+    );
+}

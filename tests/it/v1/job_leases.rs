@@ -83,7 +83,7 @@ async fn a_server_that_lost_its_lease_changes_nothing() {
         answer.unwrap().text().await.unwrap()
     };
     let began = Instant::now();
-    while !scrape().await.contains("iof_jobs_fenced_total 1\n") {
+    while !scrape().await.contains("iof_jobs_fenced_total 1.0\n") {
         assert!(
             began.elapsed() < Duration::from_secs(10),
             "{}",
@@ -100,15 +100,15 @@ async fn a_server_that_lost_its_lease_changes_nothing() {
     let text = scrape().await;
     for line in [
         format!(
-            "iof_job_ends_total{{function=\"{}\",outcome=\"ok\"}} 1\n",
+            "iof_job_ends_total{{function=\"{}\",outcome=\"ok\"}} 1.0\n",
             function.id
         ),
         format!(
-            "iof_job_ends_total{{function=\"{}\",outcome=\"failed\"}} 1\n",
+            "iof_job_ends_total{{function=\"{}\",outcome=\"failed\"}} 1.0\n",
             function.id
         ),
-        "iof_jobs{state=\"running\"} 1\n".to_owned(),
-        "iof_jobs{state=\"delayed\"} 0\n".to_owned(),
+        "iof_jobs{state=\"running\"} 1.0\n".to_owned(),
+        "iof_jobs{state=\"delayed\"} 0.0\n".to_owned(),
     ] {
         assert!(text.contains(&line), "{line}{text}");
     }

@@ -362,11 +362,12 @@ async fn a_job_stays_with_its_version_and_goes_with_its_function() {
         &[("iof-job-not-before", &soon)],
     )
     .await);
-    let path = format!("/v1/functions/{}/versions/1/activate", function.id);
+    let path = format!("/v1/functions/{}/active", function.id);
     let back = server
-        .request("POST", &path)
-        .bearer_auth(&function.admin_key);
-    assert!(server.answer(back).await.http.is_success());
+        .request("PUT", &path)
+        .bearer_auth(&function.admin_key)
+        .json(&json!({ "version": 1 }));
+    assert_eq!(server.answer(back).await.http, 200);
     let done = state(&server, &function, &waits, "done").await;
     assert_eq!(
         (&done["outcome"], &done["version"]),

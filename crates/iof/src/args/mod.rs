@@ -7,6 +7,7 @@ mod jobs;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
+mod store;
 mod tips;
 
 pub(crate) use author::{Build, Dev, New, Test};
@@ -21,6 +22,7 @@ pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
     Audit, Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
 };
+pub(crate) use store::{StoreCommand, StorePlace};
 
 pub(crate) use tips::with_tip;
 
@@ -125,6 +127,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Restore a backup
     Restore(Restore),
+    /// Move, check and migrate the database of a fleet
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Show what this release would do to a server's data
     Upgrade(Upgrade),
     /// Ask a server whether it is ready, for health checks

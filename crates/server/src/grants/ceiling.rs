@@ -109,7 +109,7 @@ impl Ceiling {
         self.limits.narrowed(&declared.limits).map_err(beyond)
     }
 
-    /// How the jobs of a version run; `value` is the decrypted value of a secret by its name.
+    /// The terms on which the jobs of a version run; `value` is the decrypted value of a secret by its name.
     fn job_grants(
         &self,
         declared: &DeclaredJobs,

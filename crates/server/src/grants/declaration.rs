@@ -53,7 +53,7 @@ pub(crate) struct Declaration {
     /// The most calls per minute. `None` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
-    /// Who may have calls run as jobs (`Prefer: respond-async`), and how these run.
+    /// The callers who may have calls run as jobs (`Prefer: respond-async`), and the way in which these run.
     #[serde(
         with = "super::declared_jobs",
         skip_serializing_if = "DeclaredJobs::is_default"

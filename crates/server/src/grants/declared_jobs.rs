@@ -1,4 +1,4 @@
-//! How a version's jobs run: `jobs = true`, or a table.
+//! The jobs of a version, as it declares them: `jobs = true`, or a table.
 
 use crate::settings::JobCeiling;
 use serde::de::value::MapAccessDeserializer;

@@ -20,7 +20,7 @@ pub(crate) struct EffectiveGrants {
     pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
-    /// Who may run calls as jobs, and how.
+    /// The callers who may run calls as jobs, and the terms.
     pub(crate) jobs: JobGrants,
     /// Pages of other origins that may call the function.
     pub(crate) cors: AllowedOrigins,

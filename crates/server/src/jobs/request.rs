@@ -1,4 +1,4 @@
-//! What is stored of a call that runs later, and of its outcome; and how it is accepted.
+//! The stored form of a call that runs later, and of its outcome; and its acceptance.
 
 use crate::app::App;
 use crate::calls::PreparedCall;

@@ -1,4 +1,4 @@
-//! What a caller says of a job, in headers of the call.
+//! The wishes of a caller for a job, in headers of the call.
 //!
 //! `Idempotency-Key` is the header of that name (draft-ietf-httpapi-idempotency-key-header); the others are
 //! `iof-job-priority`, `iof-job-not-before` and `iof-job-callback`. One that is not known, comes twice, or has a value out of

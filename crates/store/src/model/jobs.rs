@@ -75,7 +75,7 @@ pub struct Lease {
     pub token: i64,
 }
 
-/// How jobs are taken.
+/// The terms on which jobs are taken.
 #[derive(Debug, Clone)]
 pub struct Taking {
     /// The most jobs.
@@ -206,13 +206,13 @@ pub struct JobFigures {
     pub running: u64,
     /// Bytes that all jobs keep, with those that are done.
     pub bytes: u64,
-    /// When the oldest job that waits was accepted, in Unix milliseconds.
+    /// The time at which the oldest job that waits was accepted, in Unix milliseconds.
     pub oldest_queued: Option<i64>,
-    /// When the job that has run for the longest time was taken, in Unix milliseconds.
+    /// The time at which the job that has run for the longest time was taken, in Unix milliseconds.
     pub oldest_running: Option<i64>,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobEnd {
     /// Its function returned.
@@ -374,7 +374,7 @@ pub struct Job {
     pub most_attempts: u32,
     /// The token of its last taking.
     pub token: i64,
-    /// How it ended; `None` if it has not, or if an earlier release ended it.
+    /// Its end; `None` if it has not, or if an earlier release ended it.
     pub ended: Option<JobEnd>,
     /// The code of the fault of its last attempt that failed.
     pub fault: Option<String>,
@@ -438,7 +438,7 @@ pub struct JobHead {
     pub priority: i32,
     /// The time before which it is not taken, in Unix milliseconds, if it is not due.
     pub not_before: Option<i64>,
-    /// How it ended; `None` if it has not, or if an earlier release ended it.
+    /// Its end; `None` if it has not, or if an earlier release ended it.
     pub ended: Option<JobEnd>,
     /// The code of the fault of its last attempt that failed.
     pub fault: Option<String>,

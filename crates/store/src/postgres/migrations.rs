@@ -34,6 +34,22 @@ pub(super) async fn run(address: &Address) -> Result<()> {
     Ok(())
 }
 
+/// Those of these migrations that are not made: number and name.
+pub(super) fn missing(made: &[i64]) -> Vec<String> {
+    let is_made = |number: &str| number.parse().is_ok_and(|number| made.contains(&number));
+    let missing = MIGRATIONS.iter().filter(|(number, ..)| !is_made(number));
+    missing
+        .map(|(number, name, _)| format!("{number} {name}"))
+        .collect()
+}
+
+/// The number of the last migration made that this release does not know.
+pub(super) fn newer(made: &[i64]) -> Option<i64> {
+    let known = migrator();
+    let unknown = |number: &&i64| known.iter().all(|known| known.version != **number);
+    made.iter().filter(unknown).max().copied()
+}
+
 /// All migrations. A database records each by its number and the digest of its SQL.
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {

@@ -13,12 +13,14 @@
 mod address;
 mod call_statements;
 mod catalogue;
+mod check;
 mod database;
 mod driver;
 mod error;
 mod migrations;
 mod numbers;
 mod session;
+mod transfer;
 mod writer;
 
 #[path = "../sql/api_keys.rs"]
@@ -73,4 +75,6 @@ mod values;
 mod versions;
 
 pub(crate) use address::Address;
+pub(crate) use check::{check, migrate};
 pub(crate) use database::{Database, Use};
+pub(crate) use transfer::Side;

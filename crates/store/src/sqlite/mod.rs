@@ -21,6 +21,7 @@ mod plans;
 #[cfg(test)]
 mod queued_tests;
 pub(crate) mod snapshot;
+mod transfer;
 mod writer;
 
 #[path = "../sql/api_keys.rs"]
@@ -75,3 +76,4 @@ mod values;
 mod versions;
 
 pub(crate) use database::Database;
+pub(crate) use transfer::Side;

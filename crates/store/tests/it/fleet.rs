@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use iof_store::{ChangeQuery, NewKey, Rollout, Scope, Store, StoreSettings};
+use bytes::Bytes;
+use iof_store::{
+    Call, Calls, ChangeQuery, NewKey, Rollout, Scope, Store, StoreSettings, Updated, ValueKey,
+};
 use sqlx::Connection as _;
 
 use super::cluster::{Cluster, Database};
@@ -225,4 +228,61 @@ fn keys() -> iof_store::SecretKeys {
 
 fn secret(value: &str) -> iof_store::SecretValue {
     value.to_owned().into()
+}
+
+/// Changes of one value by two nodes come one after the other, and so do their logs of one function's calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_change_the_same_lose_nothing() {
+    const CHANGES: u64 = 150;
+    let database = Database::new();
+    let (one, other) = (folder(database.url()), folder(database.url()));
+    let (one, other) = (one.open().await, other.open().await);
+    one.create_function(function("first")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for node in [&one, &other, &one, &other] {
+        let node = node.clone();
+        tasks.spawn(async move {
+            for number in 0..CHANGES {
+                let add = |before: Option<Bytes>| {
+                    let text = before.map_or_else(
+                        || "0".into(),
+                        |text| String::from_utf8(text.into()).unwrap(),
+                    );
+                    Some(Bytes::from((text.parse::<u64>().unwrap() + 1).to_string()))
+                };
+                let key = ValueKey {
+                    digest: [1; 32],
+                    name: None,
+                };
+                let updated = node.update_value(1, key, Box::new(add), 1 << 20);
+                assert!(matches!(updated.await.unwrap(), Updated::Stored(_)));
+                let call = Call {
+                    called_at: 0,
+                    state: "{}".into(),
+                    record: number.to_string(),
+                    guest_ns: 1,
+                };
+                let calls = Calls {
+                    function_id: 1,
+                    invocations: 1,
+                    guest_ns: 1,
+                    latest_ns: 1,
+                    newest: vec![call],
+                };
+                node.record_calls(vec![calls], 10_000).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let value = one.load_value(1, &[1; 32]).await.unwrap().unwrap();
+    assert_eq!(value, (4 * CHANGES).to_string());
+    assert_eq!(other.usage(1).await.unwrap().invocations, 4 * CHANGES);
+    let logged = other.calls(1, false, 10_000).await.unwrap();
+    let mut numbers: Vec<_> = logged.iter().map(|call| call.log_id).collect();
+    assert!(
+        numbers.is_sorted(),
+        "in the order in which they became visible"
+    );
+    numbers.dedup();
+    assert_eq!(numbers.len() as u64, 4 * CHANGES);
 }

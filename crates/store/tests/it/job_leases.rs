@@ -8,7 +8,7 @@ use iof_store::{
 use uuid::Uuid;
 
 use super::Home;
-use super::jobs::{ROOM, finished, get, job, requeue, submit, take, taking, waiting, with};
+use super::jobs::{ROOM, finished, get, job, requeue, take, taking, waiting, with};
 
 /// Now, in Unix milliseconds.
 pub(crate) fn now() -> i64 {
@@ -190,7 +190,7 @@ async fn the_same_request_under_a_key_is_accepted_once() {
     assert_eq!(under(&store, 4, key(1, 2)).await, Submitted::Accepted);
 }
 
-/// However a job ends, the job that sends its outcome is there, once.
+/// The job that sends an outcome is there once, however the first one ends.
 #[tokio::test]
 async fn every_end_is_called_back() {
     let home = Home::new();

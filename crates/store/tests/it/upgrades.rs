@@ -183,7 +183,7 @@ pub(crate) async fn left_by(home: &Home, applied: &[&str]) {
 }
 
 async fn migrate(home: &Home, applied: &[&str]) {
-    let migrations = home.0.path().join("migrations");
+    let migrations = home.folder.path().join("migrations");
     tokio::fs::create_dir_all(&migrations).await.unwrap();
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     for name in applied {

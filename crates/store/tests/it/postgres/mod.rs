@@ -52,6 +52,8 @@ mod schedules;
 mod secrets;
 #[path = "../sources.rs"]
 mod sources;
+#[path = "../speed.rs"]
+mod speed;
 #[path = "../values.rs"]
 mod values;
 #[path = "../versions.rs"]
@@ -68,7 +70,7 @@ pub(crate) fn sql(_: &'static str, postgres: &'static str) -> &'static str {
 
 /// A data directory and a database that are removed when the test ends.
 pub(crate) struct Home {
-    folder: Folder,
+    node: Folder,
     database: cluster::Database<'static>,
 }
 
@@ -80,7 +82,7 @@ impl Home {
             ..StoreSettings::default()
         };
         Self {
-            folder: Folder::new(settings),
+            node: Folder::new(settings),
             database,
         }
     }
@@ -94,7 +96,7 @@ impl Deref for Home {
     type Target = Folder;
 
     fn deref(&self) -> &Folder {
-        &self.folder
+        &self.node
     }
 }
 

@@ -72,6 +72,8 @@ mod speed_rows;
 mod sqlite_files;
 #[path = "../sqlite_plans.rs"]
 mod sqlite_plans;
+#[path = "../transfer.rs"]
+mod transfer;
 #[path = "../upgrade_names.rs"]
 mod upgrade_names;
 #[path = "../upgrades.rs"]
