@@ -17,6 +17,7 @@ use crate::{Arg, StatedSignature, Value, error_mapping};
 use iof_command::CallContext;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use wasmtime::Store;
 
@@ -37,6 +38,33 @@ pub struct Invocation<'a> {
     pub limits: Option<Arc<Limits>>,
     /// The tape that records the call, or plays the host's answers to it.
     pub tape: Option<HostCallTape>,
+    /// The place that has the core time of the call also if the call's future is dropped before its end.
+    pub spent: Option<&'a SpentCpu>,
+}
+
+/// The core time that a call has used when it ended or was dropped.
+#[derive(Debug, Default)]
+pub struct SpentCpu(AtomicU64);
+
+impl SpentCpu {
+    /// The core time.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A guard that notes the core time of a call when the call ends or is dropped.
+struct Spending<'a> {
+    meter: &'a CpuMeter,
+    spent: &'a SpentCpu,
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        let nanoseconds = u64::try_from(self.meter.used().as_nanos()).unwrap_or(u64::MAX);
+        self.spent.0.store(nanoseconds, Ordering::Relaxed);
+    }
 }
 
 /// The end of a call.
@@ -68,6 +96,7 @@ impl Engine {
             context,
             limits,
             tape,
+            spent,
         } = invocation;
         let Some(export) = function.executable.export(name) else {
             return Outcome::refused(function.manifest.no_such_export(name));
@@ -99,6 +128,10 @@ impl Engine {
             handles: planned.is_component().then_some(limits.handles),
         };
         let (mut store, meter) = self.store(context, setup, limits, tape);
+        let _spending = spent.map(|spent| Spending {
+            meter: &meter,
+            spent,
+        });
         // Each format awaits its own future: a wrapper around both would cost another copy in every call.
         let ended = match planned {
             PlannedCall::Core(call) => {
@@ -171,6 +204,16 @@ impl Engine {
 }
 
 impl Outcome {
+    /// The outcome of a call that was dropped before its end, after this core time; `ran` is true if its function had begun.
+    #[must_use]
+    pub fn dropped(fault: Fault, guest_cpu: Duration, ran: bool) -> Self {
+        Self {
+            guest_cpu,
+            ran,
+            ..Self::refused(fault)
+        }
+    }
+
     pub(crate) fn refused(fault: Fault) -> Self {
         Self {
             result: Err(fault),

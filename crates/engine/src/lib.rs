@@ -43,7 +43,7 @@ mod value;
 mod wasi;
 mod watch;
 
-pub use call::{Invocation, Outcome};
+pub use call::{Invocation, Outcome, SpentCpu};
 pub use capability::environment::Environment;
 pub use capability::log::Log;
 pub use capability::storage::{
@@ -51,8 +51,8 @@ pub use capability::storage::{
 };
 pub use capability::values::{stored_bytes, stored_key};
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
-pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use compile::{CompilerFigures, judge};
+pub use compile::{limits::WorkerLimits, worker::run as compile_worker};
 pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
 pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};

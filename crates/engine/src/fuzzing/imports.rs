@@ -6,8 +6,9 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::toolchain::{Effort, Toolchain};
-use crate::compile::worker::WorkerLimits;
+use crate::compile::Effort;
+use crate::compile::limits::WorkerLimits;
+use crate::compile::toolchain::Toolchain;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
@@ -54,6 +55,7 @@ pub fn imports(data: &[u8]) {
             context: context(),
             limits: None,
             tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
+            spent: None,
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -256,6 +258,7 @@ mod tests {
                 context: context(),
                 limits: None,
                 tape: None,
+                spent: None,
             };
             world.engine.call(&world.function, invocation).await
         });
