@@ -11,6 +11,7 @@ mod allocator;
 mod component;
 mod constructors;
 mod docs;
+mod effort;
 mod exports;
 mod functions;
 mod idle;
@@ -19,9 +20,11 @@ mod inspect;
 mod instance;
 mod instantiation;
 mod leftovers;
+pub(crate) mod limits;
 pub(crate) mod lines;
 mod prime;
 mod process;
+mod refusals;
 pub(crate) mod shape;
 mod tasks;
 pub(crate) mod toolchain;
@@ -31,10 +34,12 @@ pub(crate) mod worker;
 use crate::limits::{CompileLimits, Limits};
 use crate::{Manifest, artefact};
 use bytes::Bytes;
+pub(crate) use effort::Effort;
 use idle::{IDLE, IdleWorkers};
 use iof_admission::Admission;
 use iof_fault::{Fault, FaultKind, Source};
 use iof_worker::Death;
+use limits::WorkerLimits;
 use process::{Answer, CompileWorker};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -42,8 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-pub(crate) use toolchain::Effort;
-use worker::{Wanted, WorkerLimits};
+use worker::Wanted;
 
 /// Runs compile workers.
 #[derive(Debug)]
@@ -201,7 +205,10 @@ impl Compiler {
         if !fresh && let Some(worker) = self.idle.take() {
             return Ok(worker);
         }
-        let free = self.admission.limit().saturating_sub(self.admission.running());
+        let free = self
+            .admission
+            .limit()
+            .saturating_sub(self.admission.running());
         self.idle.keep(free);
         CompileWorker::start(&self.command, &serde_json::to_string(&self.worker_limits)?)
     }

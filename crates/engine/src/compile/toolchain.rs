@@ -1,9 +1,11 @@
 //! The compiler of modules: engines and a linker, built once for all modules of a process.
 
+use super::effort::{Compilation, Effort};
 use super::functions::Functions;
 use super::instance::Instance;
+use super::limits::WorkerLimits;
 use super::prime::{Draft, Refusal};
-use super::worker::WorkerLimits;
+use super::refusals::internal;
 use super::{
     component, constructors, functions, imports, inspect, instantiation, prime, shape, validate,
 };
@@ -27,22 +29,6 @@ pub(crate) struct Toolchain {
     /// The engine that compiles quickly, for code that runs only at upload.
     quick: Engine,
     linker: Linker<CallState>,
-}
-
-/// The effort of a compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Primed and optimised.
-    Full,
-    /// Compiled once, quickly and without priming: for the seconds until it is compiled in full.
-    Draft,
-}
-
-/// A compiled module.
-pub(crate) struct Compilation {
-    pub(crate) artefact: Vec<u8>,
-    /// True if no code of the module trapped or failed at upload.
-    pub(super) clean: bool,
 }
 
 impl Toolchain {
@@ -238,10 +224,6 @@ fn to_run(initializers: &[&str], types: &Functions) -> Vec<String> {
 fn guarded<T>(snapshotter: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     catch_unwind(AssertUnwindSafe(snapshotter))
         .unwrap_or_else(|_| Err(Refusal::Snapshot("the snapshotter failed".to_owned())))
-}
-
-pub(super) fn internal(error: wasmtime::Error) -> Fault {
-    Fault::host("The module could not be compiled.", format!("{error:#}"))
 }
 
 fn invalid(error: wasmtime::Error) -> Fault {
