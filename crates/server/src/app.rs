@@ -4,7 +4,7 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
-use crate::deploy::{DeployLocks, Drafts};
+use crate::deploy_state::{DeployLocks, DraftTasks};
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
@@ -33,7 +33,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     pub(crate) deploys: DeployLocks,
-    pub(crate) drafts: Drafts,
+    pub(crate) drafts: DraftTasks,
     /// The limiter of concurrent calls.
     pub(crate) limiter: ConcurrencyLimiter,
     /// A token that each connection clones, so that its reference count shows the number of connections.
@@ -147,7 +147,7 @@ impl App {
             job_accepted: Notify::new(),
             scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
-            drafts: Drafts::default(),
+            drafts: DraftTasks::default(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),

@@ -1,6 +1,5 @@
 //! A row of the call log: the event of a call, and the record that is made from it.
 
-use crate::calls::CallerKind;
 use crate::envelope;
 use crate::time::unix_ms;
 use bytes::Bytes;
@@ -11,6 +10,15 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
+
+/// The kind of the caller of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallerKind {
+    /// A client, or another call.
+    Client,
+    /// A schedule of the function.
+    Schedule,
+}
 
 /// One row of the log.
 pub(super) struct Row {

@@ -8,8 +8,9 @@
 use super::ended::EndedCall;
 use super::execute::{Permits, frames};
 use super::observe::Observers;
-use super::prepare::{CallerKind, PreparedCall};
+use super::prepare::PreparedCall;
 use crate::app::App;
+use crate::call_log::CallerKind;
 use crate::runtime::MigratingRequest;
 use bytes::Bytes;
 use http::{Request, Response};

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::body::BufferedBody;
 use crate::body::larger_than;
+use crate::call_log::CallerKind;
 use crate::functions::LoadedFunction;
 use crate::otlp::CallOrigin;
 use axum::body::Body;
@@ -59,15 +60,6 @@ impl Origin {
             ..Self::default()
         }
     }
-}
-
-/// The kind of the caller of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallerKind {
-    /// A client, or another call.
-    Client,
-    /// A schedule of the function.
-    Schedule,
 }
 
 /// The credentials of a caller, which each API reads in its own way.

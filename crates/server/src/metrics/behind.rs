@@ -1,7 +1,6 @@
 //! Metrics of the parts behind calls: connections, the compiler, the store, logs and jobs.
 
-use super::exposition::NONE;
-use super::families::Families;
+use super::families::{Families, NONE};
 use crate::app::App;
 use crate::time::unix_ms;
 use iof_store::JobFigures;

@@ -1,6 +1,6 @@
 //! The metrics of a server: their names, and where their values are.
 
-use super::families::{Collected, Families, Family};
+use super::families::{Collected, Families, Family, NONE};
 use super::histogram::Snapshot;
 use super::{Metrics, behind};
 use crate::app::App;
@@ -247,8 +247,6 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             .map(|(limit, times)| ([("limit", *limit)], times.snapshot())),
     )
 }
-
-pub(super) const NONE: [(&str, &str); 0] = [];
 
 /// Gauges of the server's current state.
 fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
