@@ -74,13 +74,10 @@ fn files(folder: &str, end: &str) -> Vec<PathBuf> {
 
 /// The first line of each doc comment, with its number.
 fn first_lines(code: &str) -> impl Iterator<Item = (usize, &str)> {
-    let text = |line: &'_ str| -> Option<&'_ str> {
-        let line = line.trim_start();
-        line.strip_prefix("///").or(line.strip_prefix("//!"))
-    };
     let mut before = None;
     code.lines().enumerate().filter_map(move |(at, line)| {
-        let here = text(line);
+        let line = line.trim_start();
+        let here = line.strip_prefix("///").or(line.strip_prefix("//!"));
         let first = here.filter(|_| before.is_none());
         before = here;
         Some((at + 1, first?.trim()))
