@@ -96,6 +96,8 @@ fn main() -> ExitCode {
         Command::Show(show) => client::run(functions::show(show)),
         Command::Rollback(rollback) => client::run(functions::rollback(rollback)),
         Command::Promote(promote) => client::run(functions::promote(promote)),
+        Command::Private(private) => client::run(keys::private(private)),
+        Command::Public(public) => client::run(keys::public(public)),
         Command::Rm(rm) => client::run(functions::rm(rm)),
         Command::Job(job) => client::run(call::job(job)),
         Command::Jobs(wanted) => client::run(jobs::run(wanted)),

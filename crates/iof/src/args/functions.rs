@@ -219,6 +219,29 @@ pub(crate) struct Promote {
 }
 
 #[derive(Debug, Arguments)]
+#[command(after_help = "\
+The usage key is printed once. A usage key that the function had before stops working at once.
+
+Examples:
+  iof private orders                 then: curl -H 'Authorization: Bearer KEY' SERVER/fn/orders/")]
+pub(crate) struct Private {
+    /// Name or number of the function
+    #[arg(value_parser = function)]
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Public {
+    /// Name or number of the function
+    #[arg(value_parser = function)]
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
 pub(crate) struct Rm {
     /// Name or number of the function
     #[arg(value_parser = function)]

@@ -12,8 +12,8 @@ mod tips;
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Promote, Rm, Rollback, Schedules, Show, Whoami,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Private, Profile,
+    ProfileCommand, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
 };
 pub(crate) use jobs::{Jobs, JobsCommand};
 #[cfg(feature = "infer")]
@@ -76,6 +76,10 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Activate the canary version
     Promote(Promote),
+    /// Require a key of the callers of a function, and print a new one
+    Private(Private),
+    /// Let everyone call a function
+    Public(Public),
     /// Delete a function
     #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
