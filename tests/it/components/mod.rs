@@ -1,5 +1,6 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
+mod beside_wasmtime;
 mod config;
 mod docs;
 mod imports;
