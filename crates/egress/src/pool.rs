@@ -70,7 +70,7 @@ impl Idle {
     }
 }
 
-/// How a request gets its connection.
+/// The bounds within which a request gets a connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Connecting {
     /// True for a new connection.

@@ -46,6 +46,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         // Unwind tables serve debuggers of the host, and each load would register them. Traps do not need them.
         .native_unwind_info(false)
         .wasm_features(WITHOUT, false)
+        .wasm_component_model_map(true)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
 }

@@ -186,6 +186,21 @@ async fn what_is_denied_is_an_error_of_the_guests() {
     assert!(row["fault"].is_null(), "{row}");
 }
 
+/// `p2_http_outbound_request_invalid_version`: no rule allows `CONNECT`, which would make a tunnel past all of them.
+#[tokio::test]
+async fn a_tunnel_is_denied_by_every_rule() {
+    let world = world("outbound = [\"* http://up.test\"]\n", "").await;
+    let tunnel = [("x-method", "CONNECT")];
+    let target = format!("{HOST}/echo");
+    let answer = world.by("GET", "/fetch", &target, &tunnel, "").await;
+    assert!(
+        answer.text().contains("HttpRequestDenied"),
+        "{}",
+        answer.text()
+    );
+    assert!(world.upstream.seen().is_empty(), "nothing left");
+}
+
 /// `p2_http_outbound_request_timeout`: the guest's `connect-timeout` ends what has not connected, also where the server's own
 /// is longer. TLS is part of connecting; this upstream never begins it.
 #[tokio::test]

@@ -299,8 +299,8 @@ async fn a_deploy_says_where_it_is() {
     assert!(shown.contains("it answers HTTP requests"), "{shown}");
     assert!(shown.contains("under its outbound rules"), "{shown}");
     assert_eq!(server.get("/fn/site/").await.text(), "hello");
-    let key = user.types(&["private", "site"]).await;
-    let key = key.lines().last().unwrap().trim().to_owned();
+    let made = tokio::task::block_in_place(|| user.run(&["private", "site"], ""));
+    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
     assert_eq!(server.get("/fn/site/").await.http, 404);
     let request = server.request("GET", "/fn/site/").bearer_auth(key);
     assert_eq!(server.answer(request).await.text(), "hello");

@@ -1,4 +1,4 @@
-//! Handlers of WASI 0.2 only: fields that a guest fills, and configuration.
+//! Handlers of WASI 0.2 only: fields that a guest fills, configuration, and sockets.
 
 use super::{get, handler, path};
 use iof_tests::guests::handler_component;
@@ -38,4 +38,16 @@ async fn declared_variables_are_configuration() {
     };
     assert_eq!(configured("hello").await, "Ok(Some(\"world\"))");
     assert_eq!(configured("unset").await, "Ok(None)");
+}
+
+/// They are there, so that a component links which never uses them, and nothing grants them.
+#[tokio::test]
+async fn sockets_and_names_are_denied() {
+    let server = Server::start("").await;
+    let component = handler_component(super::HANDLER);
+    let function = server
+        .deploy(component, "outbound = [\"* http://localhost\"]\n")
+        .await;
+    let said = get(&server, &function, "/sockets").await.text();
+    assert_eq!(said.matches("AccessDenied").count(), 3, "{said}");
 }

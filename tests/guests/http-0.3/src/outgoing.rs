@@ -11,7 +11,9 @@ pub async fn send(request: &Request, first_byte: Option<u64>) -> Result<Response
     let options = RequestOptions::new();
     let _ = options.set_first_byte_timeout(first_byte);
     let values = request.get_headers().get("x-connect-timeout");
-    let milliseconds = values.first().map(|value| String::from_utf8_lossy(value).into_owned());
+    let milliseconds = values
+        .first()
+        .map(|value| String::from_utf8_lossy(value).into_owned());
     let connect = milliseconds.and_then(|text| text.parse::<u64>().ok());
     let _ = options.set_connect_timeout(connect.map(|milliseconds| milliseconds * 1_000_000));
     let (end, trailers) = wit_future::new(|| Ok(None));

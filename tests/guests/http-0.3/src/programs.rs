@@ -4,9 +4,7 @@ use crate::outgoing::prepared;
 use crate::world;
 use wasip3::cli::environment::get_environment;
 use wasip3::http::client;
-use wasip3::http::types::{
-    ErrorCode, Fields, HeaderError, Method, Request, Response, Scheme,
-};
+use wasip3::http::types::{ErrorCode, Fields, HeaderError, Method, Request, Response, Scheme};
 use wasip3::wit_bindgen::rt::async_support::StreamResult;
 use wasip3::{spawn_local, wit_future, wit_stream};
 
@@ -95,15 +93,30 @@ async fn requests() -> Result<(), String> {
         is(refusing.set_authority(Some(authority)).is_err(), authority)?;
     }
     is(refusing.set_authority(Some("[::]:443")).is_ok(), "IPv6")?;
-    is(refusing.set_authority(Some("[::]")).is_ok(), "IPv6 by itself")?;
+    is(
+        refusing.set_authority(Some("[::]")).is_ok(),
+        "IPv6 by itself",
+    )?;
     let scheme = Scheme::Other("bad\nscheme".to_owned());
     is(refusing.set_scheme(Some(&scheme)).is_err(), "a scheme")?;
-    is(refusing.set_path_with_query(Some("/bad\npath")).is_err(), "a path")?;
+    is(
+        refusing.set_path_with_query(Some("/bad\npath")).is_err(),
+        "a path",
+    )?;
 
     let without_path = request(Fields::new());
-    is(without_path.set_scheme(Some(&Scheme::Https)).is_ok(), "https")?;
-    is(without_path.set_authority(Some("example.com")).is_ok(), "an authority")?;
-    is(client::send(without_path).await.is_err(), "a request without a path")?;
+    is(
+        without_path.set_scheme(Some(&Scheme::Https)).is_ok(),
+        "https",
+    )?;
+    is(
+        without_path.set_authority(Some("example.com")).is_ok(),
+        "an authority",
+    )?;
+    is(
+        client::send(without_path).await.is_err(),
+        "a request without a path",
+    )?;
 
     let other = request(Fields::new());
     let scheme = Scheme::Other("WS".to_owned());
@@ -133,7 +146,11 @@ async fn bodies() -> Result<(), String> {
 
 /// `p3_http_outbound_request_content_length`.
 async fn lengths(request: &Request) -> Result<(), String> {
-    for (text, length) in [("long enough", None), ("msg", Some(3)), ("more than 11 bytes", Some(18))] {
+    for (text, length) in [
+        ("long enough", None),
+        ("msg", Some(3)),
+        ("more than 11 bytes", Some(18)),
+    ] {
         let headers = Fields::new();
         headers.append("content-length", b"11").unwrap();
         let (mut stream, contents) = wit_stream::new();
@@ -179,7 +196,9 @@ async fn chunks(request: &Request) -> Result<(), String> {
         let _ = end.write(Ok(None)).await;
         told.write_all(at.to_string().into_bytes()).await;
     });
-    let response = client::send(sent).await.map_err(|code| format!("{code:?}"))?;
+    let response = client::send(sent)
+        .await
+        .map_err(|code| format!("{code:?}"))?;
     let (_, read) = wit_future::new(|| Ok(()));
     let (body, trailers) = Response::consume_body(response, read);
     let echoed = body.collect().await;
@@ -201,7 +220,8 @@ fn address(sent: &Request, request: &Request) {
     sent.set_method(&Method::Post).unwrap();
     sent.set_scheme(like.get_scheme().as_ref()).unwrap();
     sent.set_authority(like.get_authority().as_deref()).unwrap();
-    sent.set_path_with_query(like.get_path_with_query().as_deref()).unwrap();
+    sent.set_path_with_query(like.get_path_with_query().as_deref())
+        .unwrap();
 }
 
 /// Answers with the variables that its headers `env` name, in a header.
@@ -219,7 +239,12 @@ pub fn environment(request: &Request) -> Response {
 
 /// Prints lines in parts, and empty ones, on both streams.
 pub async fn half_prints() {
-    for part in ["this is half a print ", "to stdout\n", "\n", "after empty\n"] {
+    for part in [
+        "this is half a print ",
+        "to stdout\n",
+        "\n",
+        "after empty\n",
+    ] {
         world::print(part).await;
     }
     for part in ["start a print ", "1", "2", "\n", "\nafter empty\n"] {

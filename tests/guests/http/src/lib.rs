@@ -2,9 +2,11 @@
 //!
 //! More than 400 lines: a path for each behaviour that a test needs.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 mod programs;
 
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use wasip2::cli::stderr::get_stderr;
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler::{self, OutgoingRequest};
@@ -33,6 +35,7 @@ impl Guest for Handler {
             "/request" => whole(out, 200, describe(&request).as_bytes()),
             "/environment" => environment(&request, out),
             "/configuration" => whole(out, 200, programs::configured(query).as_bytes()),
+            "/sockets" => whole(out, 200, programs::sockets().as_bytes()),
             "/half-prints" => {
                 half_prints();
                 whole(out, 200, b"printed");
@@ -369,13 +372,17 @@ fn outgoing(
 fn connect_timeout(request: &IncomingRequest) -> Option<u64> {
     let values = request.headers().get("x-connect-timeout");
     let text = String::from_utf8_lossy(values.first()?).into_owned();
-    text.parse::<u64>().ok().map(|milliseconds| milliseconds * 1_000_000)
+    text.parse::<u64>()
+        .ok()
+        .map(|milliseconds| milliseconds * 1_000_000)
 }
 
 fn prepared(request: &IncomingRequest) -> OutgoingRequest {
     let header = |name: &str| {
         let values = request.headers().get(name);
-        values.first().map(|value| String::from_utf8_lossy(value).into_owned())
+        values
+            .first()
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     };
     let target = header("x-target").unwrap();
     let (scheme, rest) = target.split_once("://").unwrap();
@@ -464,6 +471,10 @@ fn proxy(request: &IncomingRequest, out: ResponseOutparam) {
     response.subscribe().block();
     match response.get().unwrap().unwrap() {
         Ok(response) => answer_with(response, out),
-        Err(code) => whole(out, 200, format!("error: {code:?}, sent {whole_body}").as_bytes()),
+        Err(code) => whole(
+            out,
+            200,
+            format!("error: {code:?}, sent {whole_body}").as_bytes(),
+        ),
     }
 }

@@ -38,6 +38,17 @@ pub fn check(name: &str, request: &IncomingRequest, number: u64) -> String {
     checked.err().unwrap_or_else(|| "ok".to_owned())
 }
 
+/// The errors of sockets and names, which exist and are denied.
+pub fn sockets() -> String {
+    use wasip2::sockets::ip_name_lookup::resolve_addresses;
+    use wasip2::sockets::network::IpAddressFamily;
+    use wasip2::sockets::{instance_network, tcp_create_socket, udp_create_socket};
+    let tcp = tcp_create_socket::create_tcp_socket(IpAddressFamily::Ipv4).map(drop);
+    let udp = udp_create_socket::create_udp_socket(IpAddressFamily::Ipv6).map(drop);
+    let name = resolve_addresses(&instance_network::instance_network(), "localhost").map(drop);
+    format!("{tcp:?} {udp:?} {name:?}")
+}
+
 fn is(so: bool, what: &str) -> Result<(), String> {
     match so {
         true => Ok(()),
@@ -102,14 +113,26 @@ fn requests() -> Result<(), String> {
     }
     is(request.set_authority(Some("bad-\nhost")).is_err(), "a host")?;
     is(request.set_authority(Some("[::]:443")).is_ok(), "IPv6")?;
-    is(request.set_authority(Some("[::]")).is_ok(), "IPv6 by itself")?;
+    is(
+        request.set_authority(Some("[::]")).is_ok(),
+        "IPv6 by itself",
+    )?;
     let scheme = Scheme::Other("bad\nscheme".to_owned());
     is(request.set_scheme(Some(&scheme)).is_err(), "a scheme")?;
-    is(request.set_path_with_query(Some("/bad\npath")).is_err(), "a path")?;
+    is(
+        request.set_path_with_query(Some("/bad\npath")).is_err(),
+        "a path",
+    )?;
 
     let without_path = OutgoingRequest::new(Fields::new());
-    is(without_path.set_scheme(Some(&Scheme::Https)).is_ok(), "https")?;
-    is(without_path.set_authority(Some("example.com")).is_ok(), "an authority")?;
+    is(
+        without_path.set_scheme(Some(&Scheme::Https)).is_ok(),
+        "https",
+    )?;
+    is(
+        without_path.set_authority(Some("example.com")).is_ok(),
+        "an authority",
+    )?;
     is(sent(without_path).is_err(), "a request without a path")?;
 
     let port = OutgoingRequest::new(Fields::new());
@@ -150,7 +173,10 @@ fn bodies() -> Result<(), String> {
     let body = OutgoingResponse::new(headers()).body();
     let stream = body.and_then(|body| body.write().map(|stream| (body, stream)));
     let (body, stream) = stream.map_err(|()| "a body of a response".to_owned())?;
-    is(write(&stream, b"response-body").is_ok(), "a response's body")?;
+    is(
+        write(&stream, b"response-body").is_ok(),
+        "a response's body",
+    )?;
     drop((stream, body));
     Ok(())
 }
@@ -158,7 +184,11 @@ fn bodies() -> Result<(), String> {
 /// `p2_http_outbound_request_content_length`.
 fn lengths(request: &IncomingRequest) -> Result<(), String> {
     drop(body_of(request));
-    for (text, length) in [("long enough", None), ("msg", Some(3)), ("more than 11 bytes", Some(18))] {
+    for (text, length) in [
+        ("long enough", None),
+        ("msg", Some(3)),
+        ("more than 11 bytes", Some(18)),
+    ] {
         let announced = Fields::new();
         announced.append("content-length", b"11").unwrap();
         let body = with_headers(request, announced).body().unwrap();
@@ -194,7 +224,8 @@ fn with_headers(request: &IncomingRequest, headers: Fields) -> OutgoingRequest {
     sent.set_method(&Method::Post).unwrap();
     sent.set_scheme(like.scheme().as_ref()).unwrap();
     sent.set_authority(like.authority().as_deref()).unwrap();
-    sent.set_path_with_query(like.path_with_query().as_deref()).unwrap();
+    sent.set_path_with_query(like.path_with_query().as_deref())
+        .unwrap();
     sent
 }
 
