@@ -135,6 +135,14 @@ enum Bench {
         /// Deploys of each module
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
+    /// A server with many functions: its lists, its console, its start
+    List {
+        /// The most functions
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+        functions: u64,
+        /// The folder of the `iof` that is measured [default: a release build of this tree]
+        #[arg(long)]
+        programs: Option<PathBuf>,
     },
     /// Many functions that take turns, beside one
     Tenants(Tenants),
@@ -217,6 +225,12 @@ fn main() -> ExitCode {
             let rounds = (components.rounds.seconds, components.rounds.rounds);
             bench::components(rounds, &components.only, components.programs)
         }
+        Chore::Bench {
+            what: Bench::List {
+                functions,
+                programs,
+            },
+        } => bench::list(functions, programs),
         Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),

@@ -147,12 +147,8 @@ async fn settle(
             schedule = name,
             "a schedule cannot be read, and makes no calls"
         );
-        return store(
-            app,
-            settlement(due, None, vec![], (now, None), JobTerms::default()),
-            refusals,
-        )
-        .await;
+        let settled = settlement(due, None, vec![], (now, None), JobTerms::default());
+        return store(app, settled, refusals).await;
     };
     let most = app.settings.schedule_missed.max(1) as usize;
     let passed = timetable.passed(due.settled_at.div_euclid(1000), now.div_euclid(1000), most);

@@ -14,8 +14,6 @@ use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, Method, OutgoingBody,
     OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
 };
-use std::io::Write as _;
-use wasip2::cli::stderr::get_stderr;
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 /// Requests of this instance to `/served` and `/keep`.
