@@ -135,6 +135,7 @@ enum Bench {
         /// Deploys of each module
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
+    },
     /// A server with many functions: its lists, its console, its start
     List {
         /// The most functions
