@@ -538,6 +538,7 @@ async fn a_full_disk_is_not_tried_each_second() {
     let lines = server.log().matches(failure).count();
     assert!((1..=4).contains(&lines), "{lines}\n{}", server.log());
     let before = jobs(&server, &function, "tick").await.len();
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     at_least(&server, &function, "tick", before + 2).await;
     assert!(server.log().contains("schedules are settled again"));
