@@ -7,6 +7,7 @@
     reason = "clippy.toml allows these in tests, but not in code that tests share"
 )]
 
+#[allow(unreachable_pub, reason = "the harness of other tests has it, too")]
 #[path = "../../../../tests/src/postgres.rs"]
 mod cluster;
 mod fleet;
