@@ -94,10 +94,14 @@ kinds! {
         InvalidModule = "invalid-module",
         /// The compiler ended without an answer about the module.
         CompilerFailed = "invalid-module",
+        /// Another request was sent under the same idempotency key before.
+        IdempotencyKey = "idempotency-key",
         /// The job was cancelled before its function ran.
         JobCancelled = "job-cancelled",
         /// The job cannot be cancelled or retried in its state.
         JobConflict = "job-state",
+        /// A header of a job has a value that cannot be used.
+        JobOption = "job-option",
         /// The function takes jobs from holders of a key only.
         JobsUndeclared = "jobs-undeclared",
         /// The body is not JSON of the form that the route takes.
@@ -252,6 +256,8 @@ kinds! {
         EgressEncoded = "egress-encoded",
         /// The response is not HTTP.
         EgressProtocol = "egress-protocol",
+        /// A callback was not answered with success.
+        CallbackStatus = "callback-status",
     }
     Limit {
         /// All bodies in memory take as much as they may together.
@@ -304,12 +310,16 @@ kinds! {
         Handles = "handles",
         /// The header fields of the request are too large.
         HeadSize = "head-size",
+        /// The job did not begin within its time.
+        JobExpired = "job-expired",
         /// Too many jobs are not done.
         Jobs = "jobs",
         /// The jobs of the function take too much of the disk.
         JobsFunctionSize = "jobs-function-size",
         /// All jobs take too much of the disk.
         JobsSize = "jobs-size",
+        /// Too many jobs of the function wait.
+        JobsQueue = "jobs-queue",
         /// The JSON is nested too deep.
         JsonDepth = "json-depth",
         /// An argument has too many values to be checked.

@@ -21,6 +21,7 @@ mod functions;
 mod grants;
 mod host;
 mod inventory;
+mod jobs;
 mod json_log;
 mod keys;
 mod log;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         Command::Promote(promote) => client::run(functions::promote(promote)),
         Command::Rm(rm) => client::run(functions::rm(rm)),
         Command::Job(job) => client::run(call::job(job)),
+        Command::Jobs(wanted) => client::run(jobs::run(wanted)),
         Command::Schedules(wanted) => client::run(schedules::run(wanted)),
         Command::Key(key) => client::run(keys::run(key)),
         Command::Login(login) => client::run(login::login(login)),

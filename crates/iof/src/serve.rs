@@ -339,6 +339,7 @@ fn app(config: Config, parts: Parts) -> Result<Arc<App>, String> {
         store: parts.store,
         egress: parts.egress,
         settings,
+        jobs: config.jobs,
         second_state: config.second_state,
         auth: config.auth,
         defaults: config.defaults,

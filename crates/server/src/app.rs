@@ -9,12 +9,13 @@ use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
 use crate::inventory::Inventory;
+use crate::jobs::JobEnds;
 use crate::metrics::Metrics;
 use crate::otlp::Otlp;
 use crate::outbound_log::OutboundLog;
 use crate::recent_faults::RecentFaults;
 use crate::schedules::Scheduling;
-use crate::settings::{Auth, ConsoleSettings, SecondState, Settings};
+use crate::settings::{Auth, ConsoleSettings, JobSettings, SecondState, Settings};
 use bytesize::ByteSize;
 use iof_command::Grants;
 use iof_egress::Egress;
@@ -51,7 +52,10 @@ pub struct App {
     /// The settings and commands of the server, for display.
     pub(crate) inventory: Inventory,
     pub(crate) scheduling: Scheduling,
-    /// Notified when a job was accepted.
+    /// `[jobs]`
+    pub(crate) jobs: JobSettings,
+    pub(crate) job_ends: JobEnds,
+    /// Notified when a job was accepted, or may be taken now.
     pub(crate) job_accepted: Notify,
     /// The outbound client of fetches and callbacks.
     pub(crate) egress: Egress,
@@ -79,6 +83,8 @@ pub struct Parts {
     pub egress: Egress,
     /// `[server]`
     pub settings: Settings,
+    /// `[jobs]`
+    pub jobs: JobSettings,
     /// `[second_state]`
     pub second_state: SecondState,
     /// `[auth]`
@@ -118,6 +124,7 @@ impl App {
             store,
             egress,
             settings,
+            jobs,
             second_state,
             auth,
             defaults,
@@ -145,6 +152,7 @@ impl App {
         let call_log = Arc::new(call_log);
         Arc::new(Self {
             job_accepted: Notify::new(),
+            job_ends: JobEnds::new(metrics.most()),
             scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
             drafts: DraftTasks::default(),
@@ -159,6 +167,7 @@ impl App {
                         limits: Arc::clone(&limits),
                         concurrency: settings.concurrency,
                         schedules: settings.schedule_limits(),
+                        jobs: settings.job_ceiling(&jobs),
                     },
                     defaults: Arc::new(defaults),
                     limits: Arc::clone(&limits),
@@ -176,6 +185,7 @@ impl App {
             engine,
             store,
             settings,
+            jobs,
             second_state,
             call_log,
             egress,

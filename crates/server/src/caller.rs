@@ -26,7 +26,7 @@ impl Credentials for BearerKey<'_> {
     async fn authorise(&self, app: &App, function: &LoadedFunction) -> Result<(), Fault> {
         let keys = (function.usage_key.as_ref(), &function.admin_key);
         admit(app, function.id, keys, self.headers).await?;
-        if self.later && !function.granted.jobs {
+        if self.later && !function.granted.jobs.public {
             admit_job(app, function, self.headers).await?;
         }
         Ok(())

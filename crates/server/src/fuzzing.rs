@@ -34,6 +34,8 @@ pub fn declaration(data: &[u8]) {
         limits: Limits::default().into(),
         concurrency: 500,
         schedules: crate::settings::Settings::default().schedule_limits(),
+        jobs: crate::settings::Settings::default()
+            .job_ceiling(&crate::settings::JobSettings::default()),
     };
     let declared = match ceiling.read(text) {
         Ok(declared) => declared,

@@ -78,8 +78,8 @@ pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;
 pub use serve::{Listener, serve};
 pub use settings::{
-    Auth, ConsoleSettings, MetricsSettings, RecordSettings, SecondState, Secrets, Settings,
-    StatusLine, Tls,
+    Auth, ConsoleSettings, JobSettings, MetricsSettings, RecordSettings, SecondState, Secrets,
+    Settings, StatusLine, Tls,
 };
 pub use stop_report::StopReport;
 pub use storage::Values;

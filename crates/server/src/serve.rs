@@ -97,8 +97,10 @@ async fn serve_until(
     app.stopping.store(true, Ordering::Relaxed);
     tracing::info!("stopping: no new connections, finishing calls in progress");
     stopping.cancel();
+    jobs.drain();
     tasks.close();
     let wait = app.settings.stop_wait;
+    let until = Instant::now() + wait;
     let under_way = || {
         let (running, waiting) = (app.limiter.running(), app.limiter.waiting());
         format!(
@@ -117,7 +119,7 @@ async fn serve_until(
     }
     schedules.stop().await;
     report
-        .during(jobs.stop(), || "jobs that run".to_owned())
+        .during(jobs.stop(until), || "jobs that run".to_owned())
         .await;
     let deadline = Instant::now() + LOGS;
     let metrics = async {

@@ -120,6 +120,20 @@ impl Settings {
         }
     }
 
+    /// The most that a version can declare of jobs.
+    pub(crate) fn job_ceiling(&self, jobs: &JobSettings) -> JobCeiling {
+        JobCeiling {
+            jobs: jobs.clone(),
+            waiting: self.jobs,
+            running: self.jobs_running,
+        }
+    }
+
+    /// The most jobs of one function that run at a time: four fifths, so that no function takes all.
+    pub(crate) fn function_jobs_running(&self) -> u32 {
+        (self.jobs_running - self.jobs_running / 5).max(1)
+    }
+
     /// The most that a version can declare of schedules.
     pub(crate) fn schedule_limits(&self) -> ScheduleLimits {
         ScheduleLimits {
@@ -128,6 +142,16 @@ impl Settings {
             interval: self.schedule_interval,
         }
     }
+}
+
+/// The most that a version can declare of jobs.
+#[derive(Clone, Debug)]
+pub(crate) struct JobCeiling {
+    pub(crate) jobs: JobSettings,
+    /// `server.jobs`
+    pub(crate) waiting: u32,
+    /// `server.jobs_running`
+    pub(crate) running: u32,
 }
 
 /// The most that a version can declare of schedules.
@@ -193,6 +217,60 @@ fn loopback() -> Vec<IpNet> {
     .flatten()
     .map(|net| net.trunc())
     .collect()
+}
+
+/// `[jobs]`: how jobs are begun, repeated and called back. Their number and size are in `[server]`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobSettings {
+    /// The time for which a job is its owner's without a sign of it. The owner renews it at a third of that.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// The most times that a job is begun that the end of its owner interrupted. Fault `job-lost`.
+    pub attempts: u32,
+    /// The most `attempts` that a version can declare for jobs that fail. Fault `ceiling`.
+    pub attempts_limit: u32,
+    /// The pause after the first attempt that failed; each further one is twice as long, less up to a half by chance.
+    #[serde(with = "humantime_serde")]
+    pub backoff: Duration,
+    /// The longest pause between two attempts.
+    #[serde(with = "humantime_serde")]
+    pub backoff_limit: Duration,
+    /// The time within which a job has to begin, and the most that a version can declare. Fault `job-expired`.
+    #[serde(with = "humantime_serde")]
+    pub ttl: Duration,
+    /// The latest beginning that a caller can ask for, from its acceptance. Fault `job-option`.
+    #[serde(with = "humantime_serde")]
+    pub delay: Duration,
+    /// The most jobs of one function that wait, unless it declares another number; 0 is four fifths of `server.jobs`.
+    /// Fault `jobs-queue`.
+    pub length: u32,
+    /// The most weight that a version can declare. Fault `ceiling`.
+    pub weight: u32,
+    /// The most times that a callback is sent.
+    pub callback_attempts: u32,
+    /// The largest callback; a larger one is sent without the result.
+    #[serde(with = "iof_engine::size")]
+    pub callback_size: ByteSize,
+}
+
+impl Default for JobSettings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            lease: Duration::from_secs(30),
+            attempts: 3,
+            attempts_limit: 20,
+            backoff: Duration::from_secs(1),
+            backoff_limit: Duration::from_secs(60 * 60),
+            ttl: Duration::from_secs(7 * DAY),
+            delay: Duration::from_secs(30 * DAY),
+            length: 0,
+            weight: 10,
+            callback_attempts: 8,
+            callback_size: ByteSize::mib(1),
+        }
+    }
 }
 
 /// `[second_state]`: the API of 2020.

@@ -27,6 +27,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::Filter
         | F::HostHeader
         | F::InvalidModule
+        | F::JobOption
         | F::Json
         | F::KeyWish
         | F::Last
@@ -64,9 +65,12 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::NoSuchVersion => StatusCode::NOT_FOUND,
         F::Method => StatusCode::METHOD_NOT_ALLOWED,
         F::BodyWait => StatusCode::REQUEST_TIMEOUT,
-        F::JobCancelled | F::JobConflict | F::NameTaken | F::RolloutConflict | F::SecretNotSet => {
-            StatusCode::CONFLICT
-        }
+        F::IdempotencyKey
+        | F::JobCancelled
+        | F::JobConflict
+        | F::NameTaken
+        | F::RolloutConflict
+        | F::SecretNotSet => StatusCode::CONFLICT,
         F::EphemeralValue
         | F::FormFields
         | F::JsonDepth
@@ -105,7 +109,7 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::UnsupportedFeature
         | F::UnsupportedType => StatusCode::UNPROCESSABLE_ENTITY,
         // Waiting helps at a function's own limit (429); at the server's, another server helps, too (503).
-        F::ConsoleAttempts | F::FunctionConcurrency | F::Rate | F::RateLimit => {
+        F::ConsoleAttempts | F::FunctionConcurrency | F::JobsQueue | F::Rate | F::RateLimit => {
             StatusCode::TOO_MANY_REQUESTS
         }
         F::HeadSize => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -151,7 +155,8 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::EgressTooManyRedirects
         | F::EgressBusy
         | F::EgressEncoded
-        | F::EgressProtocol => StatusCode::BAD_GATEWAY,
+        | F::EgressProtocol
+        | F::CallbackStatus => StatusCode::BAD_GATEWAY,
         F::BodyMemory
         | F::CompileQueue
         | F::Concurrency
@@ -164,7 +169,9 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::ScratchBacklog
         | F::Stopping
         | F::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
-        F::BetweenBytes | F::FirstByte | F::GuestCpu | F::WallTime => StatusCode::GATEWAY_TIMEOUT,
+        F::BetweenBytes | F::FirstByte | F::GuestCpu | F::JobExpired | F::WallTime => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
         F::CommandInput
         | F::EphemeralShare
         | F::EphemeralTotal

@@ -53,13 +53,14 @@ pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
     ApiKey, Author, AuthorKey, Call, Calls, Canary, CancelledJob, ChangeLimits, ChangeQuery,
     ChangeRecord, Committed, Created, Deploy, DueSchedule, EphemeralPut, EphemeralShare, Finished,
-    Function, FunctionFilter, Job, JobFigures, JobHead, JobRoom, JobState, LoggedCall,
-    MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL, MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS,
-    NewFunction, NewJob, NewKey, NewVersion, OutboundKind, OutboundLine, OutboundQuery,
-    OutboundRecord, OutboundRow, OutboundWait, Percent, Recording, RecordingHead, RecordingLimits,
-    RefusedCall, RetriedJob, Rollout, Saved, Schedule, ScheduledJob, SecretName, Settled,
-    Settlement, Submitted, Summary, Surface, Updated, Uploaded, Usage, ValueBatch, ValueChange,
-    ValueHead, ValueKey, ValueWrite, Version, VersionId, WriteFigures, is_secret_name,
+    Function, FunctionFilter, IdempotencyKey, Job, JobEnd, JobFigures, JobHead, JobKind, JobQuery,
+    JobRoom, JobState, JobTerms, Lease, LoggedCall, MAX_API_KEYS, MAX_FUNCTION_NAME, MAX_KEY_LABEL,
+    MAX_SECRET_NAME, MAX_SECRET_VALUE, MAX_SECRETS, NewFunction, NewJob, NewKey, NewVersion,
+    OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait, Percent,
+    Postponed, Recording, RecordingHead, RecordingLimits, RefusedCall, RetriedJob, Rollout, Saved,
+    Schedule, ScheduledJob, SecretName, Settled, Settlement, Submitted, Summary, Surface, Taken,
+    Taking, Updated, Uploaded, Usage, ValueBatch, ValueChange, ValueHead, ValueKey, ValueWrite,
+    Version, VersionId, WriteFigures, is_secret_name,
 };
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};

@@ -25,11 +25,11 @@ use crate::key::KeyHash;
 use crate::model::{
     ApiKey, Author, Calls, CancelledJob, ChangeLimits, ChangeQuery, ChangeRecord, Committed,
     Deploy, DueSchedule, EphemeralPut, Finished, Function, FunctionFilter, FunctionRow, Job,
-    JobFigures, JobHead, JobRoom, LoggedCall, NewEphemeral, NewJob, NewKey, OutboundLine,
-    OutboundQuery, OutboundRow, Percent, Recording, RecordingHead, RecordingLimits, RefusedCall,
-    Reseal, RetriedJob, Rollout, Saved, Schedule, SealedSecret, SecretName, Settled, Settlement,
-    Submitted, Summary, Updated, Usage, ValueBatch, ValueChange, ValueHead, ValueKey, Version,
-    VersionRow, WriteFigures,
+    JobFigures, JobHead, JobQuery, JobRoom, Lease, LoggedCall, NewEphemeral, NewJob, NewKey,
+    OutboundLine, OutboundQuery, OutboundRow, Percent, Postponed, Recording, RecordingHead,
+    RecordingLimits, RefusedCall, Reseal, RetriedJob, Rollout, Saved, Schedule, SealedSecret,
+    SecretName, Settled, Settlement, Submitted, Summary, Taken, Taking, Updated, Usage, ValueBatch,
+    ValueChange, ValueHead, ValueKey, Version, VersionRow, WriteFigures,
 };
 
 /// The database as a whole.
@@ -347,10 +347,28 @@ pub(crate) trait Jobs {
         room: JobRoom,
     ) -> Result<Submitted, Error>;
 
-    /// Takes jobs that are queued, oldest first.
-    async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error>;
+    /// Queues jobs again whose owner is gone, ends those that wait for too long, and takes those whose turn it is: of the
+    /// queue with the lowest pass first, within its limits; in a queue by priority and age.
+    async fn take_jobs(&self, taking: Taking) -> Result<Taken, Error>;
 
-    async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error>;
+    /// Renews leases, and returns those that another owner has, or that are gone with their jobs.
+    async fn keep_leases(&self, leases: Vec<Lease>, lease: i64) -> Result<Vec<Lease>, Error>;
+
+    async fn finish_job(
+        &self,
+        lease: Lease,
+        finished: Finished,
+        room: JobRoom,
+    ) -> Result<bool, Error>;
+
+    /// Queues a job again that its owner does not finish. Returns `false` if the lease is not the job's.
+    async fn postpone_job(&self, lease: Lease, postponed: Postponed) -> Result<bool, Error>;
+
+    /// Queues jobs again that were not begun, as if they had not been taken, and returns their number.
+    async fn return_jobs(&self, leases: Vec<Lease>) -> Result<u64, Error>;
+
+    /// The next time at which a job can be taken that cannot be now, in Unix milliseconds.
+    async fn next_job(&self, now: i64) -> Result<Option<i64>, Error>;
 
     async fn cancel_job(
         &self,
@@ -369,14 +387,20 @@ pub(crate) trait Jobs {
         room: JobRoom,
     ) -> Result<RetriedJob, Error>;
 
-    async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error>;
+    /// Queues jobs again that no process runs, as a process starts: all that are leased if a database has one process; if
+    /// it has many, those whose leases have ended.
+    async fn requeue_running(&self, outcome: Bytes, room: JobRoom) -> Result<Taken, Error>;
+
+    /// The number of due jobs that are before this one in its queue, up to `most`; `None` if it is not due, or does not
+    /// wait.
+    async fn job_position(&self, id: Uuid, most: u32) -> Result<Option<u32>, Error>;
 
     async fn job(&self, id: Uuid) -> Result<Option<Job>, Error>;
 
     async fn job_figures(&self) -> Result<JobFigures, Error>;
 
-    /// The newest jobs of a function, without requests and outcomes, newest first.
-    async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error>;
+    /// Jobs without requests and outcomes, newest first.
+    async fn jobs(&self, query: &JobQuery) -> Result<Vec<JobHead>, Error>;
 
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;

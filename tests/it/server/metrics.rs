@@ -301,7 +301,10 @@ async fn what_works_behind_calls_has_figures() {
         ("iof_log_dropped_total{log=\"outbound\"}", 0.0),
         ("iof_jobs{state=\"queued\"}", 0.0),
         ("iof_jobs{state=\"running\"}", 0.0),
-        ("iof_jobs_oldest_seconds", 0.0),
+        ("iof_jobs{state=\"delayed\"}", 0.0),
+        ("iof_jobs_oldest_seconds{state=\"queued\"}", 0.0),
+        ("iof_jobs_oldest_seconds{state=\"running\"}", 0.0),
+        ("iof_jobs_fenced_total", 0.0),
         ("iof_connections_limit", 10_000.0),
     ] {
         assert_eq!(value(&text, series), Some(wanted), "{series}\n{text}");

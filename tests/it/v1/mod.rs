@@ -4,6 +4,8 @@ mod audit;
 mod declarations;
 mod described_modules;
 pub(crate) mod functions;
+mod job_leases;
+pub(crate) mod job_terms;
 mod jobs;
 mod keys;
 mod openapi;

@@ -104,7 +104,7 @@ async fn each_route_requires_the_scope_of_the_page() {
                 .replace("{name}", "TOKEN")
                 .replace("{key}", "999999");
             let place = match place.as_str() {
-                "/v1/egress" | "/v1/audit" => format!("{place}?function={name}"),
+                "/v1/egress" | "/v1/audit" | "/v1/jobs" => format!("{place}?function={name}"),
                 _ => place,
             };
             let answer = ask(&server, &method, &place, key, None).await;

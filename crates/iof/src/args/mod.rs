@@ -3,6 +3,7 @@
 mod author;
 mod backup;
 mod functions;
+mod jobs;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
@@ -14,6 +15,7 @@ pub(crate) use functions::{
     Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
     Promote, Rm, Rollback, Schedules, Show, Whoami,
 };
+pub(crate) use jobs::{Jobs, JobsCommand};
 #[cfg(feature = "infer")]
 pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Show the outcome of a detached call
     Job(Job),
+    /// List, show, cancel and retry jobs
+    Jobs(Jobs),
     /// Show the schedules of a function and their next times
     #[command(alias = "schedule")]
     Schedules(Schedules),

@@ -75,7 +75,7 @@ impl Config {
             ));
         }
         let (server, limits, compile) = (&self.server, &self.limits, &self.compile);
-        let (second_state, console) = (&self.second_state, &self.console);
+        let (second_state, console, jobs) = (&self.second_state, &self.console, &self.jobs);
         // With a value out of range, the server would start but answer nothing.
         let ranges = [
             ("server.concurrency", Count(server.concurrency), 1, 10_000),
@@ -88,6 +88,25 @@ impl Config {
             ("server.open_files", Count(server.open_files), 1, MOST_COUNT),
             ("server.jobs_running", Count(server.jobs_running), 1, 10_000),
             ("server.json_depth", Count(server.json_depth), 1, MOST_COUNT),
+            ("jobs.lease", Time(jobs.lease), 300, LONGEST),
+            ("jobs.attempts", Count(jobs.attempts), 1, 1000),
+            ("jobs.attempts_limit", Count(jobs.attempts_limit), 1, 1000),
+            ("jobs.backoff", Time(jobs.backoff), SHORTEST, LONGEST),
+            (
+                "jobs.backoff_limit",
+                Time(jobs.backoff_limit),
+                SHORTEST,
+                LONGEST,
+            ),
+            ("jobs.ttl", Time(jobs.ttl), 1, 366 * LONGEST),
+            ("jobs.delay", Time(jobs.delay), 0, 366 * LONGEST),
+            ("jobs.weight", Count(jobs.weight), 1, 1000),
+            (
+                "jobs.callback_attempts",
+                Count(jobs.callback_attempts),
+                1,
+                100,
+            ),
             ("server.head_size", Size(server.head_size), 1 << 10, 1 << 30),
             ("server.uri_size", Size(server.uri_size), 64, 1 << 30),
             (

@@ -12,6 +12,7 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("tls", "Tls", SETTINGS),
     ("tls.acme", "Acme", SETTINGS),
     ("server", "Settings", SETTINGS),
+    ("jobs", "JobSettings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),
     ("records", "RecordSettings", SETTINGS),
     ("metrics", "MetricsSettings", SETTINGS),

@@ -19,8 +19,8 @@ use iof_commands::native::Declaration;
 use iof_engine::{CompileLimits, Limits};
 use iof_jail::Demand;
 use iof_server::{
-    Auth, ConsoleSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState, Secrets,
-    SettingLine, SettingSource, Settings, Tls,
+    Auth, ConsoleSettings, JobSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState,
+    Secrets, SettingLine, SettingSource, Settings, Tls,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
     pub(crate) server: Settings,
+    pub(crate) jobs: JobSettings,
     pub(crate) second_state: SecondState,
     pub(crate) limits: Limits,
     pub(crate) compile: CompileLimits,
@@ -85,6 +86,7 @@ impl Default for Config {
             auth: Auth::default(),
             tls: Tls::default(),
             server: Settings::default(),
+            jobs: JobSettings::default(),
             second_state: SecondState::default(),
             limits: Limits::default(),
             compile: CompileLimits::default(),

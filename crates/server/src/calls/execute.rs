@@ -117,6 +117,7 @@ pub(crate) async fn execute<M>(
         context,
         caller,
         replayed,
+        start,
     } = prepared;
     let CallRequest {
         export,
@@ -148,6 +149,9 @@ pub(crate) async fn execute<M>(
             return Err(fault);
         }
     };
+    if let Some(start) = start {
+        start.begin().await;
+    }
     progress.queued = Some(progress.began.elapsed());
     let invocation = Invocation {
         export,

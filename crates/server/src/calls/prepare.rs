@@ -1,5 +1,6 @@
 //! The preparation of a call: find the function, authorise the caller, count the call, set its deadline.
 
+use super::start::CallStart;
 use crate::app::App;
 use crate::body::BufferedBody;
 use crate::body::larger_than;
@@ -82,6 +83,8 @@ pub(crate) struct PreparedCall {
     pub(super) caller: CallerKind,
     /// The recorded answers of the host for a replay, of which no observer is told.
     pub(super) replayed: Option<HostCallTape>,
+    /// The beginning of a job, which is told once it has its permits.
+    pub(super) start: Option<Arc<CallStart>>,
 }
 
 impl PreparedCall {
@@ -118,10 +121,20 @@ impl PreparedCall {
     ) -> Result<Self, Fault> {
         let function = app.functions.exactly(function, version).await?;
         let trace = app.otlp.begin(CallOrigin::default());
+        let timeout = function.granted.jobs.timeout;
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
         Ok(Self {
             caller,
-            ..Self::at(call, function, (0, None), trace)
+            ..Self::at(call, function, (0, deadline), trace)
         })
+    }
+
+    /// The call, which tells `start` once it begins.
+    pub(crate) fn started_by(self, start: Arc<CallStart>) -> Self {
+        Self {
+            start: Some(start),
+            ..self
+        }
     }
 
     /// Prepares a replay of a recorded call. The replay is a new call without secrets.
@@ -156,6 +169,7 @@ impl PreparedCall {
             context,
             caller: CallerKind::Client,
             replayed: None,
+            start: None,
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The ceiling: the most that a version can declare, and the grants of a version within it.
 
 use super::declaration::{CallerRequest, Declaration};
+use super::declared_jobs::DeclaredJobs;
 use super::declared_signing::DeclaredSigning;
-use super::effective::{CallerNamedTargets, EffectiveGrants};
+use super::effective::{CallerNamedTargets, EffectiveGrants, JobGrants};
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
-use crate::settings::{ScheduleLimits, Settings};
+use crate::settings::{JobCeiling, ScheduleLimits, Settings};
 use iof_command::Grants;
-use iof_egress::{Rule, SecretInjections, SecretValue};
+use iof_egress::{
+    KeyEncoding, KeyUse, Rule, SecretInjections, SecretValue, SigningAlgorithm, SigningKey,
+};
 use iof_engine::Limits;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ pub(crate) struct Ceiling {
     /// `server.concurrency`
     pub(crate) concurrency: u32,
     pub(crate) schedules: ScheduleLimits,
+    pub(crate) jobs: JobCeiling,
 }
 
 impl Ceiling {
@@ -92,7 +96,9 @@ impl Ceiling {
             let problem = |problem| beyond(format!("schedule[{at}].{problem}"));
             schedule.fits(&self.schedules).map_err(problem)?;
         }
-        self.limits(declared).map(drop)
+        let limits = self.limits(declared)?;
+        let fits = declared.jobs.fits(&self.jobs, limits.wall_time);
+        fits.map_err(beyond)
     }
 
     /// The limits of a version: the server's, or the lower ones that it declares.
@@ -101,6 +107,27 @@ impl Ceiling {
     /// `ceiling`
     pub(crate) fn limits(&self, declared: &Declaration) -> Result<Limits, Fault> {
         self.limits.narrowed(&declared.limits).map_err(beyond)
+    }
+
+    /// The terms on which the jobs of a version run; `value` is the decrypted value of a secret by its name.
+    fn job_grants(
+        &self,
+        declared: &DeclaredJobs,
+        value: impl Fn(&str) -> Result<SecretValue, Fault>,
+    ) -> Result<JobGrants, Fault> {
+        let signed = |name: &String| {
+            let (hmac, uses) = (SigningAlgorithm::HmacSha256, vec![KeyUse::Sign]);
+            let key = SigningKey::new(name, hmac, KeyEncoding::Text, uses, value(name)?);
+            Ok::<_, Fault>(key)
+        };
+        Ok(JobGrants {
+            public: declared.public,
+            attempts: declared.attempts.unwrap_or(1),
+            timeout: declared.timeout,
+            ttl: declared.ttl,
+            length: declared.length,
+            callback_key: declared.callback_secret.as_ref().map(signed).transpose()?,
+        })
     }
 
     /// The grants of a version whose declaration was [read](Ceiling::read) with this ceiling.
@@ -143,7 +170,7 @@ impl Ceiling {
             limiter: ConcurrencyLimiter::of_function(declared.concurrency, settings),
             rate: declared.rate.map(|rate| Arc::new(RateLimiter::new(rate))),
             record: declared.record,
-            jobs: declared.jobs,
+            jobs: self.job_grants(&declared.jobs, value)?,
             cors: declared.cors.clone(),
             callers_may: CallerNamedTargets::new(
                 declared.callers_may.contains(&CallerRequest::Fetch),

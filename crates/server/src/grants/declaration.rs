@@ -9,6 +9,7 @@
 mod tests;
 
 use super::allowed_origins::AllowedOrigins;
+use super::declared_jobs::DeclaredJobs;
 use super::declared_schedule::DeclaredSchedule;
 use super::declared_signing::DeclaredSigning;
 use super::declared_test::DeclaredTest;
@@ -51,9 +52,12 @@ pub(crate) struct Declaration {
     /// The most calls per minute. `None` for no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<u32>,
-    /// True if every caller may have calls run as jobs (`Prefer: respond-async`). If false, only holders of a key may.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) jobs: bool,
+    /// The callers who may have calls run as jobs (`Prefer: respond-async`), and the way in which these run.
+    #[serde(
+        with = "super::declared_jobs",
+        skip_serializing_if = "DeclaredJobs::is_default"
+    )]
+    pub(crate) jobs: DeclaredJobs,
     /// Calls that the server makes at certain times.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) schedule: Vec<DeclaredSchedule>,
@@ -187,7 +191,8 @@ impl Declaration {
     pub(crate) fn secret_names(&self) -> BTreeSet<&str> {
         let attached = self.secrets.iter().flat_map(DeclaredSecret::names);
         let signing = self.signing.iter().filter_map(DeclaredSigning::secret);
-        attached.chain(signing).collect()
+        let callbacks = self.jobs.callback_secret.as_deref();
+        attached.chain(signing).chain(callbacks).collect()
     }
 
     /// Checks the rules that do not depend on the server.
@@ -221,6 +226,8 @@ impl Declaration {
                 ));
             }
         }
+        let problem = |problem| wrong(format!("jobs.{problem}"));
+        self.jobs.check().map_err(problem)?;
         for (at, secret) in self.signing.iter().enumerate() {
             let problem = |problem| wrong(format!("signing[{at}]: {problem}"));
             secret.check().map_err(problem)?;

@@ -5,10 +5,11 @@ use super::declaration::Record;
 use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use iof_command::Grants;
-use iof_egress::SecretInjections;
+use iof_egress::{SecretInjections, SigningKey};
 use iof_engine::Limits;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The grants and limits that calls of one function run with.
 pub(crate) struct EffectiveGrants {
@@ -19,13 +20,43 @@ pub(crate) struct EffectiveGrants {
     pub(crate) limiter: Option<ConcurrencyLimiter>,
     pub(crate) rate: Option<Arc<RateLimiter>>,
     pub(crate) record: Record,
-    /// True if every caller may run calls as jobs; if false, only holders of a key may.
-    pub(crate) jobs: bool,
+    /// The callers who may run calls as jobs, and the terms.
+    pub(crate) jobs: JobGrants,
     /// Pages of other origins that may call the function.
     pub(crate) cors: AllowedOrigins,
     pub(crate) callers_may: CallerNamedTargets,
     /// Its environment variables.
     pub(crate) variables: Vec<(String, String)>,
+}
+
+/// The jobs of a version.
+#[derive(Clone, Debug)]
+pub(crate) struct JobGrants {
+    /// True if every caller may run calls as jobs; if false, only holders of a key may.
+    pub(crate) public: bool,
+    /// The most times that a job that fails is begun.
+    pub(crate) attempts: u32,
+    /// The longest time of one attempt.
+    pub(crate) timeout: Option<Duration>,
+    /// The time within which a job has to begin.
+    pub(crate) ttl: Option<Duration>,
+    /// The most jobs that wait.
+    pub(crate) length: Option<u32>,
+    /// The key with which callbacks are signed.
+    pub(crate) callback_key: Option<SigningKey>,
+}
+
+impl Default for JobGrants {
+    fn default() -> Self {
+        Self {
+            public: false,
+            attempts: 1,
+            timeout: None,
+            ttl: None,
+            length: None,
+            callback_key: None,
+        }
+    }
 }
 
 /// Requests whose target a caller may name.
@@ -73,7 +104,7 @@ impl EffectiveGrants {
             limiter,
             rate: None,
             record: Record::Off,
-            jobs: false,
+            jobs: JobGrants::default(),
             cors: AllowedOrigins::default(),
             // As in 2020, when functions had no declarations.
             callers_may: CallerNamedTargets {

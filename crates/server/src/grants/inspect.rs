@@ -2,7 +2,7 @@
 
 use super::{Ceiling, Declaration, DeclaredTest};
 use crate::near::nearest;
-use crate::settings::Settings;
+use crate::settings::{JobSettings, Settings};
 use iof_command::Grants;
 use iof_egress::Rule;
 use iof_engine::Limits;
@@ -31,6 +31,7 @@ pub fn check_declaration(text: &str) -> Result<(), String> {
         limits: Arc::new(Limits::default()),
         concurrency: settings.concurrency,
         schedules: settings.schedule_limits(),
+        jobs: settings.job_ceiling(&JobSettings::default()),
     };
     ceiling.read(text).map(drop).map_err(|fault| fault.message)
 }

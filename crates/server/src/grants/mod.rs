@@ -8,6 +8,7 @@
 mod allowed_origins;
 mod ceiling;
 mod declaration;
+mod declared_jobs;
 mod declared_schedule;
 mod declared_signing;
 mod declared_test;
@@ -20,5 +21,5 @@ pub(crate) use ceiling::Ceiling;
 pub(crate) use declaration::{Declaration, MAX_DECLARATION, Record};
 pub(crate) use declared_schedule::{DeclaredSchedule, MissedTimes};
 pub use declared_test::DeclaredTest;
-pub(crate) use effective::{CallerNamedTargets, EffectiveGrants};
+pub(crate) use effective::{CallerNamedTargets, EffectiveGrants, JobGrants};
 pub use inspect::{AS_SHIPPED, check_declaration, declaration_notes, declared_tests};

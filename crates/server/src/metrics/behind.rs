@@ -21,6 +21,7 @@ pub(super) fn write(
     logs(families, app)?;
     exports(families, app)?;
     schedules(families, app)?;
+    job_ends(families, app)?;
     match jobs {
         Some(figures) => self::jobs(families, figures),
         None => Ok(()),
@@ -139,10 +140,39 @@ fn logs(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     )
 }
 
+fn job_ends(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
+    let counts = app.job_ends.counts();
+    families.counters(
+        (
+            "job_ends",
+            "Jobs that ended: ok, failed, cancelled, expired (not begun in time) or lost (interrupted too often)",
+        ),
+        None,
+        counts.iter().map(|(function, end, count)| {
+            ([("function", &**function), ("outcome", *end)], *count as f64)
+        }),
+    )?;
+    families.counters(
+        (
+            "jobs_fenced",
+            "Changes of jobs that were refused because their lease had another owner",
+        ),
+        None,
+        [(NONE, app.job_ends.fenced() as f64)],
+    )
+}
+
 fn jobs(families: &mut Families<'_, '_>, figures: JobFigures) -> fmt::Result {
-    let states = [("queued", figures.queued), ("running", figures.running)];
+    let states = [
+        ("queued", figures.queued),
+        ("delayed", figures.delayed),
+        ("running", figures.running),
+    ];
     families.gauges(
-        ("jobs", "Jobs that are queued or running"),
+        (
+            "jobs",
+            "Jobs that are queued, delayed (queued for a later time) or running",
+        ),
         None,
         states.map(|(state, jobs)| ([("state", state)], jobs as f64)),
     )?;
@@ -154,13 +184,21 @@ fn jobs(families: &mut Families<'_, '_>, figures: JobFigures) -> fmt::Result {
         Some(Unit::Bytes),
         [(NONE, figures.bytes as f64)],
     )?;
-    let age = figures.oldest_queued.map_or(0, |accepted| {
-        unix_ms(SystemTime::now()).saturating_sub(accepted).max(0)
-    });
+    let age = |since: Option<i64>| {
+        let now = unix_ms(SystemTime::now());
+        since.map_or(0, |since| now.saturating_sub(since).max(0)) as f64 / 1e3
+    };
+    let ages = [
+        ("queued", age(figures.oldest_queued)),
+        ("running", age(figures.oldest_running)),
+    ];
     families.gauges(
-        ("jobs_oldest", "Age of the oldest queued job"),
+        (
+            "jobs_oldest",
+            "Age of the oldest queued job, and of the attempt that has run for the longest time",
+        ),
         Some(Unit::Seconds),
-        [(NONE, age as f64 / 1e3)],
+        ages.map(|(state, age)| ([("state", state)], age)),
     )
 }
 

@@ -80,6 +80,11 @@ impl Metrics {
         new
     }
 
+    /// The most functions with counts of their own.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// The time at which counting began.
     pub(crate) fn started(&self) -> SystemTime {
         self.started

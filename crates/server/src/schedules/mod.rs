@@ -18,7 +18,7 @@ use crate::grants::{Declaration, DeclaredSchedule, MissedTimes};
 use crate::jobs::{self, JobRequest};
 use crate::reply;
 use crate::time::unix_ms_now;
-use iof_store::{DueSchedule, Settlement, Submitted};
+use iof_store::{DueSchedule, JobTerms, Settlement, Submitted};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -105,11 +105,16 @@ async fn settle(app: &App, due: DueSchedule, now: i64) -> Result<bool, iof_store
             schedule = name,
             "a schedule cannot be read, and makes no calls"
         );
-        return store(app, settlement(due, None, vec![], now, None)).await;
+        return store(
+            app,
+            settlement(due, None, vec![], (now, None), JobTerms::default()),
+        )
+        .await;
     };
     let most = app.settings.schedule_missed.max(1) as usize;
     let passed = timetable.passed(due.settled_at.div_euclid(1000), now.div_euclid(1000), most);
     let times = chosen(declared.missed, &passed.times, now.div_euclid(1000));
+    let terms = jobs::scheduled_terms(app);
     let missed = passed.times.len() - times.len();
     if missed > 0 {
         tracing::info!(
@@ -122,7 +127,7 @@ async fn settle(app: &App, due: DueSchedule, now: i64) -> Result<bool, iof_store
         app.scheduling.missed.fetch_add(missed, Ordering::Relaxed);
     }
     let next = passed.next;
-    let settlement = settlement(due, Some(&declared), times, now, next);
+    let settlement = settlement(due, Some(&declared), times, (now, next), terms);
     store(app, settlement).await
 }
 
@@ -130,8 +135,8 @@ fn settlement(
     due: DueSchedule,
     declared: Option<&DeclaredSchedule>,
     times: Vec<i64>,
-    until: i64,
-    next: Option<i64>,
+    (until, next): (i64, Option<i64>),
+    terms: JobTerms,
 ) -> Settlement {
     let request = declared.map(|declared| JobRequest::of_schedule(declared.body()));
     // Serializing a text cannot fail.
@@ -146,6 +151,7 @@ fn settlement(
             .into_iter()
             .map(|time| (reply::new_id(), time * 1000))
             .collect(),
+        terms,
         until,
         next: next.map(|next| next * 1000),
     }
@@ -172,7 +178,7 @@ async fn store(app: &App, mut settlement: Settlement) -> Result<bool, iof_store:
             return Ok(true);
         };
         let schedule = &settlement.due.name;
-        let Some(fault) = jobs::refusal(app, refused) else {
+        let Some(fault) = jobs::refusal(app, refused, u32::MAX) else {
             return Ok(true);
         };
         if refused != (Submitted::NoRoom { of_function: true }) {

@@ -9,7 +9,7 @@ use crate::caller::{self, BearerKey, function_ref};
 use crate::calls::{CallRequest, Origin, PreparedCall, StatedTypes, called_by, execute, read_body};
 use crate::cors;
 use crate::envelope::SentHead;
-use crate::jobs::{JobRequest, submit};
+use crate::jobs::{JobOptions, JobRequest, submit};
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -218,6 +218,7 @@ async fn run(
             return Ok(ErrorResponse::from(fault).into_response());
         }
     };
+    let options = JobOptions::of(headers, later)?;
     let stated = StatedTypes::of(headers)?;
     let held = read_body(app, headers, body).await?;
     let deadline = prepared.context.deadline;
@@ -232,8 +233,10 @@ async fn run(
     if later {
         let stated = stated.as_ref().map(|stated| stated.text);
         let request = JobRequest::of(&args, stated);
-        let job = submit(app, &prepared, export, request).await?;
-        return Ok(accepted(job));
+        let asked = (sent.query, headers, &held.bytes[..]);
+        let terms = options.terms(app, &prepared, export, asked)?;
+        let (job, again) = submit(app, &prepared, export, request, terms).await?;
+        return Ok(accepted(job, again));
     }
     let request = CallRequest {
         export,
@@ -251,8 +254,8 @@ async fn run(
     }
 }
 
-/// The answer to a call that continues as a job.
-fn accepted(job: uuid::Uuid) -> Response<Body> {
+/// The answer to a call that continues as a job; `again` is true if it was accepted before.
+fn accepted(job: uuid::Uuid, again: bool) -> Response<Body> {
     let accepted = AcceptedCall {
         job: job.to_string(),
     };
@@ -265,5 +268,8 @@ fn accepted(job: uuid::Uuid) -> Response<Body> {
         "preference-applied",
         HeaderValue::from_static("respond-async"),
     );
+    if again {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
     response
 }

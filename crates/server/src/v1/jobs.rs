@@ -1,64 +1,27 @@
 //! `/v1/jobs`: the outcome of a call that was answered 202; and the jobs of a function, listed, cancelled and retried.
 
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Read};
-use super::answer::{Created, ErrorResponse, NoContent, Problem};
+use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowLimit};
 use crate::app::App;
 use crate::caller;
 use crate::http::truncate;
-use crate::jobs::{self, JobOutcome};
+use crate::jobs::{self, JobInfo, job_json};
 use crate::parsing::blocking;
 use crate::reply;
+use crate::time::unix_ms_of;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
-use iof_engine::json::Scanner;
 use iof_fault::{Fault, FaultKind};
-use iof_store::{CancelledJob, Job, JobState, RetriedJob, Scope};
+use iof_store::{CancelledJob, JobEnd, JobHead, JobQuery, JobState, RetriedJob, Scope};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A call whose outcome is fetched later.
-#[derive(Serialize, ToSchema)]
-pub(super) struct JobInfo {
-    job: String,
-    function: i64,
-    version: i64,
-    export: String,
-    /// `queued`, `running` or `done`.
-    state: &'static str,
-    accepted_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finished_at: Option<String>,
-    /// The name of the schedule that made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    schedule: Option<String>,
-    /// The time that its schedule made it for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due_at: Option<String>,
-    /// The code of the fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-    /// The message of the fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    /// The exit status of a program or function that ended itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exit_status: Option<i32>,
-    /// The beginning of the output of a failed program.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stdout: Option<String>,
-    /// The content type of the result.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
-    /// The result: JSON unchanged, text as a string, other bytes as `{"base64": "…"}`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Value, required = false)]
-    result: Option<Json>,
-}
+/// The most jobs before a job that are counted.
+const MOST_BEFORE: u32 = 10_000;
 
 /// Show a job
 ///
@@ -90,28 +53,46 @@ pub(super) async fn read(
         return Err(refused.into());
     }
     let reads_log = app.dev || caller::reads_log(&app, &number, &headers).await;
-    let written = blocking(move || shown(job, reads_log)).await?;
+    let position = app.store.job_position(job.id, MOST_BEFORE).await?;
+    let written = blocking(move || job_json(job, reads_log, position, true)).await?;
     let json = written.map_err(|error| Fault::host("The job could not be written.", error))?;
     Ok(reply::ok(StatusCode::OK, reply::JSON, json))
 }
 
-/// Jobs without their outcomes, the newest first.
+/// Jobs without their results, the newest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobList {
     jobs: Vec<JobSummary>,
+    /// The parameter `before` for those that follow; absent if none do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
-/// A job without its outcome.
+/// A job without its result.
 #[derive(Serialize, ToSchema)]
 struct JobSummary {
     job: String,
+    function: i64,
     version: i64,
     export: String,
+    /// `call`, or `callback` for the sending of an outcome.
+    kind: &'static str,
     /// `queued`, `running` or `done`.
     state: &'static str,
+    /// Of one that is done: `ok`, or why it is a dead letter: `failed`, `cancelled`, `expired`, `lost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    /// The code of the fault of its last attempt, or of its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<String>,
     /// Number of times that it was begun.
     attempts: u32,
+    /// Jobs of a higher priority come first.
+    priority: i32,
     accepted_at: String,
+    /// The time before which it does not begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_before: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     finished_at: Option<String>,
     /// The name of the schedule that made it.
@@ -124,11 +105,89 @@ struct JobSummary {
     retriable: bool,
 }
 
-/// The query of a list of jobs.
+impl JobSummary {
+    fn of(job: JobHead) -> Self {
+        let of_end = match job.ended {
+            Some(JobEnd::Cancelled) => Some(FaultKind::JobCancelled),
+            Some(JobEnd::Expired) => Some(FaultKind::JobExpired),
+            Some(JobEnd::Lost) => Some(FaultKind::JobLost),
+            _ => None,
+        };
+        Self {
+            job: job.id.to_string(),
+            function: job.function_id,
+            version: job.version,
+            export: job.export,
+            kind: job.kind.as_str(),
+            state: job.state.as_str(),
+            outcome: job.ended.map(JobEnd::as_str),
+            fault: of_end.map(|kind| kind.as_str().to_owned()).or(job.fault),
+            attempts: job.attempts,
+            priority: job.priority,
+            accepted_at: crate::time::time(job.accepted_at),
+            not_before: job.not_before.map(crate::time::time),
+            finished_at: job.finished_at.map(crate::time::time),
+            schedule: job.schedule,
+            due_at: job.due_at.map(crate::time::time),
+            retriable: job.retriable,
+        }
+    }
+}
+
+/// The query of a list of jobs of one function.
 #[derive(Default, Deserialize, utoipa::IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct JobPage {
+    /// Only those in this state: `queued`, `running` or `done`
+    #[param(required = false, value_type = String)]
+    state: Option<String>,
+    /// Only those that ended so: `ok`, `failed`, `cancelled`, `expired` or `lost`
+    #[param(required = false, value_type = String)]
+    outcome: Option<String>,
+    /// Only those of this priority
+    #[param(required = false, value_type = i64)]
+    priority: Option<i64>,
+    /// Only those that were accepted at this time or later, as in 2027-01-01T00:00:00Z
+    #[param(required = false, value_type = String, format = DateTime)]
+    since: Option<String>,
+    /// Only those that were accepted before this time
+    #[param(required = false, value_type = String, format = DateTime)]
+    until: Option<String>,
+    /// Only those that follow in the list: `next` of an earlier answer
+    #[param(required = false, value_type = String)]
+    before: Option<String>,
+    /// Number of rows; 100 by default
+    #[param(inline)]
+    limit: RowLimit,
+}
+
+/// The query of a list of jobs.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct JobsPage {
+    /// Only those of this function, by number or name
+    #[param(required = false, value_type = String)]
+    function: Option<String>,
+    /// Only those in this state: `queued`, `running` or `done`
+    #[param(required = false, value_type = String)]
+    state: Option<String>,
+    /// Only those that ended so: `ok`, `failed`, `cancelled`, `expired` or `lost`
+    #[param(required = false, value_type = String)]
+    outcome: Option<String>,
+    /// Only those of this priority
+    #[param(required = false, value_type = i64)]
+    priority: Option<i64>,
+    /// Only those that were accepted at this time or later, as in 2027-01-01T00:00:00Z
+    #[param(required = false, value_type = String, format = DateTime)]
+    since: Option<String>,
+    /// Only those that were accepted before this time
+    #[param(required = false, value_type = String, format = DateTime)]
+    until: Option<String>,
+    /// Only those that follow in the list: `next` of an earlier answer
+    #[param(required = false, value_type = String)]
+    before: Option<String>,
     /// Number of rows; 100 by default
     #[param(inline)]
     limit: RowLimit,
@@ -144,24 +203,117 @@ pub(super) async fn list(
     State(app): State<Arc<App>>,
     AuthorizedFunction(function, _): AuthorizedFunction<Read>,
     Query(page): Query<JobPage>,
-) -> Result<super::answer::Json<JobList>, ErrorResponse> {
-    let id = function.function_id;
-    let jobs = app.store.jobs(id, page.limit.get()).await?;
-    let jobs = jobs.into_iter().map(|job| JobSummary {
-        job: job.id.to_string(),
-        version: job.version,
-        export: job.export,
-        state: job.state.as_str(),
-        attempts: job.attempts,
-        accepted_at: crate::time::time(job.accepted_at),
-        finished_at: job.finished_at.map(crate::time::time),
-        schedule: job.schedule,
-        due_at: job.due_at.map(crate::time::time),
-        retriable: job.retriable,
+) -> Result<Json<JobList>, ErrorResponse> {
+    listed(&app, Some(function.function_id), page).await
+}
+
+/// List jobs
+///
+/// Those of all functions, the newest first. It takes a key of scope `read`; a key of one function asks for that function.
+#[utoipa::path(get, path = "/jobs", operation_id = "listAllJobs", tag = "calls",
+    params(JobsPage),
+    responses((status = 200, body = JobList), (status = "default", body = Problem)))]
+pub(super) async fn list_all(
+    State(app): State<Arc<App>>,
+    Query(wanted): Query<JobsPage>,
+    headers: HeaderMap,
+) -> Result<Json<JobList>, ErrorResponse> {
+    let function_id = match &wanted.function {
+        Some(id) => {
+            let function = access::function(&app, id, &headers, &[Scope::Read]).await?;
+            Some(function.function_id)
+        }
+        None => {
+            access::server(&app, &headers, &[Scope::Read]).await?;
+            None
+        }
+    };
+    let page = JobPage {
+        state: wanted.state,
+        outcome: wanted.outcome,
+        priority: wanted.priority,
+        since: wanted.since,
+        until: wanted.until,
+        before: wanted.before,
+        limit: wanted.limit,
+    };
+    listed(&app, function_id, page).await
+}
+
+async fn listed(
+    app: &App,
+    function_id: Option<i64>,
+    page: JobPage,
+) -> Result<Json<JobList>, ErrorResponse> {
+    let limit = page.limit.get();
+    let priority = page.priority.map(|priority| {
+        // No job has a priority that does not fit.
+        i32::try_from(priority).unwrap_or(i32::MAX)
     });
-    Ok(super::answer::Json(JobList {
-        jobs: jobs.collect(),
+    let query = JobQuery {
+        function_id,
+        state: named("state", page.state.as_deref(), JobState::parse, STATES)?,
+        ended: named("outcome", page.outcome.as_deref(), JobEnd::parse, ENDS)?,
+        priority,
+        since: time("since", page.since.as_deref())?,
+        until: time("until", page.until.as_deref())?,
+        after: named(
+            "before",
+            page.before.as_deref(),
+            cursor,
+            "next of an earlier answer",
+        )?,
+        // One more tells whether there are more.
+        limit: limit + 1,
+    };
+    let mut jobs = app.store.jobs(&query).await?;
+    let more = jobs.len() > limit as usize;
+    jobs.truncate(limit as usize);
+    let last = jobs.last().filter(|_| more);
+    Ok(Json(JobList {
+        next: last.map(|last| format!("{}.{}", last.accepted_at, last.id)),
+        jobs: jobs.into_iter().map(JobSummary::of).collect(),
     }))
+}
+
+const STATES: &str = "queued, running or done";
+const ENDS: &str = "ok, failed, cancelled, expired or lost";
+
+/// The place after a job of a list: the time of its acceptance, and its id.
+fn cursor(text: &str) -> Option<(i64, Uuid)> {
+    let (time, id) = text.split_once('.')?;
+    Some((time.parse().ok()?, id.parse().ok()?))
+}
+
+/// A parameter that is one of a few texts.
+///
+/// # Errors
+/// `query`
+fn named<T>(
+    name: &str,
+    text: Option<&str>,
+    parse: impl Fn(&str) -> Option<T>,
+    wanted: &str,
+) -> Result<Option<T>, Fault> {
+    let read = |text: &str| {
+        parse(text).ok_or_else(|| {
+            let message = format!(
+                "The parameter {name} must be {wanted}: got {:?}.",
+                truncate(text)
+            );
+            Fault::new(FaultKind::Query, message)
+        })
+    };
+    text.map(read).transpose()
+}
+
+fn time(name: &str, text: Option<&str>) -> Result<Option<i64>, Fault> {
+    named(
+        name,
+        text,
+        unix_ms_of,
+        "a time in UTC, as in 2027-01-01T00:00:00Z",
+    )
 }
 
 /// Cancel a job
@@ -172,6 +324,7 @@ pub(super) async fn list(
     params(FunctionPath, JobPath),
     responses((status = 204, description = "It is cancelled."), (status = "default", body = Problem)))]
 pub(super) async fn cancel(
+    State(app): State<Arc<App>>,
     AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
     Path(JobPath { job }): Path<JobPath>,
 ) -> Result<NoContent, ErrorResponse> {
@@ -181,7 +334,14 @@ pub(super) async fn cancel(
     };
     let cancelled = by.store.cancel_job(id, job_id, jobs::cancelled()).await?;
     let state = match cancelled {
-        CancelledJob::Cancelled => return Ok(NoContent),
+        CancelledJob::Cancelled => {
+            app.job_ends
+                .count_all(&app, &[(id, JobEnd::Cancelled)])
+                .await;
+            // Its callback is due.
+            app.job_accepted.notify_one();
+            return Ok(NoContent);
+        }
         CancelledJob::Unknown => return Err(unknown(&job).into()),
         CancelledJob::Is(state) => state,
     };
@@ -254,52 +414,4 @@ fn unknown(id: &str) -> Fault {
         truncate(id)
     );
     Fault::new(FaultKind::NoSuchJob, message)
-}
-
-/// A job as JSON; `reads_log` is true for a reader who may read the log of its function. A JSON result is inserted as
-/// it was returned, because a tree would take a hundred times its memory.
-fn shown(job: Job, reads_log: bool) -> serde_json::Result<String> {
-    let kept = job.outcome.as_deref();
-    let kept: Option<JobOutcome> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
-    let kept = kept.unwrap_or_default();
-    let error = kept.error.map(|error| match (kept.printed, reads_log) {
-        (None, _) => error,
-        (Some(printed), true) => iof_fault::with_printed(&error, &printed),
-        (Some(_), false) => iof_fault::without_printed(&error),
-    });
-    let json = kept
-        .content_type
-        .as_deref()
-        .is_some_and(|of| of.starts_with("application/json"));
-    let as_it_is = kept.body.as_ref().and_then(|body| {
-        let text = std::str::from_utf8(&body.0).ok().filter(|_| json)?;
-        let mut scanner = Scanner::new(text);
-        while scanner.token().ok()?.is_some() {}
-        Some(text)
-    });
-    let result = kept.body.as_ref().filter(|_| as_it_is.is_none());
-    let info = JobInfo {
-        job: job.id.to_string(),
-        function: job.function_id,
-        version: job.version,
-        export: job.export,
-        state: job.state.as_str(),
-        accepted_at: crate::time::time(job.accepted_at),
-        finished_at: job.finished_at.map(crate::time::time),
-        schedule: job.schedule,
-        due_at: job.due_at.map(crate::time::time),
-        fault: kept.fault,
-        error,
-        exit_status: kept.exit_status,
-        stdout: kept.stdout,
-        content_type: kept.content_type,
-        result: result.map(|body| serde_json::to_value(body).unwrap_or_default()),
-    };
-    let mut written = serde_json::to_string(&info)?;
-    if let (Some(result), Some('}')) = (as_it_is, written.pop()) {
-        written.push_str(",\"result\":");
-        written.push_str(result);
-    }
-    written.push('}');
-    Ok(written)
 }

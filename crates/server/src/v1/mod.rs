@@ -93,6 +93,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(variables::change))
         .routes(routes!(versions::set_canary, versions::end_canary))
         .routes(routes!(call::call))
+        .routes(routes!(jobs::list_all))
         .routes(routes!(jobs::read))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::cancel))

@@ -30,8 +30,8 @@ pub use functions::{Created, Function, FunctionFilter, MAX_FUNCTION_NAME, NewFun
 pub(crate) use functions::{FunctionRow, check_name};
 pub(crate) use jobs::job_exists;
 pub use jobs::{
-    CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, RetriedJob,
-    Submitted,
+    CancelledJob, Finished, IdempotencyKey, Job, JobEnd, JobFigures, JobHead, JobKind, JobQuery,
+    JobRoom, JobState, JobTerms, Lease, NewJob, Postponed, RetriedJob, Submitted, Taken, Taking,
 };
 pub use outbound::{
     OutboundKind, OutboundLine, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait,

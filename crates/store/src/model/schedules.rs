@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::jobs::{JobState, Submitted};
+use super::jobs::{JobState, JobTerms, Submitted};
 
 /// The progress of a schedule of the active version. Its meaning is in the version's declaration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Settlement {
     pub request: Bytes,
     /// The jobs: the id of each call, and the time that it is made for, in Unix milliseconds, ascending.
     pub jobs: Vec<(Uuid, i64)>,
+    /// The place of the jobs in their queue.
+    pub terms: JobTerms,
     /// Times until this one are settled by it, in Unix milliseconds.
     pub until: i64,
     /// The time at which to look at the schedule next, in Unix milliseconds; `None` if it has no further time.

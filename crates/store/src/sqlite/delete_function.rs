@@ -32,6 +32,7 @@ impl Change for DeleteFunction {
             "DELETE FROM recordings WHERE function_id = $1",
             "DELETE FROM api_keys WHERE function_id = $1",
             "DELETE FROM jobs WHERE function_id = $1",
+            "DELETE FROM job_queues WHERE function_id = $1",
             "DELETE FROM schedules WHERE function_id = $1",
         ] {
             let rows = sqlx::query(of_its_own).bind(self.function_id);

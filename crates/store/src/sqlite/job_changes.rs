@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::change::Change;
 use super::changes::of_function;
+use super::column::damaged;
 use super::error::Result;
-use super::jobs::{SubmitJob, state};
+use super::job_rows::state;
+use super::jobs::Acceptance;
 use crate::clock::unix_ms;
 use crate::error::Error;
-use crate::model::{
-    Author, CancelledJob, JobRoom, JobState, NewJob, NewRecord, RetriedJob, Submitted,
-};
+use crate::model::{Author, CancelledJob, JobRoom, JobState, NewRecord, RetriedJob, Submitted};
 
 /// Ends a job that waits.
 pub(super) struct CancelJob {
@@ -35,7 +35,9 @@ impl Change for CancelJob {
         if state != JobState::Queued {
             return Ok(CancelledJob::Is(state));
         }
-        sqlx::query("UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2 WHERE id = $3")
+        sqlx::query(
+            "UPDATE jobs SET state = 'done', delayed = 0, ended = 'cancelled', finished_at = $1, outcome = $2 WHERE id = $3",
+        )
             .bind(unix_ms())
             .bind(&self.outcome[..])
             .bind(&self.id.as_bytes()[..])
@@ -72,24 +74,36 @@ impl Change for RetryJob {
         if state != JobState::Done {
             return Ok(Ok(RetriedJob::Is(state)));
         }
-        let request: Vec<u8> = row.try_get("request")?;
-        if request.is_empty() {
+        if !row.try_get::<bool, _>("retriable")? {
             return Ok(Ok(RetriedJob::NoRequest));
         }
-        let submit = SubmitJob {
-            new: NewJob {
-                id: self.as_job,
-                function_id: self.function_id,
-                version: row.try_get("version")?,
-                export: row.try_get("export")?,
-                request: request.into(),
-            },
-            of_schedule: None,
+        let size: i64 = row.try_get("size")?;
+        let acceptance = Acceptance {
+            id: self.as_job,
+            of: (self.function_id, row.try_get("version")?),
+            size: u64::try_from(size).map_err(|_| damaged("request"))?,
             most_waiting: self.most_waiting,
+            most_in_queue: u32::MAX,
             room: self.room,
         };
-        let submitted = submit.apply(connection).await?;
-        Ok(submitted.map(RetriedJob::Submitted))
+        match acceptance.check(connection).await? {
+            Ok(Submitted::Accepted) => {}
+            refused => return Ok(refused.map(RetriedJob::Submitted)),
+        }
+        sqlx::query(
+            "INSERT INTO jobs (id, function_id, version, export, kind, state, attempts, accepted_at, request, rank, most_attempts,
+                               expires_at, of_job, callback, callback_job)
+             SELECT $1, function_id, version, export, kind, 'queued', 0, $2, request, rank, most_attempts,
+                    $2 + (expires_at - accepted_at), of_job, callback, iif(callback_job IS NULL, NULL, $3)
+               FROM jobs WHERE id = $4",
+        )
+        .bind(&self.as_job.as_bytes()[..])
+        .bind(unix_ms())
+        .bind(&Uuid::new_v4().as_bytes()[..])
+        .bind(&self.id.as_bytes()[..])
+        .execute(connection)
+        .await?;
+        Ok(Ok(RetriedJob::Submitted(Submitted::Accepted)))
     }
 
     fn record(&self, output: &Self::Output) -> Option<NewRecord> {
@@ -106,7 +120,9 @@ async fn find(
     id: Uuid,
 ) -> Result<Option<SqliteRow>> {
     let row = sqlx::query(
-        "SELECT version, export, state, request FROM jobs WHERE id = $1 AND function_id = $2",
+        "SELECT version, state, 1024 + length(CAST(export AS BLOB)) + length(request) AS size,
+                length(request) > 0 OR (kind = 'callback' AND ended <> 'ok') AS retriable
+           FROM jobs WHERE id = $1 AND function_id = $2",
     )
     .bind(&id.as_bytes()[..])
     .bind(function_id)

@@ -1,22 +1,23 @@
-//! Jobs, as rows.
-//!
-//! More than 400 lines: the states of a job, and each change between them.
+//! Jobs, as rows: accepted, ended and removed. How they are taken is in `job_leases`, how they are read in `job_rows`, and
+//! what people change of them in `job_changes`.
 
 use bytes::Bytes;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection};
 use uuid::Uuid;
 
 use super::change::Change;
-use super::column::damaged;
+use super::column::{bytes, damaged};
 use super::database::Database;
 use super::error::{Failure, Result};
 use super::job_changes::{CancelJob, RetryJob};
+use super::job_leases::{self, KeepLeases, PostponeJob, RequeueJobs, ReturnJobs, TakeJobs};
+use super::job_rows;
 use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{
-    Author, CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, JobState, NewJob, NewRecord,
-    RetriedJob, Submitted, job_exists,
+    Author, CancelledJob, Finished, IdempotencyKey, Job, JobFigures, JobHead, JobQuery, JobRoom,
+    Lease, NewJob, NewRecord, Postponed, RetriedJob, Submitted, Taken, Taking, job_exists,
 };
 use crate::rows::Jobs;
 
@@ -39,12 +40,38 @@ impl Jobs for Database {
         .await?
     }
 
-    async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
-        self.write(TakeJobs { limit }).await
+    async fn take_jobs(&self, taking: Taking) -> Result<Taken, Error> {
+        self.write(TakeJobs(taking)).await
     }
 
-    async fn finish_job(&self, id: Uuid, finished: Finished, room: JobRoom) -> Result<bool, Error> {
-        self.write(FinishJob { id, finished, room }).await
+    async fn keep_leases(&self, leases: Vec<Lease>, lease: i64) -> Result<Vec<Lease>, Error> {
+        self.write(KeepLeases { leases, lease }).await
+    }
+
+    async fn finish_job(
+        &self,
+        lease: Lease,
+        finished: Finished,
+        room: JobRoom,
+    ) -> Result<bool, Error> {
+        self.write(FinishJob {
+            lease,
+            finished,
+            room,
+        })
+        .await
+    }
+
+    async fn postpone_job(&self, lease: Lease, postponed: Postponed) -> Result<bool, Error> {
+        self.write(PostponeJob { lease, postponed }).await
+    }
+
+    async fn return_jobs(&self, leases: Vec<Lease>) -> Result<u64, Error> {
+        self.write(ReturnJobs(leases)).await
+    }
+
+    async fn next_job(&self, now: i64) -> Result<Option<i64>, Error> {
+        Ok(job_leases::next(&self.readers, now).await?)
     }
 
     async fn cancel_job(
@@ -82,24 +109,24 @@ impl Jobs for Database {
         .await?
     }
 
-    async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error> {
-        self.write(RequeueJobs {
-            most_attempts,
-            outcome,
-        })
-        .await
+    async fn requeue_running(&self, outcome: Bytes, room: JobRoom) -> Result<Taken, Error> {
+        self.write(RequeueJobs { outcome, room }).await
+    }
+
+    async fn job_position(&self, id: Uuid, most: u32) -> Result<Option<u32>, Error> {
+        Ok(job_rows::position(&self.readers, id, most).await?)
     }
 
     async fn job(&self, id: Uuid) -> Result<Option<Job>, Error> {
-        Ok(get(&self.readers, id).await?)
+        Ok(job_rows::get(&self.readers, id).await?)
     }
 
     async fn job_figures(&self) -> Result<JobFigures, Error> {
-        Ok(figures(&self.readers).await?)
+        Ok(job_rows::figures(&self.readers).await?)
     }
 
-    async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error> {
-        Ok(of_function(&self.readers, function_id, limit).await?)
+    async fn jobs(&self, query: &JobQuery) -> Result<Vec<JobHead>, Error> {
+        Ok(job_rows::list(&self.readers, query).await?)
     }
 
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error> {
@@ -109,28 +136,6 @@ impl Jobs for Database {
         })
         .await
     }
-}
-
-async fn figures(readers: &SqlitePool) -> Result<JobFigures> {
-    let row = sqlx::query(
-        "SELECT w.jobs AS waiting, w.bytes AS bytes,
-                (SELECT count(*) FROM jobs WHERE state = 'running') AS running,
-                (SELECT min(accepted_at) FROM jobs WHERE state = 'queued') AS oldest
-           FROM jobs_waiting w",
-    )
-    .fetch_one(readers)
-    .await?;
-    let number = |column: &str| {
-        let number: i64 = row.try_get(column)?;
-        u64::try_from(number).map_err(|_| damaged("jobs"))
-    };
-    let (waiting, running) = (number("waiting")?, number("running")?);
-    Ok(JobFigures {
-        queued: waiting.saturating_sub(running),
-        running,
-        bytes: number("bytes")?,
-        oldest_queued: row.try_get("oldest")?,
-    })
 }
 
 /// Accepts a job, if there is room for it.
@@ -146,18 +151,114 @@ impl Change for SubmitJob {
     type Output = Result<Submitted, Error>;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let new = &self.new;
-        let (id, function_id, number) = (new.id, new.function_id, new.version);
+        let (new, terms) = (&self.new, &self.new.terms);
+        if let Some(key) = &terms.idempotency
+            && let Some(known) = known(connection, new.function_id, key).await?
+        {
+            return Ok(Ok(known));
+        }
+        let acceptance = Acceptance {
+            id: new.id,
+            of: (new.function_id, new.version),
+            size: ROW + (new.export.len() + new.request.len()) as u64,
+            most_waiting: self.most_waiting,
+            most_in_queue: terms.most_in_queue,
+            room: self.room,
+        };
+        match acceptance.check(connection).await? {
+            Ok(Submitted::Accepted) => {}
+            refused => return Ok(refused),
+        }
+        let now = unix_ms();
+        let not_before = terms.not_before.filter(|&time| time > now);
+        let (callback, callback_job) = terms.callback.clone().unzip();
+        sqlx::query(
+            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request, schedule, due_at,
+                               rank, delayed, not_before, expires_at, most_attempts, callback, callback_job,
+                               idempotency_key, idempotency_body)
+             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6, $7, $8, $9, $10 IS NOT NULL, $10, $11, $12, $13, $14, $15, $16)",
+        )
+        .bind(&new.id.as_bytes()[..])
+        .bind(new.function_id)
+        .bind(new.version)
+        .bind(&new.export)
+        .bind(now)
+        .bind(&new.request[..])
+        .bind(self.of_schedule.as_ref().map(|(name, _)| name))
+        .bind(self.of_schedule.as_ref().map(|(_, due_at)| due_at))
+        .bind(-i64::from(terms.priority))
+        .bind(not_before)
+        .bind(terms.expires_at)
+        .bind(i64::from(terms.most_attempts))
+        .bind(callback)
+        .bind(callback_job.map(|id: Uuid| id.as_bytes().to_vec()))
+        .bind(terms.idempotency.map(|of| of.key.to_vec()))
+        .bind(terms.idempotency.map(|of| of.request.to_vec()))
+        .execute(connection)
+        .await?;
+        Ok(Ok(Submitted::Accepted))
+    }
+
+    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
+        None
+    }
+}
+
+/// The job that was accepted under an idempotency key, or the refusal of another request under it.
+async fn known(
+    connection: &mut SqliteConnection,
+    function_id: i64,
+    key: &IdempotencyKey,
+) -> Result<Option<Submitted>> {
+    let row = sqlx::query(
+        "SELECT id, idempotency_body FROM jobs WHERE function_id = $1 AND idempotency_key = $2",
+    )
+    .bind(function_id)
+    .bind(&key.key[..])
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    Ok(Some(
+        match bytes(&row, "idempotency_body")? == key.request {
+            true => {
+                Submitted::Known(Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?)
+            }
+            false => Submitted::OtherRequest,
+        },
+    ))
+}
+
+/// A job that is to be accepted, and the limits for it.
+pub(super) struct Acceptance {
+    pub(super) id: Uuid,
+    /// The function and the version.
+    pub(super) of: (i64, i64),
+    pub(super) size: u64,
+    pub(super) most_waiting: u32,
+    pub(super) most_in_queue: u32,
+    pub(super) room: JobRoom,
+}
+
+impl Acceptance {
+    /// Checks that there is room, and a version that runs it.
+    pub(super) async fn check(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Result<Submitted, Error>> {
+        let (function_id, number) = self.of;
         let there = sqlx::query(
             "SELECT EXISTS (SELECT 1 FROM versions WHERE function_id = $1 AND number = $2) AS version,
                     EXISTS (SELECT 1 FROM jobs WHERE id = $3) AS taken, w.jobs AS waiting, w.bytes AS kept,
-                    coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0) AS kept_of_function
+                    coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0) AS kept_of_function,
+                    coalesce((SELECT ready + delayed FROM job_queues WHERE function_id = $1), 0) AS in_queue
                FROM functions f, jobs_waiting w WHERE f.function_id = $1",
         )
         .bind(function_id)
         .bind(number)
-        .bind(&id.as_bytes()[..])
-        .fetch_optional(&mut *connection)
+        .bind(&self.id.as_bytes()[..])
+        .fetch_optional(connection)
         .await?;
         let Some(there) = there else {
             return Ok(Err(Error::NotFound { function_id }));
@@ -169,69 +270,24 @@ impl Change for SubmitJob {
             }));
         }
         if there.try_get("taken")? {
-            return Ok(Err(job_exists(id)));
+            return Ok(Err(job_exists(self.id)));
         }
         if there.try_get::<i64, _>("waiting")? >= i64::from(self.most_waiting) {
             return Ok(Ok(Submitted::TooMany));
         }
-        let size = ROW + (new.export.len() + new.request.len()) as u64;
-        if let Some(of_function) = beyond(self.room, &there, size)? {
-            return Ok(Ok(Submitted::NoRoom { of_function }));
+        if there.try_get::<i64, _>("in_queue")? >= i64::from(self.most_in_queue) {
+            return Ok(Ok(Submitted::QueueFull));
         }
-        sqlx::query(
-            "INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, request, schedule, due_at)
-             VALUES ($1, $2, $3, $4, 'queued', 0, $5, $6, $7, $8)",
-        )
-        .bind(&id.as_bytes()[..])
-        .bind(function_id)
-        .bind(number)
-        .bind(&new.export)
-        .bind(unix_ms())
-        .bind(&new.request[..])
-        .bind(self.of_schedule.as_ref().map(|(name, _)| name))
-        .bind(self.of_schedule.as_ref().map(|(_, due_at)| due_at))
-        .execute(connection)
-        .await?;
-        Ok(Ok(Submitted::Accepted))
-    }
-
-    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
-        None
+        Ok(Ok(match beyond(self.room, &there, self.size)? {
+            Some(of_function) => Submitted::NoRoom { of_function },
+            None => Submitted::Accepted,
+        }))
     }
 }
 
-/// Takes jobs that are queued, oldest first.
-struct TakeJobs {
-    limit: u32,
-}
-
-impl Change for TakeJobs {
-    type Output = Vec<Job>;
-
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        let rows = sqlx::query(
-            "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = $1
-              WHERE id IN (SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT $2)
-             RETURNING id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, schedule, due_at, request, outcome",
-        )
-        .bind(unix_ms())
-        .bind(i64::from(self.limit))
-        .fetch_all(connection)
-        .await?;
-        let mut jobs: Vec<Job> = rows.iter().map(read).collect::<Result<_, _>>()?;
-        // RETURNING has no order (https://www.sqlite.org/lang_returning.html, 3).
-        jobs.sort_by_key(|job| (job.accepted_at, job.id));
-        Ok(jobs)
-    }
-
-    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
-        None
-    }
-}
-
-/// Keeps the outcome of a job. Its output is `false` if the job is not running.
+/// Keeps the outcome of a job. Its output is `false` if the lease is not the job's.
 struct FinishJob {
-    id: Uuid,
+    lease: Lease,
     finished: Finished,
     room: JobRoom,
 }
@@ -245,9 +301,10 @@ impl Change for FinishJob {
             "SELECT w.bytes - length(j.request) AS kept, j.request,
                     coalesce(k.bytes, 0) - length(j.request) AS kept_of_function
                FROM jobs j LEFT JOIN jobs_kept k ON k.function_id = j.function_id, jobs_waiting w
-              WHERE j.id = $1 AND j.state = 'running'",
+              WHERE j.id = $1 AND j.state = 'running' AND j.token = $2",
         )
-        .bind(&self.id.as_bytes()[..])
+        .bind(&self.lease.id.as_bytes()[..])
+        .bind(self.lease.token)
         .fetch_optional(&mut *connection)
         .await?;
         let Some(updated) = updated else {
@@ -255,7 +312,7 @@ impl Change for FinishJob {
         };
         let finished = &self.finished;
         let mut request: &[u8] = &[];
-        if finished.failed {
+        if finished.fault.is_some() {
             let kept: &[u8] = updated.try_get("request")?;
             // Half of the room stays for jobs that are not done.
             let half = JobRoom {
@@ -272,13 +329,16 @@ impl Change for FinishJob {
             Some(false) => &finished.without_room,
         };
         let updated = sqlx::query(
-            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
-              WHERE id = $4 AND state = 'running'",
+            "UPDATE jobs SET state = 'done', lease_until = NULL, finished_at = $1, outcome = $2, request = $3, fault = $4,
+                    ended = iif($4 IS NULL, 'ok', 'failed')
+              WHERE id = $5 AND state = 'running' AND token = $6",
         )
         .bind(unix_ms())
         .bind(&outcome[..])
         .bind(request)
-        .bind(&self.id.as_bytes()[..])
+        .bind(&finished.fault)
+        .bind(&self.lease.id.as_bytes()[..])
+        .bind(self.lease.token)
         .execute(connection)
         .await?;
         Ok(updated.rows_affected() > 0)
@@ -301,42 +361,6 @@ fn beyond(room: JobRoom, used: &SqliteRow, more: u64) -> Result<Option<bool>> {
         true => Some(true),
         false => is_beyond("kept", room.all)?.then_some(false),
     })
-}
-
-pub(super) fn state(row: &SqliteRow) -> Result<JobState> {
-    JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))
-}
-
-/// Queues the running jobs again, or ends them if they were taken too often. Its output is the number of jobs that were
-/// queued.
-struct RequeueJobs {
-    most_attempts: u32,
-    outcome: Bytes,
-}
-
-impl Change for RequeueJobs {
-    type Output = u64;
-
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
-        sqlx::query(
-            "UPDATE jobs SET state = 'done', finished_at = $1, outcome = $2, request = $3
-              WHERE state = 'running' AND attempts >= $4",
-        )
-        .bind(unix_ms())
-        .bind(&self.outcome[..])
-        .bind(&[][..])
-        .bind(i64::from(self.most_attempts))
-        .execute(&mut *connection)
-        .await?;
-        let queued = sqlx::query("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
-            .execute(connection)
-            .await?;
-        Ok(queued.rows_affected())
-    }
-
-    fn record(&self, _: &Self::Output) -> Option<NewRecord> {
-        None
-    }
 }
 
 /// Removes some of the jobs that were done before a time. Its output is their number.
@@ -366,64 +390,4 @@ impl Change for ExpireJobs {
     fn may_use_reserve(&self) -> bool {
         true
     }
-}
-
-async fn get(readers: &SqlitePool, id: Uuid) -> Result<Option<Job>> {
-    let row = sqlx::query(
-        "SELECT id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, schedule, due_at, request, outcome
-           FROM jobs WHERE id = $1",
-    )
-    .bind(&id.as_bytes()[..])
-    .fetch_optional(readers)
-    .await?;
-    row.map(|row| read(&row)).transpose()
-}
-
-async fn of_function(readers: &SqlitePool, function_id: i64, limit: u32) -> Result<Vec<JobHead>> {
-    let rows = sqlx::query(
-        "SELECT id, version, export, state, attempts, accepted_at, finished_at, schedule, due_at,
-                state = 'done' AND length(request) > 0 AS retriable
-           FROM jobs WHERE function_id = $1 ORDER BY accepted_at DESC, id DESC LIMIT $2",
-    )
-    .bind(function_id)
-    .bind(i64::from(limit))
-    .fetch_all(readers)
-    .await?;
-    rows.iter().map(read_head).collect()
-}
-
-fn read_head(row: &SqliteRow) -> Result<JobHead> {
-    let attempts: i64 = row.try_get("attempts")?;
-    Ok(JobHead {
-        id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
-        version: row.try_get("version")?,
-        export: row.try_get("export")?,
-        state: state(row)?,
-        attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
-        accepted_at: row.try_get("accepted_at")?,
-        finished_at: row.try_get("finished_at")?,
-        schedule: row.try_get("schedule")?,
-        due_at: row.try_get("due_at")?,
-        retriable: row.try_get("retriable")?,
-    })
-}
-
-fn read(row: &SqliteRow) -> Result<Job> {
-    let attempts: i64 = row.try_get("attempts")?;
-    let outcome: Option<Vec<u8>> = row.try_get("outcome")?;
-    Ok(Job {
-        id: Uuid::from_slice(row.try_get("id")?).map_err(|_| damaged("id"))?,
-        function_id: row.try_get("function_id")?,
-        version: row.try_get("version")?,
-        export: row.try_get("export")?,
-        state: JobState::parse(row.try_get("state")?).ok_or_else(|| damaged("state"))?,
-        attempts: attempts.try_into().map_err(|_| damaged("attempts"))?,
-        accepted_at: row.try_get("accepted_at")?,
-        started_at: row.try_get("started_at")?,
-        finished_at: row.try_get("finished_at")?,
-        schedule: row.try_get("schedule")?,
-        due_at: row.try_get("due_at")?,
-        request: row.try_get::<Vec<u8>, _>("request")?.into(),
-        outcome: outcome.map(Bytes::from),
-    })
 }

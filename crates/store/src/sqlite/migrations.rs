@@ -15,7 +15,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [(&str, &str, &str); 14] = migrations! {
+const MIGRATIONS: [(&str, &str, &str); 15] = migrations! {
     "0001" "functions"
     "0002" "second_state"
     "0003" "egress"
@@ -30,6 +30,7 @@ const MIGRATIONS: [(&str, &str, &str); 14] = migrations! {
     "0012" "refused_calls"
     "0013" "changes"
     "0014" "schedules"
+    "0015" "leases"
 };
 
 /// The number of the last migration.

@@ -11,7 +11,9 @@ use super::changes::of_function;
 use super::column::damaged;
 use super::database::Database;
 use super::error::{Failure, Result};
-use super::jobs::{SubmitJob, state};
+use super::job_queues;
+use super::job_rows::state;
+use super::jobs::SubmitJob;
 use crate::error::Error;
 use crate::model::{
     Author, DueSchedule, JobRoom, NewJob, NewRecord, Schedule, ScheduledJob, Settled, Settlement,
@@ -81,7 +83,7 @@ struct Declaration {
     schedule: Vec<DeclaredSchedule>,
 }
 
-/// Makes the schedules of a function those of its active version. To be called with each move of that pointer, in its
+/// Makes the schedules and the queue of a function those of its active version. To be called with each move of that pointer, in its
 /// transaction.
 pub(super) async fn replace(
     connection: &mut SqliteConnection,
@@ -97,6 +99,7 @@ pub(super) async fn replace(
     .await?;
     let version: i64 = active.try_get("number")?;
     let declaration: Option<&str> = active.try_get("declaration")?;
+    job_queues::replace(connection, function_id, declaration).await?;
     // Declarations of earlier releases have no schedules.
     let declared: Declaration = declaration
         .and_then(|text| serde_json::from_str(text).ok())
@@ -200,6 +203,7 @@ impl Change for Settle {
             export,
             request,
             jobs,
+            terms,
             until,
             next,
         } = &self.settlement;
@@ -232,6 +236,7 @@ impl Change for Settle {
                     version: due.version,
                     export: export.clone(),
                     request: request.clone(),
+                    terms: terms.clone(),
                 },
                 of_schedule: Some((due.name.clone(), due_at)),
                 most_waiting: self.most_waiting,

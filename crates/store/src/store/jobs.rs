@@ -1,9 +1,12 @@
 //! Jobs: calls whose outcome is fetched later.
 //!
-//! A job is accepted once it is on the disk, and is then run at least once: a job that was running when the process
-//! died is queued again at the next start, so a job may be begun more often than it ends, and its guest has to tolerate
-//! that. Leases with a time limit were rejected: this directory has one process, and when that is gone, so is
-//! everything that it ran.
+//! A job is accepted once it is on the disk, and is then run at least once: its owner has a lease, and when that ends
+//! without the owner, the job is queued again. So a job may be begun more often than it ends, and its guest has to tolerate
+//! that. Each taking has a token of its own, which everything that the owner changes names: an owner that was taken for gone
+//! changes nothing.
+//!
+//! Each function has a queue. Queues take turns by weight, so that a million jobs of one do not hold up the first of
+//! another ([`take_jobs`](Store::take_jobs)).
 //!
 //! The request of a job is dropped when the job is done and has not failed: nothing needs it any more, and it may be as
 //! large as the answer. A done job never changes: the call of one that failed can be made once more, as another job.
@@ -12,9 +15,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::Store;
+use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{
-    CancelledJob, Finished, Job, JobFigures, JobHead, JobRoom, NewJob, RetriedJob, Submitted,
+    CancelledJob, Finished, Job, JobFigures, JobHead, JobQuery, JobRoom, Lease, NewJob, Postponed,
+    RetriedJob, Submitted, Taken, Taking,
 };
 use crate::rows::Jobs as _;
 
@@ -40,31 +45,66 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` of the queued jobs, the oldest first: from now on they are running, and are not handed out again.
-    /// Await it to the end: jobs that were taken for a caller that went away stay running until
-    /// [`Store::requeue_running`].
+    /// Takes queued jobs, the first to be run first: from now on they are leased to the caller. Await it to the end: jobs that
+    /// were taken for a caller that went away wait until their leases end.
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; none was taken.
-    pub async fn take_jobs(&self, limit: u32) -> Result<Vec<Job>, Error> {
-        self.finish(move |inner| async move { inner.rows.take_jobs(limit).await })
+    pub async fn take_jobs(&self, taking: Taking) -> Result<Taken, Error> {
+        self.finish(move |inner| async move { inner.rows.take_jobs(taking).await })
             .await
     }
 
-    /// Stores the outcome of a running job, or its replacement if it does not fit. When this returns `Ok(true)`, it is
-    /// on the disk. Returns `false` if there is no such job (its function may have been deleted) or it is not running;
-    /// nothing was changed.
+    /// Renews leases for `lease` milliseconds from now, and returns those that are not the caller's any more.
+    ///
+    /// # Errors
+    /// The errors of [`Store::delete_function`]; nothing was changed.
+    pub async fn keep_leases(&self, leases: Vec<Lease>, lease: i64) -> Result<Vec<Lease>, Error> {
+        self.finish(move |inner| async move { inner.rows.keep_leases(leases, lease).await })
+            .await
+    }
+
+    /// Stores the outcome of a job, or its replacement if it does not fit. When this returns `Ok(true)`, it is on the disk.
+    /// Returns `false` if the lease is not the job's (its function may have been deleted, or it was taken again); nothing
+    /// was changed.
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.
     pub async fn finish_job(
         &self,
-        id: Uuid,
+        lease: Lease,
         finished: Finished,
         room: JobRoom,
     ) -> Result<bool, Error> {
-        self.finish(move |inner| async move { inner.rows.finish_job(id, finished, room).await })
+        self.finish(move |inner| async move { inner.rows.finish_job(lease, finished, room).await })
             .await
+    }
+
+    /// Queues a job again, for another attempt. Returns `false` if the lease is not the job's; nothing was changed.
+    ///
+    /// # Errors
+    /// The errors of [`Store::delete_function`]; nothing was changed.
+    pub async fn postpone_job(&self, lease: Lease, postponed: Postponed) -> Result<bool, Error> {
+        self.finish(move |inner| async move { inner.rows.postpone_job(lease, postponed).await })
+            .await
+    }
+
+    /// Queues jobs again that were taken and not begun, as if they had not been taken, and returns their number.
+    ///
+    /// # Errors
+    /// The errors of [`Store::delete_function`]; nothing was changed.
+    pub async fn return_jobs(&self, leases: Vec<Lease>) -> Result<u64, Error> {
+        self.finish(move |inner| async move { inner.rows.return_jobs(leases).await })
+            .await
+    }
+
+    /// The next time at which a job can be taken that cannot be now, in Unix milliseconds: it is due, its function's rate
+    /// lets it begin, or its lease ends. `None` if there is none.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn next_job(&self) -> Result<Option<i64>, Error> {
+        self.rows().next_job(unix_ms()).await
     }
 
     /// Ends a job that waits, with `outcome`, before its function runs. When this returns
@@ -108,17 +148,23 @@ impl Store {
         .await
     }
 
-    /// Queues the running jobs again, and returns their number: for a start, when no job runs yet and those marked
-    /// running were interrupted. A job that was taken `most_attempts` times is not queued again; it is done, with
-    /// `outcome` as its outcome.
+    /// Queues jobs again that no process runs: for a start, when this process runs none. A job that was taken too often
+    /// is done, with `outcome` as its outcome. No job is taken.
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.
-    pub async fn requeue_running(&self, most_attempts: u32, outcome: Bytes) -> Result<u64, Error> {
-        self.finish(
-            move |inner| async move { inner.rows.requeue_running(most_attempts, outcome).await },
-        )
-        .await
+    pub async fn requeue_running(&self, outcome: Bytes, room: JobRoom) -> Result<Taken, Error> {
+        self.finish(move |inner| async move { inner.rows.requeue_running(outcome, room).await })
+            .await
+    }
+
+    /// The number of due jobs that are before this one in its queue, up to `most`. `None` if it is not due, or does not
+    /// wait.
+    ///
+    /// # Errors
+    /// The errors of [`Store::function`].
+    pub async fn job_position(&self, id: Uuid, most: u32) -> Result<Option<u32>, Error> {
+        self.rows().job_position(id, most).await
     }
 
     /// A job, at this moment; `None` if there is none of this call, or not any more.
@@ -137,12 +183,12 @@ impl Store {
         self.rows().job_figures().await
     }
 
-    /// Up to `limit` jobs of a function, without their requests and outcomes, the newest first.
+    /// Jobs without their requests and outcomes, the newest first.
     ///
     /// # Errors
     /// The errors of [`Store::function`].
-    pub async fn jobs(&self, function_id: i64, limit: u32) -> Result<Vec<JobHead>, Error> {
-        self.rows().jobs(function_id, limit).await
+    pub async fn jobs(&self, query: &JobQuery) -> Result<Vec<JobHead>, Error> {
+        self.rows().jobs(query).await
     }
 
     /// Removes jobs that were done before this time (Unix milliseconds), and returns their number. It uses transactions

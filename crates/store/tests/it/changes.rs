@@ -208,14 +208,14 @@ async fn what_changes_nothing_and_what_functions_write_is_not_on_record() {
     let _ = store.save_value(1, [1; 32], "v".into(), u64::MAX).await;
     assert!(store.remove_value(1, [1; 32]).await.unwrap());
     submit(&store, 1).await;
-    let job = store.take_jobs(1).await.unwrap().remove(0);
+    let job = crate::jobs::take(&store, 1).await.remove(0);
     let running = store.cancel_job(1, job.id, "x".into()).await.unwrap();
     assert_eq!(running, CancelledJob::Is(iof_store::JobState::Running));
     let of_another = store.cancel_job(2, job.id, "x".into()).await.unwrap();
     assert_eq!(of_another, CancelledJob::Unknown);
     assert!(
         store
-            .finish_job(job.id, finished("ok"), ROOM)
+            .finish_job(job.lease(), finished("ok"), ROOM)
             .await
             .unwrap()
     );
@@ -308,7 +308,7 @@ async fn a_failed_job_can_be_retried_while_its_request_has_room() {
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
     let failed = || iof_store::Finished {
-        failed: true,
+        fault: Some("trap".to_owned()),
         ..finished("it failed")
     };
     let room = |all| iof_store::JobRoom {
@@ -317,19 +317,31 @@ async fn a_failed_job_can_be_retried_while_its_request_has_room() {
     };
     for (number, all, kept) in [(1, 1 << 20, true), (2, 4096, false)] {
         submit(&store, number).await;
-        let job = store.take_jobs(1).await.unwrap().remove(0);
-        let done = store.finish_job(job.id, failed(), room(all)).await;
+        let job = crate::jobs::take(&store, 1).await.remove(0);
+        let done = store.finish_job(job.lease(), failed(), room(all)).await;
         assert!(done.unwrap());
-        let listed = store.jobs(1, 9).await.unwrap();
+        let listed = store
+            .jobs(&iof_store::JobQuery {
+                function_id: Some(1),
+                limit: 9,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
         let head = listed.iter().find(|head| head.id == job.id).unwrap();
         assert_eq!(head.retriable, kept, "{number}");
         let again = Uuid::from_u128(u128::from(100 + number));
         let retried = store.retry_job((1, job.id), again, 9, ROOM).await.unwrap();
         assert_eq!(retried == RetriedJob::NoRequest, !kept, "{retried:?}");
         if kept {
-            let taken = store.take_jobs(1).await.unwrap().remove(0);
-            assert_eq!((taken.id, taken.request), (again, job.request));
-            assert!(store.finish_job(again, finished("ok"), ROOM).await.unwrap());
+            let taken = crate::jobs::take(&store, 1).await.remove(0);
+            assert_eq!((taken.id, &taken.request), (again, &job.request));
+            assert!(
+                store
+                    .finish_job(taken.lease(), finished("ok"), ROOM)
+                    .await
+                    .unwrap()
+            );
         }
         // Of a job that does not run for long, the limit of jobs holds as for any other.
         let full = store.retry_job((1, job.id), Uuid::from_u128(999), 0, ROOM);

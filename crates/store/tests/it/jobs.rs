@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use iof_store::{Error, Finished, Job, JobRoom, JobState, NewJob, Rollout, Store, Submitted};
+use iof_store::{
+    Error, Finished, Job, JobEnd, JobKind, JobRoom, JobState, JobTerms, NewJob, Rollout, Store,
+    Submitted, Taken, Taking,
+};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -19,7 +22,7 @@ pub(crate) const ROOM: JobRoom = JobRoom {
 pub(crate) fn finished(outcome: impl Into<Bytes>) -> Finished {
     Finished {
         outcome: outcome.into(),
-        failed: false,
+        fault: None,
         without_room: "all full".into(),
         without_room_of_function: "full".into(),
     }
@@ -33,7 +36,31 @@ pub(crate) fn job(number: u64) -> NewJob {
         version: 1,
         export: "say".into(),
         request: format!("request {number}").into(),
+        terms: JobTerms::default(),
     }
+}
+
+/// Takes up to `limit` jobs, with leases that do not end during a test.
+pub(crate) fn taking(limit: u32) -> Taking {
+    Taking {
+        limit,
+        lease: 600_000,
+        concurrency: u32::MAX,
+        held: vec![],
+        lost: "lost".into(),
+        expired: "expired".into(),
+        room: ROOM,
+    }
+}
+
+pub(crate) async fn take(store: &Store, limit: u32) -> Vec<Job> {
+    store.take_jobs(taking(limit)).await.unwrap().jobs
+}
+
+/// Queues the running jobs again, and returns their number.
+pub(crate) async fn requeue(store: &Store) -> u64 {
+    let taken: Taken = store.requeue_running("lost".into(), ROOM).await.unwrap();
+    taken.abandoned
 }
 
 pub(crate) async fn submit(store: &Store, number: u64) {
@@ -66,7 +93,14 @@ pub(crate) async fn get(store: &Store, number: u64) -> Option<Job> {
 }
 
 async fn finish(store: &Store, number: u64, outcome: &'static str) -> bool {
-    let done = store.finish_job(job(number).id, finished(outcome), ROOM);
+    let lease = match get(store, number).await {
+        Some(job) => job.lease(),
+        None => iof_store::Lease {
+            id: job(number).id,
+            token: 1,
+        },
+    };
+    let done = store.finish_job(lease, finished(outcome), ROOM);
     done.await.unwrap()
 }
 
@@ -89,13 +123,24 @@ async fn a_job_is_queued_then_running_then_done() {
         due_at: None,
         request: "request 1".into(),
         outcome: None,
+        kind: JobKind::Call,
+        priority: 0,
+        not_before: None,
+        expires_at: None,
+        most_attempts: 3,
+        token: 0,
+        ended: None,
+        fault: None,
+        callback: None,
+        of_job: None,
     };
     assert!(queued == expected && queued.accepted_at > 1_700_000_000_000);
 
-    let taken = store.take_jobs(9).await.unwrap().remove(0);
+    let taken = take(&store, 9).await.remove(0);
     let expected = Job {
         state: JobState::Running,
         attempts: 1,
+        token: 1,
         started_at: taken.started_at,
         ..expected
     };
@@ -109,6 +154,7 @@ async fn a_job_is_queued_then_running_then_done() {
     let expected = Job {
         state: JobState::Done,
         finished_at: done.finished_at,
+        ended: Some(JobEnd::Ok),
         request: Bytes::new(),
         outcome: Some("outcome".into()),
         ..expected
@@ -135,10 +181,10 @@ async fn jobs_are_taken_once_and_the_oldest_first() {
         .execute(&mut outside(&home).await)
         .await
         .unwrap();
-    assert_eq!(store.take_jobs(0).await.unwrap(), []);
-    assert_eq!(numbers(&store.take_jobs(2).await.unwrap()), [3, 0]);
-    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [1, 2]);
-    assert_eq!(store.take_jobs(9).await.unwrap(), []);
+    assert_eq!(take(&store, 0).await, []);
+    assert_eq!(numbers(&take(&store, 2).await), [3, 0]);
+    assert_eq!(numbers(&take(&store, 9).await), [1, 2]);
+    assert_eq!(take(&store, 9).await, []);
 }
 
 #[tokio::test]
@@ -186,7 +232,7 @@ async fn waiting_jobs_are_limited() {
     let store = with(1..=2, &home).await;
     let third = || store.submit_job(job(3), 2, ROOM);
     assert_eq!(third().await.unwrap(), Submitted::TooMany);
-    assert_eq!(store.take_jobs(1).await.unwrap().len(), 1);
+    assert_eq!(take(&store, 1).await.len(), 1);
     assert_eq!(third().await.unwrap(), Submitted::TooMany, "it is not done");
     assert!(finish(&store, 1, "").await);
     assert_eq!(third().await.unwrap(), Submitted::Accepted);
@@ -214,7 +260,7 @@ async fn only_a_running_job_can_be_finished_and_only_once() {
     let store = with(1..=2, &home).await;
     assert!(!finish(&store, 1, "not begun").await);
     assert!(!finish(&store, 7, "unknown").await);
-    assert_eq!(store.take_jobs(1).await.unwrap().len(), 1);
+    assert_eq!(take(&store, 1).await.len(), 1);
     assert!(finish(&store, 1, "first").await);
     assert!(!finish(&store, 1, "second").await);
     assert_eq!(get(&store, 1).await.unwrap().outcome.unwrap(), "first");
@@ -229,11 +275,22 @@ async fn only_a_running_job_can_be_finished_and_only_once() {
 #[tokio::test]
 async fn an_interrupted_job_is_queued_again_up_to_a_number_of_attempts() {
     let home = Home::new();
-    let store = with(1..=4, &home).await;
-    let lost = || Bytes::from_static(b"lost");
-    assert_eq!(numbers(&store.take_jobs(3).await.unwrap()), [1, 2, 3]);
+    let store = with([], &home).await;
+    for number in 1..=4 {
+        let terms = JobTerms {
+            most_attempts: 2,
+            ..JobTerms::default()
+        };
+        let new = NewJob {
+            terms,
+            ..job(number)
+        };
+        let saved = store.submit_job(new, 9, ROOM).await.unwrap();
+        assert_eq!(saved, Submitted::Accepted);
+    }
+    assert_eq!(numbers(&take(&store, 3).await), [1, 2, 3]);
     assert!(finish(&store, 2, "done").await);
-    assert_eq!(store.requeue_running(2, lost()).await.unwrap(), 2);
+    assert_eq!(requeue(&store).await, 2);
     let one = get(&store, 1).await.unwrap();
     assert_eq!((one.state, one.attempts), (JobState::Queued, 1));
     assert_eq!(one.request, "request 1");
@@ -241,24 +298,30 @@ async fn an_interrupted_job_is_queued_again_up_to_a_number_of_attempts() {
     assert_eq!(waiting(&home).await, (3, 3));
 
     // It is taken before jobs that were accepted after it.
-    let taken = store.take_jobs(1).await.unwrap();
+    let taken = take(&store, 1).await;
     assert_eq!((numbers(&taken), taken[0].attempts), (vec![1], 2));
-    assert_eq!(store.requeue_running(2, lost()).await.unwrap(), 0);
+    let gone = store.requeue_running("lost".into(), ROOM).await.unwrap();
+    assert_eq!((gone.abandoned, gone.ended), (0, vec![(1, JobEnd::Lost)]));
     let one = get(&store, 1).await.unwrap();
     assert_eq!((one.state, one.attempts), (JobState::Done, 2));
-    assert_eq!((one.outcome.unwrap(), one.request.len()), (lost(), 0));
+    assert_eq!(
+        (one.outcome.unwrap(), one.ended),
+        ("lost".into(), Some(JobEnd::Lost))
+    );
+    // A dead letter can be retried.
+    assert_eq!(one.request, "request 1");
     assert!(one.finished_at.is_some());
     assert_eq!(waiting(&home).await, (2, 2));
-    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [3, 4]);
-    assert_eq!(store.requeue_running(0, lost()).await.unwrap(), 0);
-    assert_eq!(waiting(&home).await, (0, 0));
+    assert_eq!(numbers(&take(&store, 9).await), [3, 4]);
+    assert_eq!(requeue(&store).await, 1);
+    assert_eq!(waiting(&home).await, (1, 1));
 }
 
 #[tokio::test]
 async fn old_outcomes_are_removed_and_nothing_else() {
     let home = Home::new();
     let store = with(1..=100, &home).await;
-    assert_eq!(store.take_jobs(90).await.unwrap().len(), 90);
+    assert_eq!(take(&store, 90).await.len(), 90);
     for number in 1..=80 {
         assert!(finish(&store, number, "").await);
     }
@@ -282,6 +345,7 @@ async fn jobs_are_deleted_with_their_function() {
     let home = Home::new();
     let store = with(1..=3, &home).await;
     store.create_function(function("other")).await.unwrap();
+    assert_eq!(take(&store, 2).await.len(), 2);
     let of_other = NewJob {
         function_id: 2,
         ..job(4)
@@ -290,7 +354,6 @@ async fn jobs_are_deleted_with_their_function() {
         store.submit_job(of_other, 9, ROOM).await.unwrap(),
         Submitted::Accepted
     );
-    assert_eq!(store.take_jobs(2).await.unwrap().len(), 2);
     assert!(finish(&store, 1, "").await);
     assert!(store.delete_function(1).await.unwrap());
     for number in 1..=3 {
@@ -298,7 +361,7 @@ async fn jobs_are_deleted_with_their_function() {
     }
     assert!(!finish(&store, 2, "too late").await);
     assert_eq!(waiting(&home).await, (1, 1));
-    assert_eq!(numbers(&store.take_jobs(9).await.unwrap()), [4]);
+    assert_eq!(numbers(&take(&store, 9).await), [4]);
 }
 
 /// Eight tasks submit while four take and finish: each job is accepted within the limit, taken once, and done.
@@ -325,12 +388,13 @@ async fn each_job_is_run_once_under_twelve_tasks() {
         let store = store.clone();
         workers.spawn(async move {
             let mut taken = Vec::new();
-            while let Ok(jobs) = store.take_jobs(3).await {
+            loop {
+                let jobs = take(&store, 3).await;
                 for job in &jobs {
                     assert_eq!(job.attempts, 1);
                     assert!(
                         store
-                            .finish_job(job.id, finished("ok"), ROOM)
+                            .finish_job(job.lease(), finished("ok"), ROOM)
                             .await
                             .unwrap()
                     );
@@ -362,15 +426,19 @@ async fn the_next_job_is_found_by_an_index() {
     let store = with([], &home).await;
     for (query, index) in [
         (
-            "SELECT id FROM jobs WHERE state = 'queued' ORDER BY accepted_at, id LIMIT 9",
-            "jobs_state",
+            "SELECT id FROM jobs WHERE function_id = 1 AND state = 'queued' AND delayed = 0 ORDER BY rank, accepted_at, id LIMIT 9",
+            "jobs_ready",
         ),
         (
-            "UPDATE jobs SET state = 'queued' WHERE state = 'running'",
-            "jobs_state",
+            "SELECT id FROM jobs INDEXED BY jobs_leases WHERE state = 'running' AND lease_until <= 9",
+            "jobs_leases",
+        ),
+        (
+            "SELECT id FROM jobs INDEXED BY jobs_delayed WHERE state = 'queued' AND delayed = 1 AND not_before <= 9",
+            "jobs_delayed",
         ),
         ("DELETE FROM jobs WHERE finished_at < 9", "jobs_finished_at"),
-        ("DELETE FROM jobs WHERE function_id = 1", "jobs_wasm_id"),
+        ("DELETE FROM jobs WHERE function_id = 1", "jobs_function"),
     ] {
         let steps = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
             .fetch_all(&mut outside(&home).await)

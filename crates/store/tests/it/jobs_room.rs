@@ -2,7 +2,7 @@
 
 use iof_store::{JobRoom, NewJob, Submitted};
 
-use crate::jobs::{finished, get, job, with};
+use crate::jobs::{finished, get, job, take, with};
 use crate::{Home, count, function};
 
 /// The bytes of jobs, counted and as recorded, of function 1 and of all functions.
@@ -51,13 +51,13 @@ async fn requests_and_outcomes_are_limited() {
         submit(of(other, 6, 2 << 10)).await.unwrap(),
         Submitted::Accepted
     );
-    assert_eq!(store.take_jobs(9).await.unwrap().len(), 3);
+    assert_eq!(take(&store, 9).await.len(), 3);
     // The request is dropped, so the outcome may take its room.
     let finish = async |number: u64, size: usize| {
         let outcome = finished(vec![b'y'; size]);
         assert!(
             store
-                .finish_job(job(number).id, outcome, room)
+                .finish_job(get(&store, number).await.unwrap().lease(), outcome, room)
                 .await
                 .unwrap()
         );

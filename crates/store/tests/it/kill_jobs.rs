@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use iof_store::{JobState, Store};
 use uuid::Uuid;
 
-use crate::jobs::{ROOM, finished, submit, waiting};
+use crate::jobs::{ROOM, finished, requeue, submit, take, waiting};
 use crate::kill::{DATA, kill_at};
 use crate::{Home, function};
 
@@ -26,12 +26,12 @@ async fn child() {
         let store = store.clone();
         tasks.spawn(async move {
             loop {
-                for job in store.take_jobs(1).await.unwrap() {
+                for job in take(&store, 1).await {
                     let number = job.id.as_u128();
                     println!("taken {number} {}", job.attempts);
                     if !number.is_multiple_of(3) {
                         let outcome = finished(number.to_string());
-                        assert!(store.finish_job(job.id, outcome, ROOM).await.unwrap());
+                        assert!(store.finish_job(job.lease(), outcome, ROOM).await.unwrap());
                         println!("finished {number} {}", job.attempts);
                     }
                 }
@@ -84,10 +84,7 @@ async fn acknowledged_jobs_survive_sigkill() {
                 assert_eq!(job.request, format!("request {number}"));
             }
         }
-        again += store
-            .requeue_running(MOST_ATTEMPTS, "lost".into())
-            .await
-            .unwrap();
+        again += requeue(&store).await;
         for number in acknowledged.keys() {
             let job = store.job(Uuid::from_u128(*number)).await.unwrap().unwrap();
             assert_ne!(job.state, JobState::Running);

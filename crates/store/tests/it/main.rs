@@ -16,6 +16,8 @@ mod ephemeral;
 mod failures;
 mod failures_rows;
 mod functions;
+mod job_leases;
+mod job_queues;
 mod jobs;
 mod jobs_room;
 mod kill;

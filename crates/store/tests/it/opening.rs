@@ -89,7 +89,7 @@ async fn a_closed_store_refuses_requests() {
             .submit_job(crate::jobs::job(1), 9, crate::jobs::ROOM)
             .await
             .unwrap_err(),
-        clone.take_jobs(9).await.unwrap_err(),
+        clone.take_jobs(crate::jobs::taking(9)).await.unwrap_err(),
         clone.job(uuid::Uuid::nil()).await.unwrap_err(),
         clone.expire_jobs(0).await.unwrap_err(),
         clone.version(1, 1).await.unwrap_err(),

@@ -46,6 +46,7 @@ fn settlement(due: &DueSchedule, times: &[i64]) -> Settlement {
         due: due.clone(),
         export: "say".into(),
         request: Bytes::from_static(b"request"),
+        terms: iof_store::JobTerms::default(),
         jobs: times.iter().map(|time| (Uuid::now_v7(), *time)).collect(),
         until: LATER,
         next: Some(LATER + 60_000),

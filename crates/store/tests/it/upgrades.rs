@@ -13,7 +13,7 @@ use crate::recordings::{recording, totals};
 use crate::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
-pub(crate) const MIGRATIONS: [&str; 14] = [
+pub(crate) const MIGRATIONS: [&str; 15] = [
     "0001_functions.sql",
     "0002_second_state.sql",
     "0003_egress.sql",
@@ -28,6 +28,7 @@ pub(crate) const MIGRATIONS: [&str; 14] = [
     "0012_refused_calls.sql",
     "0013_changes.sql",
     "0014_schedules.sql",
+    "0015_leases.sql",
 ];
 
 #[tokio::test]
@@ -163,8 +164,12 @@ async fn of_the_fifth_release(store: &Store) {
     let changes = store.changes(&changes).await.unwrap();
     assert_eq!(changes[0].action, "key.create");
     crate::jobs::submit(store, 1).await;
-    let taken = store.take_jobs(9).await.unwrap().remove(0);
-    let done = store.finish_job(taken.id, crate::jobs::finished("ok"), crate::jobs::ROOM);
+    let taken = crate::jobs::take(store, 9).await.remove(0);
+    let done = store.finish_job(
+        taken.lease(),
+        crate::jobs::finished("ok"),
+        crate::jobs::ROOM,
+    );
     assert!(done.await.unwrap());
 }
 

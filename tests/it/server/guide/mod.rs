@@ -1,6 +1,7 @@
 //! docs/guide/server.md as a reader follows it: its commands are run, its settings are checked, its proxies are tried.
 
 mod finding_out;
+mod jobs;
 mod machine;
 mod proxies;
 mod typed;

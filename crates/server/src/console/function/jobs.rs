@@ -4,7 +4,7 @@ use super::Seen;
 use crate::console::words;
 use crate::time::unix_ms_now;
 use iof_fault::Fault;
-use iof_store::{JobHead, JobState, Scope};
+use iof_store::{JobEnd, JobHead, JobQuery, JobState, Scope};
 use maud::{Markup, html};
 
 /// Jobs of one page, the newest.
@@ -13,7 +13,12 @@ const ROWS: u32 = 200;
 pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
     let app = &seen.console.app;
     let id = seen.function.function_id;
-    let jobs = app.store.jobs(id, ROWS).await?;
+    let query = JobQuery {
+        function_id: Some(id),
+        limit: ROWS,
+        ..JobQuery::default()
+    };
+    let jobs = app.store.jobs(&query).await?;
     let now = unix_ms_now();
     let rows: Vec<_> = jobs.iter().map(|of| row(seen, of, now)).collect();
     let manages = seen.may(Scope::Admin);
@@ -48,8 +53,8 @@ pub(super) async fn page(seen: &Seen<'_>) -> Result<Markup, Fault> {
 
 fn row(seen: &Seen<'_>, of: &JobHead, now: i64) -> Markup {
     let class = match of.state {
-        JobState::Done if of.retriable => "bad",
-        JobState::Done => "good",
+        JobState::Done if of.ended == Some(JobEnd::Ok) => "good",
+        JobState::Done => "bad",
         JobState::Running => "warn",
         JobState::Queued => "plain",
     };
@@ -58,7 +63,7 @@ fn row(seen: &Seen<'_>, of: &JobHead, now: i64) -> Markup {
     html! {
         tr id=(format!("job-{}", of.id)) {
             td class="time" { (words::time(of.accepted_at)) }
-            td { span class=(format!("state {class}")) { (of.state.as_str()) @if of.retriable { ", failed" } } }
+            td { span class=(format!("state {class}")) { (of.state.as_str()) (ended(of)) } }
             td { (of.export) }
             td class="n" { (of.version) }
             td class="n" { (of.attempts) }
@@ -76,6 +81,17 @@ fn row(seen: &Seen<'_>, of: &JobHead, now: i64) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// The words that follow the state: how the job ended, or why it waits.
+fn ended(of: &JobHead) -> String {
+    match (of.ended, &of.fault, of.not_before) {
+        (None, Some(fault), Some(_)) => format!(", again after {fault}"),
+        (None, None, Some(time)) => format!(", not before {}", crate::time::time(time)),
+        (Some(JobEnd::Ok), ..) | (None, ..) => String::new(),
+        (Some(JobEnd::Failed), Some(fault), _) => format!(", failed: {fault}"),
+        (Some(end), ..) => format!(", {}", end.as_str()),
     }
 }
 

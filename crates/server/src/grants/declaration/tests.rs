@@ -10,6 +10,8 @@ fn read(text: &str) -> Result<Declaration, Fault> {
         limits: Limits::default().into(),
         concurrency: 500,
         schedules: crate::settings::Settings::default().schedule_limits(),
+        jobs: crate::settings::Settings::default()
+            .job_ceiling(&crate::settings::JobSettings::default()),
     };
     ceiling.read(text)
 }
