@@ -5,7 +5,7 @@
 //! only `pkg/` and cargo's own files are written in the project.
 
 use crate::compiled::{FirstBuild, Packages};
-use crate::machine::{Machine, shown};
+use crate::machine::shown;
 use crate::module::Module;
 use crate::options::Options;
 use crate::project::{Place, Project};

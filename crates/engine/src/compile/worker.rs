@@ -8,7 +8,7 @@ use super::effort::{Compilation, Effort};
 use super::limits::WorkerLimits;
 use super::lines;
 use super::toolchain::Toolchain;
-use crate::limits::{CompileLimits, Limits};
+use crate::limits::CompileLimits;
 use iof_fault::{Fault, FaultKind};
 use rustix::process::{
     Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit,
