@@ -8,6 +8,7 @@
 //! * [`kinds`] has a module of each kind, and runs the same scenarios in it.
 //! * [`mail`] is the stand-in for SendGrid: HTTPS, a bearer token, a mailbox.
 //! * [`collector`] is a collector of traces.
+//! * [`postgres`] is a database for servers of a fleet.
 //! * [`upstream`] is any other server that a function may call, with the behaviour that the test chooses.
 //! * [`guests`] finds the modules that `cargo xtask guests` built.
 //! * [`user`] runs commands and returns their output, without the parts that differ every time.
@@ -32,6 +33,7 @@ pub mod joey;
 pub mod kinds;
 pub mod mail;
 pub mod pages;
+pub mod postgres;
 pub mod server;
 pub mod upstream;
 pub mod user;

@@ -141,6 +141,11 @@ fn needs() -> Outcome {
     venv::of("schemathesis", &[SCHEMATHESIS])?;
     venv::of("kubernetes", &KUBERNETES)?;
     packages::need("pebble", "pebble", "an authority for `[tls.acme]`")?;
+    packages::need(
+        "/usr/bin/pg_ctlcluster",
+        "postgresql",
+        "tests start databases of fleets",
+    )?;
     packages::need("promtool", "prometheus", "it checks the metrics")?;
     packages::need(
         "/usr/bin/convert",

@@ -408,6 +408,8 @@ kinds! {
         StoreFull = "store",
         /// The store failed.
         StoreFailed = "store",
+        /// The database of the fleet cannot be reached. Functions that are loaded keep answering.
+        StoreUnreachable = "store-unreachable",
     }
 }
 

@@ -21,6 +21,12 @@ pub(crate) fn run(backup: &Backup) -> ExitCode {
         Ok(config) => config,
         Err(message) => return fail(2, message),
     };
+    if !config.store.url.is_empty() {
+        return fail(
+            2,
+            "`iof backup` copies a data directory, and the data of this server is in store.url. Use pg_dump for the database and copy store.sources after it (docs/guide/fleet.md).".to_owned(),
+        );
+    }
     let keys = match backup.with_keys.then(|| secret_keys(&config)).transpose() {
         Ok(keys) => keys,
         Err(message) => return fail(2, message),

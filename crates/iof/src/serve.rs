@@ -72,7 +72,10 @@ async fn serve_as(
 ) -> Result<(), String> {
     let descriptors = raise_descriptors();
     let sockets = Sockets::bind(&config).await?;
-    let store = Store::open(&config.data)
+    if !config.store.password_file.as_os_str().is_empty() {
+        warn_of_readers("store.password_file", &config.store.password_file);
+    }
+    let store = Store::open_with(&config.data, &config.store)
         .await
         .map_err(|error| error.to_string())?;
     store.keep_changes(ChangeLimits {
@@ -306,6 +309,8 @@ fn engine(
         limits: config.limits.clone(),
         compile: config.compile.clone(),
         concurrency: config.server.concurrency,
+        idle_instances: config.server.idle_instances,
+        idle_memory: config.server.idle_memory.as_u64(),
         capacity: host::capacity(config, descriptors.into()),
         worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
         open_files: config.server.open_files.min(descriptors / 4),

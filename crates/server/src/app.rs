@@ -4,7 +4,7 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
-use crate::deploy::{DeployLocks, Drafts};
+use crate::deploy_state::{DeployLocks, DraftTasks};
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
@@ -34,7 +34,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     pub(crate) deploys: DeployLocks,
-    pub(crate) drafts: Drafts,
+    pub(crate) drafts: DraftTasks,
     /// The limiter of concurrent calls.
     pub(crate) limiter: ConcurrencyLimiter,
     /// A token that each connection clones, so that its reference count shows the number of connections.
@@ -144,18 +144,18 @@ impl App {
         let call_log = CallLog::start(
             store.clone(),
             KeptRows {
-                calls: second_state.log_rows,
+                calls: settings.log_rows,
                 refused: settings.refused_rows,
             },
             settings.call_log_memory,
         );
         let call_log = Arc::new(call_log);
-        Arc::new(Self {
+        let app = Arc::new(Self {
             job_accepted: Notify::new(),
             job_ends: JobEnds::new(metrics.most()),
             scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
-            drafts: Drafts::default(),
+            drafts: DraftTasks::default(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),
@@ -199,7 +199,17 @@ impl App {
             recent_faults: RecentFaults::default(),
             console,
             inventory,
-        })
+        });
+        let changed = Arc::downgrade(&app);
+        app.store.on_change(move |functions| {
+            let Some(app) = changed.upgrade() else { return };
+            match functions {
+                Some(functions) => functions.iter().for_each(|id| app.functions.changed(*id)),
+                None => app.functions.all_changed(),
+            }
+            app.scheduling.changed.notify_one();
+        });
+        app
     }
 
     /// Returns whether a URL leads to this server by its public name. The scheme may differ: callbacks of 2020 support

@@ -168,7 +168,8 @@ pub(crate) const fn of(kind: FaultKind) -> StatusCode {
         | F::QueueWait
         | F::ScratchBacklog
         | F::Stopping
-        | F::StoreBusy => StatusCode::SERVICE_UNAVAILABLE,
+        | F::StoreBusy
+        | F::StoreUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         F::BetweenBytes | F::FirstByte | F::GuestCpu | F::JobExpired | F::WallTime => {
             StatusCode::GATEWAY_TIMEOUT
         }

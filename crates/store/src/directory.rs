@@ -31,10 +31,19 @@ use crate::sweep;
 pub(crate) struct Directory {
     pub(crate) lock: Lock,
     pub(crate) database: PathBuf,
-    pub(crate) objects: PathBuf,
+    pub(crate) objects: ObjectPlaces,
     pub(crate) artefact_key: [u8; 32],
     /// The time of opening by the clock of the file system: younger files are this process's.
     pub(crate) opened: SystemTime,
+}
+
+/// The directories of objects.
+#[derive(Clone)]
+pub(crate) struct ObjectPlaces {
+    /// The one with `source`.
+    pub(crate) sources: PathBuf,
+    /// The one with `artefact`.
+    pub(crate) artefacts: PathBuf,
 }
 
 /// Ownership of a data directory, until this is dropped.
@@ -42,13 +51,22 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes ownership of the directory, and creates what is missing. Blocking.
-pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
+/// Takes ownership of the directory, and creates what is missing; `elsewhere` is the directory of sources if that is not
+/// in it, and `shared` says that its rows are not, either. Blocking.
+pub(crate) fn prepare(
+    data_dir: &Path,
+    elsewhere: Option<PathBuf>,
+    shared: bool,
+) -> Result<Directory, Error> {
     private_dir(data_dir)?;
     let (lock, opened) = lock(data_dir)?;
 
     let objects = data_dir.join("objects");
-    let sources = objects.join("source");
+    let places = ObjectPlaces {
+        sources: elsewhere.unwrap_or_else(|| objects.clone()),
+        artefacts: objects.clone(),
+    };
+    let sources = places.sources.join("source");
     for dir in [&objects, &sources, &objects.join("artefact")] {
         private_dir(dir)?;
     }
@@ -57,14 +75,18 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     }
 
     let database = data_dir.join("iof.db");
-    refuse_lost_database(&database, &objects)?;
-    check_database(data_dir)?;
-    // SQLite gives its -wal and -shm files the permissions of the database.
-    private_file(&database)?;
+    if !shared {
+        refuse_lost_database(&database, &places.sources)?;
+        check_database(data_dir)?;
+        // SQLite gives its -wal and -shm files the permissions of the database.
+        private_file(&database)?;
+    } else if database.exists() {
+        tracing::warn!(database = %database.display(), "this database is not used, because store.url names another one. `iof store import` moves its functions there");
+    }
     let artefact_key = artefact_key(data_dir)?;
 
     // Always, not only after creating: the process that created them may have died before this point.
-    for dir in [&sources, &objects, data_dir] {
+    for dir in [&*sources, &*places.sources, &*objects, data_dir] {
         sync_dir(dir)?;
     }
     if let Some(parent) = data_dir
@@ -77,10 +99,22 @@ pub(crate) fn prepare(data_dir: &Path) -> Result<Directory, Error> {
     Ok(Directory {
         lock,
         database,
-        objects,
+        objects: places,
         artefact_key,
         opened,
     })
+}
+
+/// Makes a directory of sources, if it is not there. Blocking.
+pub(crate) fn prepare_sources(sources: &Path) -> Result<(), Error> {
+    let dir = sources.join("source");
+    for shard in 0..=u8::MAX {
+        private_dir(&dir.join(format!("{shard:02x}")))?;
+    }
+    for dir in [&*dir, sources] {
+        sync_dir(dir)?;
+    }
+    Ok(())
 }
 
 /// Checks that the database of a directory begins as one, if there is one. Blocking.

@@ -106,6 +106,21 @@ pub enum Error {
     #[error("the store is closed, because the server is shutting down")]
     Closed,
 
+    /// The database cannot be reached.
+    #[error(
+        "the database cannot be reached: {source}. {}",
+        match uncertain {
+            false => "Nothing was changed; try again soon",
+            true => "The change may have been made or not; look before you make it again",
+        }
+    )]
+    Unreachable {
+        /// True if the connection was lost while a change was committed.
+        uncertain: bool,
+        /// The reason.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
     /// Another operation that the disk or the database refused.
     #[error(
         "the store is unavailable: {0}. See the server's log, and check the disk that holds the data directory"
@@ -130,6 +145,7 @@ impl Error {
             Self::Directory { .. } => "directory",
             Self::Newer { .. } => "newer",
             Self::Closed => "closed",
+            Self::Unreachable { .. } => "unreachable",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -161,6 +177,18 @@ impl From<Error> for Fault {
             Error::Busy | Error::Closed => (
                 FaultKind::StoreBusy,
                 "The store is busy. Nothing was changed; try again soon.",
+            ),
+            Error::Unreachable {
+                uncertain: false, ..
+            } => (
+                FaultKind::StoreUnreachable,
+                "The database cannot be reached. Nothing was changed; try again soon.",
+            ),
+            Error::Unreachable {
+                uncertain: true, ..
+            } => (
+                FaultKind::StoreUnreachable,
+                "The database cannot be reached, and whether the change was made is not known. Look before you make it again.",
             ),
             Error::DiskFull(_) => (
                 FaultKind::StoreFull,

@@ -19,15 +19,21 @@
 //! changes. A limit is checked and the change made in one transaction, so that no other change comes between.
 //!
 //! Layers, each of which knows only those below it: `store` is the API, one file per feature; `rows` is what a database
-//! does for it, and `sqlite` is that database; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
+//! does for it; `sqlite` and `postgres` are the databases, which share the features in `sql`; `directory`, `objects` (with `seal`), `sweep` and `backup` are the
 //! files; `model`, `key`, `scopes`, `secret_keys` and `secret_value` are the types that go in and out, and `error` is
-//! the type of failures. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sqlite`. This crate
+//! the type of failures. Reading order: [`Store`], `model`, then a feature in `store`, `rows` and `sql`. This crate
 //! knows neither HTTP nor wasm.
+
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the modules of `sql` are compiled once for each database, with the types and the words of its driver"
+)]
 
 mod backup;
 mod clock;
 mod directory;
 mod error;
+mod fleet_check;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -35,19 +41,23 @@ mod inspection;
 mod key;
 mod model;
 mod objects;
+mod postgres;
 mod room;
 mod rows;
 mod scopes;
 mod seal;
 mod secret_keys;
 mod secret_value;
+mod settings;
 mod sqlite;
 mod store;
 mod sweep;
+mod transfer;
 
 pub use backup::{BackupSummary, RestoreSource, back_up, back_up_as_archive, restore};
 pub use directory::check_database;
 pub use error::Error;
+pub use fleet_check::{FleetCheck, check_fleet, migrate};
 pub use inspection::{Inspection, holder, inspect};
 pub use key::{Key, KeyHash, looks_like_key};
 pub use model::{
@@ -65,4 +75,8 @@ pub use model::{
 pub use scopes::{Scope, Scopes};
 pub use secret_keys::{SecretKeys, SecretKeysError};
 pub use secret_value::SecretValue;
+pub use settings::StoreSettings;
 pub use store::Store;
+#[doc(hidden)]
+pub use transfer::moved_columns;
+pub use transfer::{Moved, export, import};

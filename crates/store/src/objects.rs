@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -22,16 +22,17 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 
+use crate::directory::ObjectPlaces;
 use crate::error::Error;
 use crate::seal::Seal;
 
 pub(crate) struct Objects {
     /// The store that flushes each write.
     durable: Arc<dyn ObjectStore>,
-    /// The same objects, written without waiting for the disk.
+    /// The store of artefacts, which does not wait for the disk.
     relaxed: Arc<dyn ObjectStore>,
     seal: Arc<Seal>,
-    /// The directory of all objects.
+    /// The directory of artefacts.
     root: PathBuf,
     /// Fingerprints that this process has already marked.
     marked: Mutex<HashSet<String>>,
@@ -39,13 +40,13 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// Opens the objects. Blocking.
-    pub(crate) fn open(root: &FilePath, artefact_key: [u8; 32]) -> Result<Self, Error> {
-        let files = LocalFileSystem::new_with_prefix(root)?;
+    pub(crate) fn open(places: &ObjectPlaces, artefact_key: [u8; 32]) -> Result<Self, Error> {
+        let sources = LocalFileSystem::new_with_prefix(&places.sources)?;
         Ok(Self {
-            durable: Arc::new(files.clone().with_fsync(true)),
-            relaxed: Arc::new(files),
+            durable: Arc::new(sources.with_fsync(true)),
+            relaxed: Arc::new(LocalFileSystem::new_with_prefix(&places.artefacts)?),
             seal: Arc::new(Seal::new(artefact_key)),
-            root: root.to_owned(),
+            root: places.artefacts.clone(),
             marked: Mutex::default(),
         })
     }
@@ -55,7 +56,7 @@ impl Objects {
         let checked = source.clone();
         let actual = blocking(move || Ok(digest(&checked))).await?;
         if actual != sha256 {
-            let (stated, found) = (hex(&sha256), hex(&actual));
+            let (stated, found) = (hex::encode(&sha256), hex::encode(&actual));
             return Err(Error::Invalid {
                 what: format!("the digest of the source is not {stated}: got {found}"),
             });
@@ -75,7 +76,7 @@ impl Objects {
             return Ok(Some(source));
         }
         Err(Error::Damaged {
-            what: format!("source {}", hex(&sha256)),
+            what: format!("source {}", hex::encode(&sha256)),
             detail: format!(
                 "its {} bytes have another digest. Restore the file from a backup, or upload the module again",
                 source.len()
@@ -131,6 +132,37 @@ impl Objects {
         }
     }
 
+    /// Returns whether a source is there.
+    pub(crate) async fn has_source(&self, sha256: [u8; 32]) -> Result<bool, Error> {
+        match self.durable.head(&source_path(&sha256)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves a source out of the way, where a sweep removes it. Returns `false` if it was not there.
+    pub(crate) async fn set_aside(&self, sha256: [u8; 32]) -> Result<bool, Error> {
+        let (from, to) = (source_path(&sha256), aside_path(&sha256));
+        match self.durable.rename(&from, &to).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves a source back that was moved out of the way.
+    pub(crate) async fn put_back(&self, sha256: [u8; 32]) -> Result<(), Error> {
+        let (from, to) = (aside_path(&sha256), source_path(&sha256));
+        Ok(self.durable.rename(&from, &to).await?)
+    }
+
+    /// Removes a source that was moved out of the way, and the artefacts of it.
+    pub(crate) async fn remove_aside(&self, sha256: [u8; 32]) -> Result<(), Error> {
+        remove(&*self.durable, &aside_path(&sha256)).await?;
+        self.remove(sha256).await
+    }
+
     /// Removes a source and its artefacts. The caller has made sure that no version refers to it.
     pub(crate) async fn remove(&self, sha256: [u8; 32]) -> Result<(), Error> {
         remove(&*self.durable, &source_path(&sha256)).await?;
@@ -181,6 +213,12 @@ fn source_path(sha256: &[u8; 32]) -> Path {
     sharded(Path::from("source"), sha256)
 }
 
+/// The name of a source that is to be removed: that of a temporary file, which a sweep removes.
+fn aside_path(sha256: &[u8; 32]) -> Path {
+    let source = source_path(sha256);
+    Path::from(format!("{source}#0"))
+}
+
 /// The file of a source, below the directory of objects.
 pub(crate) fn source_file(sha256: &[u8; 32]) -> PathBuf {
     source_path(sha256).as_ref().into()
@@ -209,7 +247,7 @@ fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
 
 /// 256 directories for each kind: 10,000 functions make 40 files in each, and listing one stays cheap.
 fn sharded(base: Path, sha256: &[u8; 32]) -> Path {
-    let name = hex(sha256);
+    let name = hex::encode(sha256);
     base.join(&name[..2]).join(name.as_str())
 }
 
@@ -222,18 +260,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

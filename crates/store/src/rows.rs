@@ -1,12 +1,13 @@
 //! The rows of the store, as traits that a database implements: one per feature, using only the types of
 //! [`model`](crate::model), so that nothing above them depends on the database.
 //!
-//! SQLite is the only database so far (`sqlite`). The store names its database in one place, as a type (`store::Rows`),
-//! so that methods are plain async functions: a call through one of these traits costs no allocation. A second database
-//! makes that type an enum of the two. `dyn` was rejected, because each read of a call would allocate its future.
+//! There are two databases, SQLite (`sqlite`) and PostgreSQL (`postgres`); [`Rows`] is either, and implements the traits
+//! by those of the one that it is, so that methods are plain async functions: a call through one of these traits costs
+//! no allocation. `dyn` was rejected, because each read of a call would allocate its future.
 //!
 //! The contract of every method:
-//! * A change is one transaction: all of it, or none of it. When it returns `Ok`, it is on the disk.
+//! * A change is one transaction: all of it, or none of it. When it returns `Ok`, it is on the disk (in PostgreSQL,
+//!   logs and recordings may be lost with the last second before its machine fails).
 //! * A change that is refused (no such function, over a limit) has changed nothing.
 //! * A change may be dropped before it ends, and is then made or not made, never half. [`Store`](crate::Store) does not
 //!   drop any: it runs each as a task of its own.
@@ -31,6 +32,34 @@ use crate::model::{
     SecretName, Settled, Settlement, Submitted, Summary, Taken, Taking, Updated, Usage, ValueBatch,
     ValueChange, ValueHead, ValueKey, Version, VersionRow, WriteFigures,
 };
+use crate::{postgres, sqlite};
+
+/// The database of a store.
+pub(crate) enum Rows {
+    Sqlite(sqlite::Database),
+    Postgres(postgres::Database),
+}
+
+/// Defines a trait of rows, and implements it for [`Rows`].
+macro_rules! rows {
+    ($(#[$doc:meta])* pub(crate) trait $name:ident {
+        $($(#[$method_doc:meta])* async fn $method:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $output:ty;)*
+    }) => {
+        $(#[$doc])*
+        pub(crate) trait $name {
+            $($(#[$method_doc])* async fn $method(&self $(, $arg: $type)*) -> $output;)*
+        }
+
+        impl $name for Rows {
+            $(async fn $method(&self $(, $arg: $type)*) -> $output {
+                match self {
+                    Self::Sqlite(rows) => rows.$method($($arg),*).await,
+                    Self::Postgres(rows) => rows.within(rows.$method($($arg),*)).await,
+                }
+            })*
+        }
+    };
+}
 
 /// The database as a whole.
 pub(crate) trait Database {
@@ -47,6 +76,7 @@ pub(crate) trait Database {
     async fn close(&self) -> Result<(), Error>;
 }
 
+rows! {
 /// Functions.
 pub(crate) trait Functions {
     /// Stores a function and its first version, whose number is 1, and returns the function's number, which was never
@@ -101,7 +131,9 @@ pub(crate) trait Functions {
         callback: String,
     ) -> Result<(), Error>;
 }
+}
 
+rows! {
 /// Versions, and the sources to which they refer.
 pub(crate) trait Versions {
     /// The versions of a function with these numbers, newest first, at most 1000.
@@ -120,7 +152,9 @@ pub(crate) trait Versions {
     /// `true` if any version refers to this source.
     async fn refers(&self, sha256: &[u8; 32]) -> Result<bool, Error>;
 }
+}
 
+rows! {
 /// Rollouts: the active version and the canary.
 pub(crate) trait Rollouts {
     /// Adds a version, rolls it out, and returns its number. [`Error::NotFound`].
@@ -143,7 +177,9 @@ pub(crate) trait Rollouts {
         canary: Option<(i64, Percent)>,
     ) -> Result<(), Error>;
 }
+}
 
+rows! {
 /// Values that functions store.
 pub(crate) trait Values {
     async fn load_value(&self, function_id: i64, key: &[u8; 32]) -> Result<Option<Bytes>, Error>;
@@ -202,7 +238,9 @@ pub(crate) trait Values {
         limit: u32,
     ) -> Result<Vec<ValueHead>, Error>;
 }
+}
 
+rows! {
 /// Ephemeral texts.
 pub(crate) trait Ephemeral {
     async fn put_ephemeral(&self, new: NewEphemeral) -> Result<EphemeralPut, Error>;
@@ -211,7 +249,9 @@ pub(crate) trait Ephemeral {
 
     async fn delete_ephemeral(&self, key: String) -> Result<bool, Error>;
 }
+}
 
+rows! {
 /// The log of calls, and their counters.
 pub(crate) trait CallLog {
     /// Counts calls, logs the newest, and keeps the `keep` newest log rows of each function named.
@@ -233,7 +273,9 @@ pub(crate) trait CallLog {
 
     async fn usage(&self, function_id: i64) -> Result<Usage, Error>;
 }
+}
 
+rows! {
 /// Calls that were refused before their function ran.
 pub(crate) trait RefusedCalls {
     /// Logs calls of functions that exist, and keeps the `keep` newest of each function named.
@@ -247,7 +289,9 @@ pub(crate) trait RefusedCalls {
         count: u32,
     ) -> Result<Vec<LoggedCall>, Error>;
 }
+}
 
+rows! {
 /// Secrets, encrypted.
 pub(crate) trait Secrets {
     /// [`Error::NotFound`], and [`too_many_secrets`](crate::model::too_many_secrets).
@@ -279,7 +323,9 @@ pub(crate) trait Secrets {
     /// Stores the secrets that have not changed since they were read, and returns their number.
     async fn reseal_secrets(&self, batch: Vec<Reseal>) -> Result<u64, Error>;
 }
+}
 
+rows! {
 /// The outbound log.
 pub(crate) trait Outbound {
     /// Returns `true` if more rows are left to be removed.
@@ -292,8 +338,9 @@ pub(crate) trait Outbound {
 
     async fn outbound(&self, query: &OutboundQuery) -> Result<Vec<OutboundRow>, Error>;
 }
+}
 
-/// The record of changes, which changes write themselves.
+/// The audit log, which changes write themselves.
 pub(crate) trait Changes {
     /// Sets how many are kept.
     fn keep_changes(&self, limits: ChangeLimits);
@@ -302,6 +349,7 @@ pub(crate) trait Changes {
     async fn changes(&self, query: &ChangeQuery) -> Result<Vec<ChangeRecord>, Error>;
 }
 
+rows! {
 /// Recordings of calls.
 pub(crate) trait Recordings {
     /// Returns `true` if more recordings are left to be removed.
@@ -316,7 +364,9 @@ pub(crate) trait Recordings {
     /// The recordings of a function, newest first.
     async fn recordings(&self, function_id: i64, limit: u32) -> Result<Vec<RecordingHead>, Error>;
 }
+}
 
+rows! {
 /// Keys of the server's own API.
 pub(crate) trait ApiKeys {
     /// Stores a key and returns its number. [`Error::NotFound`], and [`too_many_keys`](crate::model::too_many_keys),
@@ -336,7 +386,9 @@ pub(crate) trait ApiKeys {
 
     async fn delete_key(&self, by: Author, id: i64) -> Result<bool, Error>;
 }
+}
 
+rows! {
 /// Jobs.
 pub(crate) trait Jobs {
     /// [`Error::NotFound`], [`Error::NoVersion`], and [`job_exists`](crate::model::job_exists).
@@ -405,7 +457,9 @@ pub(crate) trait Jobs {
     /// Removes up to `limit` jobs that were done before a time, and returns their number.
     async fn expire_jobs(&self, done_before_ms: i64, limit: u32) -> Result<u64, Error>;
 }
+}
 
+rows! {
 /// Schedules of active versions, which change with the pointers to these.
 pub(crate) trait Schedules {
     /// Schedules that are due and not paused, the longest due first.
@@ -434,4 +488,51 @@ pub(crate) trait Schedules {
         paused: bool,
         now: i64,
     ) -> Result<bool, Error>;
+}
+}
+
+impl Database for Rows {
+    async fn ready(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(rows) => rows.ready().await,
+            Self::Postgres(rows) => rows.ready().await,
+        }
+    }
+
+    fn write_figures(&self) -> WriteFigures {
+        match self {
+            Self::Sqlite(rows) => rows.write_figures(),
+            Self::Postgres(rows) => rows.write_figures(),
+        }
+    }
+
+    async fn identity(&self) -> Result<String, Error> {
+        match self {
+            Self::Sqlite(rows) => rows.identity().await,
+            Self::Postgres(rows) => rows.within(rows.identity()).await,
+        }
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(rows) => rows.close().await,
+            Self::Postgres(rows) => rows.close().await,
+        }
+    }
+}
+
+impl Changes for Rows {
+    fn keep_changes(&self, limits: ChangeLimits) {
+        match self {
+            Self::Sqlite(rows) => rows.keep_changes(limits),
+            Self::Postgres(rows) => rows.keep_changes(limits),
+        }
+    }
+
+    async fn changes(&self, query: &ChangeQuery) -> Result<Vec<ChangeRecord>, Error> {
+        match self {
+            Self::Sqlite(rows) => rows.changes(query).await,
+            Self::Postgres(rows) => rows.within(rows.changes(query)).await,
+        }
+    }
 }

@@ -17,12 +17,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::directory::ObjectPlaces;
 use crate::error::Error;
 
 /// The time for which artefacts outlive the last use of their engine.
 const UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The suffix of the name of a directory that was set aside. No fingerprint contains the sign.
 const ASIDE: &str = "#aside";
+
+/// The times of opening: younger files are in use.
+#[derive(Clone, Copy)]
+pub(crate) struct Opened {
+    pub(crate) sources: SystemTime,
+    pub(crate) artefacts: SystemTime,
+}
 
 /// The findings of a sweep.
 #[derive(Default)]
@@ -62,31 +70,36 @@ pub(crate) fn remove_aside(objects: &Path) -> Result<(), Error> {
 /// The clock of files stands still for up to 10 ms. A process that was killed in that time, and this one, write files
 /// of the same age as `opened`: the caller distinguishes them, under the lock on uploads.
 pub(crate) fn find(
-    objects: &Path,
+    places: &ObjectPlaces,
     live: HashSet<[u8; 32]>,
-    opened: SystemTime,
+    opened: Opened,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Leftovers, Error> {
     let mut found = Leftovers::default();
     // Each digest, with a flag that its source exists.
     let mut live: HashMap<_, _> = live.into_iter().map(|digest| (digest, false)).collect();
-    let is_old = |file: &DirEntry| {
+    let is_old = |file: &DirEntry, source: bool| {
         let modified = file.metadata().and_then(|data| data.modified());
+        let before = if source {
+            opened.sources
+        } else {
+            opened.artefacts
+        };
         // A file that is gone by now needs no removal.
-        modified.is_ok_and(|modified| modified <= opened)
+        modified.is_ok_and(|modified| modified <= before)
     };
     let mut visit = |file: &DirEntry, name: Name, source: bool| match name {
         Name::Object(digest) => match live.get_mut(&digest) {
             Some(seen) => *seen |= source,
-            None if is_old(file) => drop(found.digests.insert(digest)),
+            None if is_old(file, source) => drop(found.digests.insert(digest)),
             None => {}
         },
-        Name::Temporary if is_old(file) => found.temporaries.push(file.path()),
+        Name::Temporary if is_old(file, source) => found.temporaries.push(file.path()),
         Name::Temporary => {}
     };
-    let sources = objects.join("source");
+    let sources = places.sources.join("source");
     for_each_file(&sources, stopped, &mut |file, name| visit(file, name, true))?;
-    for engine in directories(&objects.join("artefact"))? {
+    for engine in directories(&places.artefacts.join("artefact"))? {
         if !is_aside(&engine) {
             let path = engine.path();
             for_each_file(&path, stopped, &mut |file, name| visit(file, name, false))?;
@@ -133,16 +146,7 @@ impl Name {
 /// Reads the digest that is a file's name.
 pub(crate) fn unhex(name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    if name.len() != 64 || !name.is_ascii() {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let digits = name.get(2 * at..2 * at + 2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
+    hex::decode_to_slice(name, &mut digest).ok()?;
     Some(digest)
 }
 

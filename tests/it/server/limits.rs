@@ -26,7 +26,7 @@ fn rows() -> Vec<[String; 4]> {
 }
 
 /// Settings of these sections that are not limits.
-const CHOICES: [&str; 7] = [
+const CHOICES: [&str; 10] = [
     "compile.parallel",
     "compile.unknown_imports",
     "console.enabled",
@@ -34,6 +34,9 @@ const CHOICES: [&str; 7] = [
     "second_state.status",
     "server.domain",
     "server.proxies",
+    "store.password_file",
+    "store.sources",
+    "store.url",
 ];
 
 /// A server with small limits.
@@ -88,6 +91,7 @@ async fn the_tables_are_the_defaults() {
         "second_state",
         "console",
         "records",
+        "store",
     ] {
         for name in printed[section].as_table().unwrap().keys() {
             let setting = format!("{section}.{name}");

@@ -13,6 +13,7 @@ mod container;
 mod dist;
 mod domain;
 mod durability;
+mod fleet;
 mod forms;
 mod guide;
 mod hidden_functions;

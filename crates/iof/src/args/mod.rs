@@ -7,13 +7,14 @@ mod jobs;
 #[cfg(feature = "infer")]
 mod models;
 mod records;
+mod store;
 mod tips;
 
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Promote, Rm, Rollback, Schedules, Show, Whoami,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Private, Profile,
+    ProfileCommand, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
 };
 pub(crate) use jobs::{Jobs, JobsCommand};
 #[cfg(feature = "infer")]
@@ -21,6 +22,7 @@ pub(crate) use models::{Models, ModelsCommand, ModelsLocation};
 pub(crate) use records::{
     Audit, Calls, Egress, Replay, Secret, SecretCommand, Top, TopOrder, Variable, VariableCommand,
 };
+pub(crate) use store::{StoreCommand, StorePlace};
 
 pub(crate) use tips::with_tip;
 
@@ -77,6 +79,10 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Activate the canary version
     Promote(Promote),
+    /// Require a key of the callers of a function, and print a new one
+    Private(Private),
+    /// Let everyone call a function
+    Public(Public),
     /// Delete a function
     #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
@@ -121,6 +127,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Restore a backup
     Restore(Restore),
+    /// Move, check and migrate the database of a fleet
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Show what this release would do to a server's data
     Upgrade(Upgrade),
     /// Ask a server whether it is ready, for health checks

@@ -61,6 +61,17 @@ impl Config {
         log::check(&self.log).map_err(|error| format!("log: {error}"))?;
         self.public_url()?;
         self.domain()?;
+        self.store.check().map_err(|error| error.to_string())?;
+        if !self.store.url.is_empty()
+            && self.secrets.key_file.as_os_str().is_empty()
+            && self.secrets.keys.is_empty()
+        {
+            return Err(
+                "store.url is set, but no key of secrets: each node of a fleet would make one of its own, and read no secret \
+                 of another. Set secrets.key_file to the same file on all of them (`openssl rand -hex 32` makes a key)."
+                    .to_owned(),
+            );
+        }
         let https = self.https_address()?;
         self.addresses_differ()?;
         let public = |address: &SocketAddr| !address.ip().is_loopback();
@@ -84,6 +95,12 @@ impl Config {
                 Count(server.connections),
                 1,
                 MOST_COUNT,
+            ),
+            (
+                "server.idle_instances",
+                Count(server.idle_instances),
+                0,
+                10_000,
             ),
             ("server.open_files", Count(server.open_files), 1, MOST_COUNT),
             ("server.jobs_running", Count(server.jobs_running), 1, 10_000),
@@ -157,17 +174,12 @@ impl Config {
             ),
             ("compile.module_size", Size(compile.module_size), 8, 1 << 30),
             (
-                "second_state.multipart_parts",
-                Count(second_state.multipart_parts),
+                "server.multipart_parts",
+                Count(server.multipart_parts),
                 1,
                 10_000,
             ),
-            (
-                "second_state.log_rows",
-                Count(second_state.log_rows),
-                0,
-                100_000,
-            ),
+            ("server.log_rows", Count(server.log_rows), 0, 100_000),
             (
                 "second_state.callback_depth",
                 Count(second_state.callback_depth),

@@ -11,6 +11,11 @@ const STRUCTS: &[(&str, &str, &str)] = &[
     ("auth", "Auth", SETTINGS),
     ("tls", "Tls", SETTINGS),
     ("tls.acme", "Acme", SETTINGS),
+    (
+        "store",
+        "StoreSettings",
+        include_str!("../../../store/src/settings.rs"),
+    ),
     ("server", "Settings", SETTINGS),
     ("jobs", "JobSettings", SETTINGS),
     ("second_state", "SecondState", SETTINGS),

@@ -22,6 +22,7 @@ use iof_server::{
     Auth, ConsoleSettings, JobSettings, MetricsSettings, OtlpSettings, RecordSettings, SecondState,
     Secrets, SettingLine, SettingSource, Settings, Tls,
 };
+use iof_store::StoreSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) jail: Demand,
     pub(crate) auth: Auth,
     pub(crate) tls: Tls,
+    pub(crate) store: StoreSettings,
     pub(crate) server: Settings,
     pub(crate) jobs: JobSettings,
     pub(crate) second_state: SecondState,
@@ -85,6 +87,7 @@ impl Default for Config {
             jail: Demand::default(),
             auth: Auth::default(),
             tls: Tls::default(),
+            store: StoreSettings::default(),
             server: Settings::default(),
             jobs: JobSettings::default(),
             second_state: SecondState::default(),
@@ -145,10 +148,15 @@ impl Config {
             {
                 return Err(format!("{path}: {NO_MODELS}"));
             }
-            // The file is deserialised by itself first, so that the message shows the line.
-            toml::from_str::<Self>(&text)
-                .map_err(|error| format!("{path}: {}", sources::said(&error)))?;
             let mut table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+            let renamed =
+                sources::rename(&mut table).map_err(|error| format!("{path}: {error}"))?;
+            // The text is deserialised by itself, so that a message shows the line. A table has no lines.
+            let alone = match renamed {
+                false => toml::from_str::<Self>(&text),
+                true => Self::deserialize(table.clone()),
+            };
+            alone.map_err(|error| format!("{path}: {}", sources::said(&error)))?;
             paths::absolute(&mut table, &folder);
             if let Some(port) = table.get("listen").and_then(Value::as_integer) {
                 table.insert("listen".into(), port.to_string().into());
@@ -158,9 +166,10 @@ impl Config {
             merge(&mut settings, table);
         }
         for (variable, value) in environment {
+            let today = sources::renamed_variable(&variable);
             let name = names
                 .iter()
-                .find(|name| variable_of(name) == variable)
+                .find(|name| variable_of(name) == today)
                 .ok_or_else(|| unknown(&variable, names.iter().map(|name| variable_of(name))))?;
             set(&mut settings, name, &value).map_err(|error| format!("{variable}: {error}"))?;
             sources.insert(name.clone(), SettingSource::Environment);
@@ -169,6 +178,7 @@ impl Config {
             let (name, value) = pair
                 .split_once('=')
                 .ok_or_else(|| format!("--set {pair}: write it as NAME=VALUE"))?;
+            let name = sources::renamed(name);
             if !names.iter().any(|known| known == name) {
                 return Err(unknown(name, names.iter().cloned()));
             }
@@ -232,6 +242,12 @@ impl Config {
             if let Some(keys) = keys.and_then(Value::as_array_mut) {
                 keys.fill(Value::from("(hidden)"));
             }
+        }
+        let store = table
+            .get_mut("store")
+            .and_then(|store| store.get_mut("url"));
+        if let Some(url) = store {
+            *url = self.store.shown_url().into();
         }
         table
     }

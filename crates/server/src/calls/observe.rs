@@ -55,6 +55,15 @@ impl Observers {
         self.recorder.as_deref().map(Recorder::tape)
     }
 
+    /// Tells every observer but the recorder how the call ended: half of a call cannot be replayed.
+    pub(super) fn end_unrecorded(self, app: &App, ended: &EndedCall<'_>) {
+        let unrecorded = Self {
+            recorder: None,
+            ..self
+        };
+        unrecorded.end(app, ended);
+    }
+
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
         log(ended);

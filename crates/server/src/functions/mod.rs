@@ -238,6 +238,13 @@ impl Functions {
         self.change(id).fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Makes later calls of all functions see changes that are in the store.
+    pub(crate) fn all_changed(&self) {
+        for change in &*self.changes {
+            change.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
     fn is_current(&self, id: i64, loaded: &LoadedFunction) -> bool {
         loaded.change == self.change(id).load(Ordering::Acquire)
     }

@@ -33,12 +33,13 @@ pub(crate) struct MetricExport {
 }
 
 impl MetricExport {
-    /// Starts the task; must be called in a runtime.
-    pub(super) fn start(app: Arc<App>, collector: Collector, interval: Duration) -> Self {
+    /// Starts the task for a server, if its metrics are exported; must be called in a runtime.
+    pub(crate) fn start(app: &Arc<App>) -> Option<Self> {
+        let (collector, interval) = app.otlp.metric_collector()?;
         let (stop, stopping) = watch::channel(None);
         let mut task = JoinSet::new();
-        task.spawn(run(app, collector, interval, stopping));
-        Self { stop, _task: task }
+        task.spawn(run(Arc::clone(app), collector, interval, stopping));
+        Some(Self { stop, _task: task })
     }
 
     /// Sends a last snapshot, and ends soon after `deadline`.

@@ -4,23 +4,24 @@
 //! job at most; a time that has passed meanwhile follows its schedule's policy. The job is on the disk before it runs, and
 //! runs like any other, under the grants and limits of its version.
 
+mod state;
 mod timetable;
 mod view;
 
+pub(crate) use state::Scheduling;
 pub(crate) use timetable::Timetable;
 pub(crate) use view::{ScheduleView, schedules_of};
 
 use crate::app::App;
 use crate::calls::{FunctionRef, log_refused};
 use crate::grants::{Declaration, DeclaredSchedule, MissedTimes};
-use crate::http::unix_ms_now;
 use crate::jobs::{self, JobRequest};
 use crate::reply;
+use crate::time::unix_ms_now;
 use iof_store::{DueSchedule, JobTerms, Settlement, Submitted};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,23 +34,6 @@ const WAIT: Duration = Duration::from_secs(30);
 /// The pause while there is no room for jobs, and after the first failure of the store; each further one in a row doubles
 /// it, up to [`WAIT`], which is less than [`LATE`]: a time that was due in the meantime has not passed.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The state that other parts of the server share with the task.
-#[derive(Default)]
-pub(crate) struct Scheduling {
-    /// Notified when schedules have changed.
-    pub(crate) changed: Notify,
-    queued: AtomicU64,
-    missed: AtomicU64,
-}
-
-impl Scheduling {
-    /// The times that became jobs, and those that were left out, since the server's start.
-    pub(crate) fn figures(&self) -> (u64, u64) {
-        let load = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        (load(&self.queued), load(&self.missed))
-    }
-}
 
 /// The task that makes jobs of times. Dropping this ends it.
 pub(crate) struct ScheduleWorker {

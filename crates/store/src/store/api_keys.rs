@@ -45,7 +45,8 @@ impl Store {
     }
 
     /// The key that equals `candidate`, exactly as a client sent it; `None` if it is not a key, or not any more. One
-    /// query by an index, and none for a text without the prefix of a key.
+    /// query by an index, and none for a text without the prefix of a key, or for a key that a node of a fleet has seen
+    /// since the last change.
     ///
     /// # Errors
     /// The errors of [`Store::function`].
@@ -53,7 +54,20 @@ impl Store {
         if !candidate.starts_with(Key::API_PREFIX) {
             return Ok(None);
         }
-        self.rows().key(&KeyHash::of(candidate), unix_ms()).await
+        let (hash, now) = (KeyHash::of(candidate), unix_ms());
+        if !self.0.shared {
+            return self.rows().key(&hash, now).await;
+        }
+        match self.0.keys.get(&hash, now) {
+            Ok(key) => Ok(Some(key)),
+            Err(before) => {
+                let key = self.rows().key(&hash, now).await?;
+                if let Some(key) = &key {
+                    self.0.keys.keep(before, &hash, key);
+                }
+                Ok(key)
+            }
+        }
     }
 
     /// The key that equals `candidate`, whether it has expired or not: for the reason of a refusal.

@@ -7,6 +7,7 @@ mod api_keys;
 mod calls;
 mod changes;
 mod ephemeral;
+mod fleet;
 mod functions;
 mod jobs;
 mod outbound;
@@ -20,8 +21,10 @@ mod versions;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::RwLock;
 use tokio_util::task::TaskTracker;
 
@@ -30,13 +33,14 @@ use crate::error::Error;
 use crate::model::{Author, NewVersion, VersionId, VersionRow, WriteFigures};
 use crate::objects::{Objects, blocking};
 use crate::room::Room;
-use crate::rows::{Database as _, Versions as _};
-use crate::{directory, sqlite, sweep};
+use crate::rows::{Database as _, Rows, Versions as _};
+use crate::settings::StoreSettings;
+use crate::{directory, postgres, sqlite, sweep};
 
-/// The database of this store.
-type Rows = sqlite::Database;
+/// The age from when on a source without a row is no upload in progress on another node.
+const UPLOADED: Duration = Duration::from_secs(60 * 60);
 
-/// The data directory of one server, open and owned by this process.
+/// The data of one server, or of a fleet: a data directory, open and owned by this process, and its database.
 ///
 /// Cheap to clone (an `Arc`, and one of its author); clones are the same store. Call [`Store::close`] to shut down. A
 /// store that is only dropped loses nothing either, but its last write may still be in progress when the drop returns.
@@ -49,6 +53,12 @@ struct Inner {
     rows: Rows,
     objects: Objects,
     room: Arc<Room>,
+    /// True if other nodes use the database and the sources, too.
+    shared: bool,
+    /// The keys that calls carried, where the database is another machine.
+    keys: fleet::SeenKeys,
+    /// The data directory's lock, where the database does not hold it.
+    lock: Mutex<Option<directory::Lock>>,
     /// The server's identity. Every client requests it, so it is read once.
     identity: String,
     /// Shared by writers of objects, and by uploads until their row is written too; taken exclusively to remove
@@ -68,18 +78,39 @@ impl Store {
     /// [`Error::Locked`] if another process has it, [`Error::Directory`] if this user cannot write there,
     /// [`Error::Newer`] if a newer release wrote it, [`Error::Damaged`] if its contents cannot be what was stored.
     pub async fn open(data_dir: &Path) -> Result<Self, Error> {
-        let path = data_dir.to_owned();
-        let directory = blocking(move || directory::prepare(&path)).await?;
+        Self::open_with(data_dir, &StoreSettings::default()).await
+    }
+
+    /// Opens `data_dir` with the database and the modules that the settings name.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; [`Error::Invalid`] if the settings cannot be used, [`Error::Unreachable`] if the
+    /// database cannot be reached.
+    pub async fn open_with(data_dir: &Path, settings: &StoreSettings) -> Result<Self, Error> {
+        let wanted = settings.database()?;
+        let (path, sources) = (data_dir.to_owned(), settings.sources());
+        let shared = wanted.is_some();
+        let directory = blocking(move || directory::prepare(&path, sources, shared)).await?;
         let room = data_dir.to_owned();
         let room = Arc::new(blocking(move || Room::open(&room)).await?);
-        let rows = Rows::open(&directory.database, directory.lock, Arc::clone(&room)).await?;
+        let (rows, lock) = match wanted {
+            None => {
+                let (database, lock) = (&directory.database, directory.lock);
+                let rows = sqlite::Database::open(database, lock, Arc::clone(&room)).await?;
+                (Rows::Sqlite(rows), None)
+            }
+            Some(wanted) => {
+                let rows = postgres::Database::open(wanted).await?;
+                (Rows::Postgres(rows), Some(directory.lock))
+            }
+        };
         let identity = rows.identity().await?;
-        let (root, key) = (directory.objects, directory.artefact_key);
+        let (places, key) = (directory.objects, directory.artefact_key);
         let objects = {
-            let root = root.clone();
+            let places = places.clone();
             blocking(move || {
-                sweep::set_aside(&root)?;
-                Objects::open(&root, key)
+                sweep::set_aside(&places.artefacts)?;
+                Objects::open(&places, key)
             })
             .await?
         };
@@ -87,12 +118,23 @@ impl Store {
             rows,
             objects,
             room,
+            shared,
+            keys: fleet::SeenKeys::default(),
+            lock: Mutex::new(lock),
             identity,
             uploads: RwLock::new(()),
             changes: TaskTracker::new(),
             sweeping: TaskTracker::new(),
         });
-        let sweep = sweeping::run(Arc::downgrade(&store.0), root, directory.opened);
+        // Other nodes write modules before their rows, too.
+        let opened = sweep::Opened {
+            sources: match shared {
+                true => directory.opened.checked_sub(UPLOADED).unwrap_or(UNIX_EPOCH),
+                false => directory.opened,
+            },
+            artefacts: directory.opened,
+        };
+        let sweep = sweeping::run(Arc::downgrade(&store.0), places, opened);
         store.0.sweeping.spawn(sweep);
         store.0.sweeping.close();
         Ok(store)
@@ -192,7 +234,9 @@ impl Store {
         }
         self.0.sweeping.wait().await;
         self.0.changes.wait().await;
-        self.0.rows.close().await
+        let closed = self.0.rows.close().await;
+        drop(self.0.lock.lock().take());
+        closed
     }
 
     /// Writes the object, then the row, and returns the number of the row. A refused upload leaves neither.
@@ -218,9 +262,15 @@ impl Store {
             };
             let stored = {
                 let _shared = inner.uploads.read().await;
+                let source = new.source.clone();
                 let put = inner.objects.put_source(new.sha256, new.source).await;
                 inner.room.note(put)?;
-                row(inner.clone(), version).await
+                let stored = row(inner.clone(), version).await;
+                // Another node may have removed it as unused just before its row came (`remove_unused`).
+                if inner.shared && stored.is_ok() && !inner.objects.has_source(new.sha256).await? {
+                    inner.objects.put_source(new.sha256, source).await?;
+                }
+                stored
             };
             if matches!(
                 stored,
@@ -266,6 +316,17 @@ impl Inner {
         if self.rows.refers(&sha256).await? {
             return Ok(());
         }
-        self.objects.remove(sha256).await
+        if !self.shared {
+            return self.objects.remove(sha256).await;
+        }
+        // Another node may be about to refer to it. One that does so before this look finds its source put back; one
+        // that does so after it finds it missing, and writes it again.
+        if !self.objects.set_aside(sha256).await? {
+            return self.objects.remove(sha256).await; // its artefacts
+        }
+        match self.rows.refers(&sha256).await? {
+            true => self.objects.put_back(sha256).await,
+            false => self.objects.remove_aside(sha256).await,
+        }
     }
 }

@@ -4,17 +4,17 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Weak;
-use std::time::SystemTime;
 
 use super::Inner;
+use crate::directory::ObjectPlaces;
 use crate::error::Error;
 use crate::objects::blocking;
 use crate::rows::Versions as _;
-use crate::sweep::{self, Leftovers};
+use crate::sweep::{self, Leftovers, Opened};
 
 /// Sweeps until it is done, or until the store is closed or dropped. Failures are logged, and left for the next start.
-pub(super) async fn run(store: Weak<Inner>, root: PathBuf, opened: SystemTime) {
-    match sweep(&store, root, opened).await {
+pub(super) async fn run(store: Weak<Inner>, places: ObjectPlaces, opened: Opened) {
+    match sweep(&store, places, opened).await {
         Ok(0) | Err(Error::Closed) => {}
         Ok(removed) => {
             tracing::info!(removed, "removed files that no stored version refers to");
@@ -25,11 +25,11 @@ pub(super) async fn run(store: Weak<Inner>, root: PathBuf, opened: SystemTime) {
     }
 }
 
-async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result<usize, Error> {
+async fn sweep(store: &Weak<Inner>, places: ObjectPlaces, opened: Opened) -> Result<usize, Error> {
     let live = open(store)?.rows.sources().await?;
     let found = {
-        let (store, root) = (store.clone(), root.clone());
-        blocking(move || sweep::find(&root, live, opened, &|| open(&store).is_err())).await?
+        let (store, places) = (store.clone(), places.clone());
+        blocking(move || sweep::find(&places, live, opened, &|| open(&store).is_err())).await?
     };
     let Leftovers {
         digests,
@@ -47,7 +47,7 @@ async fn sweep(store: &Weak<Inner>, root: PathBuf, opened: SystemTime) -> Result
         let _alone = inner.uploads.write().await;
         blocking(move || remove_temporaries(&temporaries)).await?;
     }
-    blocking(move || sweep::remove_aside(&root)).await?;
+    blocking(move || sweep::remove_aside(&places.artefacts)).await?;
     if !missing.is_empty() {
         // Some may have been deleted since.
         let live = open(store)?.rows.sources().await?;

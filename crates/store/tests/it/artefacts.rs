@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::{Home, digest, files, function};
+use super::{Home, digest, files, function};
 
 const ENGINE: &str = "wasmtime-48.0.8-abc";
 
@@ -127,7 +127,7 @@ async fn a_truncated_host_key_is_an_error_that_names_the_next_step() {
     tokio::fs::write(home.data().join("artefact.key"), b"short")
         .await
         .unwrap();
-    let error = iof_store::Store::open(&home.data()).await.err().unwrap();
+    let error = home.attempt().await.err().unwrap();
     assert_eq!(error.code(), "damaged");
     assert!(error.to_string().contains("artefact.key"), "{error}");
 }

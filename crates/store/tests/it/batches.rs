@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use iof_store::{Committed, Error, Saved, Store, Updated, ValueBatch, ValueKey, ValueWrite};
 
-use crate::{Home, count, function};
+use super::{Home, count, function};
 
 const NO_LIMIT: u64 = u64::MAX;
 

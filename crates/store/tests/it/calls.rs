@@ -2,7 +2,7 @@
 
 use iof_store::{Call, Calls, Rollout, Store, Usage};
 
-use crate::{Home, count, function, version};
+use super::{Home, count, function, version};
 
 pub(crate) fn call(called_at: i64, record: impl ToString, guest_ns: u64) -> Call {
     Call {
@@ -43,7 +43,8 @@ async fn rows(home: &Home, function_id: i64) -> (i64, i64) {
     (
         count(
             home,
-            "SELECT COALESCE(SUM(min(last - first + 1, through - COALESCE(trimmed, 0))), 0)
+            "SELECT COALESCE(SUM(CASE WHEN last - first < through - COALESCE(trimmed, 0) THEN last - first + 1
+                                      ELSE through - COALESCE(trimmed, 0) END), 0)
                FROM call_log LEFT JOIN usage USING (function_id) WHERE function_id = $1",
             function_id,
         )

@@ -7,8 +7,8 @@ use iof_store::{
 };
 use uuid::Uuid;
 
-use crate::jobs::{ROOM, finished, submit};
-use crate::{Home, function, outside, version};
+use super::jobs::{ROOM, finished, submit};
+use super::{Home, function, outside, sql, version};
 
 fn author() -> Author {
     Author {
@@ -118,7 +118,7 @@ async fn each_change_is_on_record_with_its_author() {
     let callback = r#"{"hostname":"example.com"}"#;
     store.set_callback(1, callback.into()).await.unwrap();
     expect("callback.set", Some(1), &["\"bytes\":26"]).await;
-    let keys = crate::secrets::keys(&[1]);
+    let keys = super::secrets::keys(&[1]);
     let value = || "the value".to_owned().into();
     store
         .set_secret(&keys, 1, "TOKEN".into(), value())
@@ -200,7 +200,7 @@ async fn what_changes_nothing_and_what_functions_write_is_not_on_record() {
     assert!(!store.delete_secret(1, "NONE".into()).await.unwrap());
     assert!(!store.delete_key(9).await.unwrap());
     assert!(!store.delete_function(9).await.unwrap());
-    let keys = crate::secrets::keys(&[1]);
+    let keys = super::secrets::keys(&[1]);
     let missing = store.set_secret(&keys, 9, "A".into(), "x".to_owned().into());
     missing.await.unwrap_err();
     let key = ValueKey::from([1; 32]);
@@ -208,7 +208,7 @@ async fn what_changes_nothing_and_what_functions_write_is_not_on_record() {
     let _ = store.save_value(1, [1; 32], "v".into(), u64::MAX).await;
     assert!(store.remove_value(1, [1; 32]).await.unwrap());
     submit(&store, 1).await;
-    let job = crate::jobs::take(&store, 1).await.remove(0);
+    let job = super::jobs::take(&store, 1).await.remove(0);
     let running = store.cancel_job(1, job.id, "x".into()).await.unwrap();
     assert_eq!(running, CancelledJob::Is(iof_store::JobState::Running));
     let of_another = store.cancel_job(2, job.id, "x".into()).await.unwrap();
@@ -230,8 +230,10 @@ async fn a_change_that_cannot_be_recorded_is_not_made() {
     let home = Home::new();
     let store = home.open().await;
     store.create_function(function("one")).await.unwrap();
-    let refuse =
-        "CREATE TRIGGER refuse BEFORE INSERT ON changes BEGIN SELECT RAISE(ABORT, 'no'); END";
+    let refuse = sql(
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE TRIGGER refuse BEFORE INSERT ON changes FOR EACH ROW EXECUTE FUNCTION refuse_change('no')",
+    );
     let mut outside = outside(&home).await;
     sqlx::raw_sql(refuse).execute(&mut outside).await.unwrap();
     store.set_state(1, "changed".into()).await.unwrap_err();
@@ -317,7 +319,7 @@ async fn a_failed_job_can_be_retried_while_its_request_has_room() {
     };
     for (number, all, kept) in [(1, 1 << 20, true), (2, 4096, false)] {
         submit(&store, number).await;
-        let job = crate::jobs::take(&store, 1).await.remove(0);
+        let job = super::jobs::take(&store, 1).await.remove(0);
         let done = store.finish_job(job.lease(), failed(), room(all)).await;
         assert!(done.unwrap());
         let listed = store
@@ -334,7 +336,7 @@ async fn a_failed_job_can_be_retried_while_its_request_has_room() {
         let retried = store.retry_job((1, job.id), again, 9, ROOM).await.unwrap();
         assert_eq!(retried == RetriedJob::NoRequest, !kept, "{retried:?}");
         if kept {
-            let taken = crate::jobs::take(&store, 1).await.remove(0);
+            let taken = super::jobs::take(&store, 1).await.remove(0);
             assert_eq!((taken.id, &taken.request), (again, &job.request));
             assert!(
                 store

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use iof_store::{Call, Calls, EphemeralPut, Rollout, Saved};
 
-use crate::{Home, count, function, outside, version};
+use super::{Home, count, function, outside, version};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 

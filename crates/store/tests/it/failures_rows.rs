@@ -3,10 +3,10 @@
 
 use iof_store::{NewJob, RecordingLimits, Store, Submitted};
 
-use crate::jobs::{job, waiting};
-use crate::outbound::{all, records};
-use crate::recordings::{recording, totals};
-use crate::{Home, function, outside};
+use super::jobs::{job, waiting};
+use super::outbound::{all, records};
+use super::recordings::{recording, totals};
+use super::{Home, function, outside};
 
 /// `ROLLBACK` ends the transaction behind the driver's back, as a full disk does (see `failures`).
 const UNDO: [&str; 2] = ["ABORT", "ROLLBACK"];
@@ -112,13 +112,13 @@ async fn a_refused_job_is_not_counted() {
                 export: outcome.into(),
                 ..job(task as u64)
             };
-            let saved = store.submit_job(new, 99, crate::jobs::ROOM).await?;
+            let saved = store.submit_job(new, 99, super::jobs::ROOM).await?;
             assert_eq!(saved, Submitted::Accepted);
             Ok(true)
         })
         .await;
         assert_eq!(waiting(&home).await, (16, 16), "under {undo}");
-        let taken = crate::jobs::take(&store, 99).await;
+        let taken = super::jobs::take(&store, 99).await;
         assert!(taken.len() == 16 && taken.iter().all(|job| job.export == "fine"));
     }
 }

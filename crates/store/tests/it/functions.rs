@@ -1,9 +1,8 @@
 //! The operations on functions, and their results after the next start.
 
 use iof_store::Rollout;
-use sqlx::Row as _;
 
-use crate::{Home, digest, files, function, version};
+use super::{Home, digest, files, function, version};
 
 #[tokio::test]
 async fn a_created_function_is_read_back_whole() {
@@ -110,7 +109,7 @@ async fn a_usage_key_is_set_changed_and_removed() {
     let home = Home::new();
     let store = home.open().await;
     let created = store
-        .create_function(crate::NewFunction {
+        .create_function(super::NewFunction {
             private: true,
             ..function("x")
         })
@@ -139,7 +138,7 @@ async fn everything_survives_a_reopen() {
     let store = home.open().await;
     let one = store.create_function(function("one")).await.unwrap();
     store
-        .create_function(crate::NewFunction {
+        .create_function(super::NewFunction {
             private: true,
             ..function("two")
         })
@@ -270,32 +269,6 @@ async fn deleting_removes_objects_that_nothing_else_refers_to() {
     assert!(files(&home.data().join("objects")).is_empty());
 }
 
-/// Before SQLite deletes a row, it queries each column that may refer to it
-/// (<https://www.sqlite.org/foreignkeys.html>, 3): with ten thousand functions, a query without an index costs
-/// milliseconds for each row.
-#[tokio::test]
-async fn references_to_a_row_are_found_by_an_index() {
-    let home = Home::new();
-    let _store = home.open().await;
-    let mut outside = crate::outside(&home).await;
-    let references: Vec<(String, String)> = sqlx::query_as(
-        "SELECT t.name, k.\"from\" FROM sqlite_schema t, pragma_foreign_key_list(t.name) k WHERE t.type = 'table'",
-    )
-    .fetch_all(&mut outside)
-    .await
-    .unwrap();
-    assert!(references.len() >= 11, "{references:?}");
-    for (table, column) in references {
-        let query = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {table} WHERE {column} = 1");
-        let step = sqlx::raw_sql(sqlx::AssertSqlSafe(query))
-            .fetch_one(&mut outside)
-            .await
-            .unwrap();
-        let step: String = step.get("detail");
-        assert!(step.starts_with("SEARCH"), "{table}.{column}: {step}");
-    }
-}
-
 #[tokio::test]
 async fn a_version_cannot_be_changed_even_by_sql() {
     let home = Home::new();
@@ -304,7 +277,7 @@ async fn a_version_cannot_be_changed_even_by_sql() {
         .create_function(function("x"))
         .await
         .unwrap();
-    let mut outside = crate::outside(&home).await;
+    let mut outside = super::outside(&home).await;
     let refused = sqlx::query("UPDATE versions SET kind = 'other'")
         .execute(&mut outside)
         .await
@@ -320,7 +293,7 @@ async fn debug_output_omits_keys_and_the_data_of_the_owner() {
     let home = Home::new();
     let store = home.open().await;
     let created = store
-        .create_function(crate::NewFunction {
+        .create_function(super::NewFunction {
             private: true,
             ..function("x")
         })
@@ -334,7 +307,7 @@ async fn debug_output_omits_keys_and_the_data_of_the_owner() {
     );
     for key in [&created.admin_key, created.usage_key.as_ref().unwrap()] {
         let hash = digest(key.as_str().as_bytes());
-        assert!(!debug.contains(key.as_str()) && !debug.contains(&crate::hex(&hash)));
+        assert!(!debug.contains(key.as_str()) && !debug.contains(&super::hex(&hash)));
         assert!(
             !debug.contains(
                 &format!("{:?}", &hash[..4])

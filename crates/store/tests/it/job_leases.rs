@@ -7,9 +7,8 @@ use iof_store::{
 };
 use uuid::Uuid;
 
-use crate::Home;
-use crate::jobs::{ROOM, finished, get, job, requeue, submit, take, taking, waiting, with};
-use crate::upgrades::{MIGRATIONS, left_by};
+use super::Home;
+use super::jobs::{ROOM, finished, get, job, requeue, take, taking, waiting, with};
 
 /// Now, in Unix milliseconds.
 pub(crate) fn now() -> i64 {
@@ -113,7 +112,7 @@ async fn another_attempt_waits_and_counts_unless_it_was_not_begun() {
     assert_eq!(store.return_jobs(vec![one.lease()]).await.unwrap(), 1);
     let one = take(&store, 9).await.remove(0);
     assert_eq!((one.id, one.attempts), (job(1).id, 2));
-    assert_eq!(requeue(&store).await, 2);
+    assert_eq!(requeue(&store, &home).await, 2);
     assert_eq!(waiting(&home).await, (2, 2));
 }
 
@@ -152,7 +151,7 @@ async fn times_of_jobs_in_the_far_past_and_future_are_times() {
 async fn the_same_request_under_a_key_is_accepted_once() {
     let home = Home::new();
     let store = with([], &home).await;
-    store.create_function(crate::function("y")).await.unwrap();
+    store.create_function(super::function("y")).await.unwrap();
     let key = |key: u8, request: u8| JobTerms {
         idempotency: Some(IdempotencyKey {
             key: [key; 32],
@@ -232,7 +231,7 @@ async fn every_end_is_called_back() {
             .await
             .unwrap()
     );
-    assert_eq!(requeue(&store).await, 0);
+    assert_eq!(requeue(&store, &home).await, 0);
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
     take(&store, 0).await;
     let callbacks = take(&store, 9).await;
@@ -346,53 +345,4 @@ async fn jobs_are_listed_by_what_they_are_and_page_by_page() {
         pages.push(page.len());
     }
     assert_eq!(pages, [4, 2]);
-}
-
-/// Jobs of a release without leases: those that ran are queued again, what was done says how it ended, and all go on.
-#[tokio::test]
-async fn jobs_of_an_older_directory_come_along() {
-    let home = Home::new();
-    left_by(&home, &MIGRATIONS[..14]).await;
-    let rows = "
-        INSERT INTO jobs (id, function_id, version, export, state, attempts, accepted_at, started_at, finished_at, request, outcome)
-        VALUES (x'00000000000000000000000000000001', 1, 1, 'say', 'queued', 0, 10, NULL, NULL, x'01', NULL),
-               (x'00000000000000000000000000000002', 1, 1, 'say', 'running', 1, 5, 9, NULL, x'02', NULL),
-               (x'00000000000000000000000000000003', 1, 1, 'say', 'done', 1, 5, 9, 9, x'', CAST('{\"content_type\":\"x\"}' AS BLOB)),
-               (x'00000000000000000000000000000004', 1, 1, 'say', 'done', 1, 5, 9, 9, x'04', CAST('{\"fault\":\"trap\"}' AS BLOB)),
-               (x'00000000000000000000000000000005', 1, 1, 'say', 'done', 0, 5, 9, 9, x'05', CAST('{\"fault\":\"job-cancelled\"}' AS BLOB)),
-               (x'00000000000000000000000000000006', 1, 1, 'say', 'running', 3, 5, 9, NULL, x'06', NULL)";
-    crate::opening::fill(&home, 1).await;
-    sqlx::raw_sql(rows)
-        .execute(&mut crate::outside(&home).await)
-        .await
-        .unwrap();
-    let before = waiting(&home).await;
-    let store = home.open().await;
-    assert_eq!((before, waiting(&home).await), ((3, 3), (3, 3)));
-    let gone = store.requeue_running("lost".into(), ROOM).await.unwrap();
-    assert_eq!((gone.abandoned, gone.ended), (1, vec![(1, JobEnd::Lost)]));
-    for (number, ended) in [
-        (3, JobEnd::Ok),
-        (4, JobEnd::Failed),
-        (5, JobEnd::Cancelled),
-        (6, JobEnd::Lost),
-    ] {
-        assert_eq!(get(&store, number).await.unwrap().ended, Some(ended));
-    }
-    assert_eq!(get(&store, 4).await.unwrap().fault.as_deref(), Some("trap"));
-    let taken = take(&store, 9).await;
-    let ids: Vec<_> = taken.iter().map(|job| job.id.as_u128()).collect();
-    assert_eq!(ids, [2, 1]);
-    for job in taken {
-        assert!(
-            store
-                .finish_job(job.lease(), finished("ok"), ROOM)
-                .await
-                .unwrap()
-        );
-    }
-    submit(&store, 7).await;
-    assert_eq!(waiting(&home).await, (1, 1));
-    let figures = store.job_figures().await.unwrap();
-    assert_eq!((figures.queued, figures.running), (1, 0));
 }

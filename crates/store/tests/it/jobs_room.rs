@@ -2,14 +2,14 @@
 
 use iof_store::{JobRoom, NewJob, Submitted};
 
-use crate::jobs::{finished, get, job, take, with};
-use crate::{Home, count, function};
+use super::jobs::{finished, get, job, take, with};
+use super::{Home, count, function};
 
 /// The bytes of jobs, counted and as recorded, of function 1 and of all functions.
 async fn kept(home: &Home) -> [(i64, i64); 2] {
-    let one = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+    let one = "SELECT coalesce(SUM(1024 + octet_length(export) + length(request) + coalesce(length(outcome), 0)), 0)
                  FROM jobs WHERE function_id = $1";
-    let all = "SELECT coalesce(SUM(1024 + length(CAST(export AS BLOB)) + length(request) + coalesce(length(outcome), 0)), 0)
+    let all = "SELECT coalesce(SUM(1024 + octet_length(export) + length(request) + coalesce(length(outcome), 0)), 0)
                  FROM jobs WHERE $1 = 1";
     let said_of_one = "SELECT coalesce((SELECT bytes FROM jobs_kept WHERE function_id = $1), 0)";
     let said_of_all = "SELECT bytes FROM jobs_waiting WHERE one = $1";

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use iof_store::{JobState, Store};
+use iof_store::JobState;
 use uuid::Uuid;
 
-use crate::jobs::{ROOM, finished, requeue, submit, take, waiting};
-use crate::kill::{DATA, kill_at};
-use crate::{Home, function};
+use super::jobs::{ROOM, finished, requeue, submit, take, waiting};
+use super::kill::{kill_at, open};
+use super::{Home, function};
 
 const MOST_ATTEMPTS: u32 = 3;
 
@@ -15,8 +15,7 @@ const MOST_ATTEMPTS: u32 = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
-    let data = std::env::var_os(DATA).expect("only the test below runs this");
-    let store = Store::open(data.as_ref()).await.unwrap();
+    let store = open().await;
     let mut start = 0;
     while store.job(Uuid::from_u128(start)).await.unwrap().is_some() {
         start += 1;
@@ -84,7 +83,7 @@ async fn acknowledged_jobs_survive_sigkill() {
                 assert_eq!(job.request, format!("request {number}"));
             }
         }
-        again += requeue(&store).await;
+        again += requeue(&store, &home).await;
         for number in acknowledged.keys() {
             let job = store.job(Uuid::from_u128(*number)).await.unwrap().unwrap();
             assert_ne!(job.state, JobState::Running);

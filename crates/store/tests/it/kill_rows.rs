@@ -7,10 +7,10 @@ use iof_store::{
     Call, Calls, EphemeralPut, NewKey, Recording, RecordingLimits, Saved, Scope, Store,
 };
 
-use crate::kill::{DATA, kill_at};
-use crate::outbound::{all, records};
-use crate::recordings::{recording, totals};
-use crate::{Home, count, function, text};
+use super::kill::{kill_at, open};
+use super::outbound::{all, records};
+use super::recordings::{recording, totals};
+use super::{Home, count, function, text};
 
 const KEEP: u32 = 20;
 const KINDS: [&str; 8] = [
@@ -36,8 +36,7 @@ const RECORDINGS: RecordingLimits = RecordingLimits {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
-    let data = std::env::var_os(DATA).expect("only the test below runs this");
-    let store = Store::open(data.as_ref()).await.unwrap();
+    let store = open().await;
     let found = found(&store).await;
     let mut tasks = tokio::task::JoinSet::new();
     for kind in KINDS {

@@ -4,9 +4,9 @@
 use iof_store::Store;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::kill::{DATA, spawn};
-use crate::secrets::{keys, read};
-use crate::{Home, function};
+use super::kill::{open, spawn};
+use super::secrets::{keys, read};
+use super::{Home, function};
 
 const FUNCTIONS: i64 = 4;
 const SECRETS: usize = 80;
@@ -15,8 +15,7 @@ const SECRETS: usize = 80;
 #[tokio::test]
 #[ignore = "run by the test below, as a process of its own"]
 async fn child() {
-    let data = std::env::var_os(DATA).expect("only the test below runs this");
-    let store = Store::open(data.as_ref()).await.unwrap();
+    let store = open().await;
     for number in 0_u64.. {
         let current = if number.is_multiple_of(2) {
             [2, 1]

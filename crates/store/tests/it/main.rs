@@ -1,4 +1,5 @@
 //! Tests of the store from outside, with real files in temporary directories; one file for each guarantee.
+//! Those of `mod postgres` are compiled a second time, for that database.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,64 +7,45 @@
     reason = "clippy.toml allows these in tests, but not in code that tests share"
 )]
 
-mod api_keys;
-mod artefacts;
-mod batches;
-mod call_log;
-mod calls;
-mod changes;
-mod ephemeral;
-mod failures;
-mod failures_rows;
-mod functions;
-mod job_leases;
-mod job_queues;
-mod jobs;
-mod jobs_room;
-mod kill;
-mod kill_jobs;
-mod kill_rows;
-mod kill_secrets;
-mod many;
-mod names;
-mod opening;
-mod outbound;
-mod outbound_limits;
-mod races;
-mod recordings;
-mod rollout;
-mod rotation;
-mod schedules;
-mod secrets;
-mod sources;
-mod speed;
-mod speed_rows;
-mod upgrade_names;
-mod upgrades;
-mod values;
-mod versions;
+#[allow(unreachable_pub, reason = "the harness of other tests has it, too")]
+#[path = "../../../../tests/src/postgres.rs"]
+mod cluster;
+mod fleet;
 
+mod postgres;
+mod sqlite;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use iof_store::{NewFunction, NewVersion, Store};
+use iof_store::{Error, NewFunction, NewVersion, Store, StoreSettings};
 use sha2::{Digest as _, Sha256};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::Connection as _;
 
-/// A data directory that is removed when the test ends.
-struct Home(tempfile::TempDir);
+/// A data directory that is removed when the test ends, and the settings of its store.
+struct Folder {
+    folder: tempfile::TempDir,
+    settings: StoreSettings,
+}
 
-impl Home {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+impl Folder {
+    fn new(settings: StoreSettings) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            settings,
+        }
     }
 
     fn data(&self) -> PathBuf {
-        self.0.path().join("data")
+        self.folder.path().join("data")
+    }
+
+    async fn attempt(&self) -> Result<Store, Error> {
+        Store::open_with(&self.data(), &self.settings).await
     }
 
     async fn open(&self) -> Store {
-        Store::open(&self.data()).await.unwrap()
+        self.attempt().await.unwrap()
     }
 
     /// The store as it is, or closed and opened again.
@@ -99,23 +81,6 @@ fn digest(source: &[u8]) -> [u8; 32] {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A connection to the database, as another program has it.
-async fn outside(home: &Home) -> SqliteConnection {
-    SqliteConnection::connect(&format!(
-        "sqlite://{}",
-        home.data().join("iof.db").display()
-    ))
-    .await
-    .unwrap()
-}
-
-/// The number that `query` returns, from outside the store.
-async fn count(home: &Home, query: &'static str, about: i64) -> i64 {
-    let mut outside = outside(home).await;
-    let found = sqlx::query_scalar(query).bind(about);
-    found.fetch_one(&mut outside).await.unwrap()
 }
 
 fn text(bytes: Bytes) -> String {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use iof_store::FunctionFilter;
 
-use crate::{Home, function, outside};
+use super::{Home, function, outside};
 
 const MANY: i64 = 100_000;
 

@@ -2,7 +2,7 @@
 
 use iof_store::{Calls, Error, FunctionFilter, NewFunction, Percent, Rollout, Store, Summary};
 
-use crate::{Home, digest, files, function, outside, version};
+use super::{Home, digest, files, function, outside, version};
 
 fn named(name: &str) -> NewFunction {
     NewFunction {

@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use iof_store::{FunctionFilter, OutboundQuery, OutboundRecord, RecordingLimits, Store};
 use sqlx::Connection as _;
 
-use crate::{Home, digest, files, function, hex, outside};
+use super::{Home, digest, files, function, hex, outside};
 
 #[tokio::test]
 async fn a_second_opener_is_refused_until_the_first_closes() {
     let home = Home::new();
     let store = home.open().await;
-    let error = Store::open(&home.data()).await.err().unwrap();
+    let error = home.attempt().await.err().unwrap();
     assert_eq!(error.code(), "locked");
     let message = error.to_string();
     assert!(
@@ -86,10 +86,10 @@ async fn a_closed_store_refuses_requests() {
         clone.keys(None).await.unwrap_err(),
         clone.delete_key(1).await.unwrap_err(),
         clone
-            .submit_job(crate::jobs::job(1), 9, crate::jobs::ROOM)
+            .submit_job(super::jobs::job(1), 9, super::jobs::ROOM)
             .await
             .unwrap_err(),
-        clone.take_jobs(crate::jobs::taking(9)).await.unwrap_err(),
+        clone.take_jobs(super::jobs::taking(9)).await.unwrap_err(),
         clone.job(uuid::Uuid::nil()).await.unwrap_err(),
         clone.expire_jobs(0).await.unwrap_err(),
         clone.version(1, 1).await.unwrap_err(),
@@ -109,7 +109,7 @@ async fn a_dropped_store_releases_its_directory() {
         .unwrap();
     let started = std::time::Instant::now();
     let store = loop {
-        match Store::open(&home.data()).await {
+        match home.attempt().await {
             Ok(store) => break store,
             Err(error) => assert_eq!(error.code(), "locked"),
         }
@@ -142,7 +142,7 @@ async fn created_files_are_private() {
 #[tokio::test]
 async fn a_directory_that_cannot_be_used_is_named() {
     let home = Home::new();
-    let file = home.0.path().join("file");
+    let file = home.folder.path().join("file");
     tokio::fs::write(&file, "").await.unwrap();
     // Permissions do not stop root, as whom the tests may run; /proc/self does.
     for bad in [file.clone(), file.join("data"), "/proc/self/iof".into()] {
@@ -226,7 +226,8 @@ async fn a_lost_database_does_not_remove_the_sources() {
         .await
         .unwrap();
     for _ in 0..2 {
-        let error = Store::open(&home.data())
+        let error = home
+            .attempt()
             .await
             .err()
             .expect("a new database over old sources");
@@ -251,7 +252,7 @@ async fn a_database_of_a_newer_release_is_refused() {
     .execute(&mut outside)
     .await
     .unwrap();
-    let error = Store::open(&home.data()).await.err().unwrap();
+    let error = home.attempt().await.err().unwrap();
     assert_eq!(error.code(), "newer");
 }
 
@@ -262,7 +263,7 @@ async fn a_file_that_is_not_a_database_is_damaged() {
     tokio::fs::write(home.data().join("iof.db"), "x".repeat(8192))
         .await
         .unwrap();
-    let error = Store::open(&home.data()).await.err().unwrap();
+    let error = home.attempt().await.err().unwrap();
     assert_eq!(error.code(), "damaged");
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use iof_store::{OutboundKind, OutboundQuery, OutboundRecord, OutboundRow, OutboundWait, Store};
 use uuid::Uuid;
 
-use crate::{Home, function, outside};
+use super::{Home, function, outside};
 
 pub(crate) const ALL: u64 = u64::MAX;
 pub(crate) const EVER: i64 = i64::MIN;

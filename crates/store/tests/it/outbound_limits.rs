@@ -1,7 +1,7 @@
 //! The limits of the outbound log, by number and by age, and the removal of the oldest rows.
 
-use crate::outbound::{ALL, EVER, all, record, records, times};
-use crate::{Home, count};
+use super::outbound::{ALL, EVER, all, record, records, times};
+use super::{Home, count};
 
 #[tokio::test]
 async fn the_newest_rows_are_kept_with_the_rest_of_their_chunk() {

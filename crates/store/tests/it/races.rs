@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use iof_store::Rollout;
 
-use crate::{Home, digest, files, function, version};
+use super::{Home, digest, files, function, version};
 
 /// A deletion that finds a source unused must not take it from an upload of the same bytes that is about to need it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use iof_store::{Recording, RecordingLimits, Rollout, Store};
 use uuid::Uuid;
 
-use crate::{Home, count, function, outside, version};
+use super::{Home, count, function, outside, version};
 
 const ALL: RecordingLimits = RecordingLimits {
     per_function: u32::MAX,
@@ -36,7 +36,7 @@ async fn times(store: &Store, function_id: i64) -> Vec<i64> {
 /// The bytes of all data, counted and as recorded in the total.
 pub(crate) async fn totals(home: &Home) -> (i64, i64) {
     let actual = "SELECT COALESCE(SUM(length(data)), 0) FROM recordings WHERE $1 = 0";
-    let recorded = "SELECT bytes FROM recordings_total WHERE $1 = 0";
+    let recorded = "SELECT SUM(bytes) FROM recordings_total WHERE $1 = 0";
     (count(home, actual, 0).await, count(home, recorded, 0).await)
 }
 

@@ -2,7 +2,7 @@
 
 use iof_store::{Error, FunctionFilter, Percent, Rollout, Store};
 
-use crate::{Home, digest, files, function, outside, version};
+use super::{Home, digest, files, function, outside, version};
 
 fn percent(percent: u8) -> Percent {
     Percent::new(percent).unwrap()

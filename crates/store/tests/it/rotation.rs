@@ -2,8 +2,8 @@
 
 use iof_store::MAX_SECRETS;
 
-use crate::secrets::{change, keys, read, set, two_functions};
-use crate::{Home, count, outside};
+use super::secrets::{change, keys, read, set, two_functions};
+use super::{Home, count, outside, sql};
 
 #[tokio::test]
 async fn rotation_leaves_nothing_under_an_earlier_key() {
@@ -48,7 +48,10 @@ async fn rotation_skips_a_damaged_secret_and_reports_it() {
     }
     change(
         &home,
-        "UPDATE secrets SET sealed = x'00' WHERE name IN ('N10', 'N63', 'N64')",
+        sql(
+            "UPDATE secrets SET sealed = x'00' WHERE name IN ('N10', 'N63', 'N64')",
+            r"UPDATE secrets SET sealed = '\x00' WHERE name IN ('N10', 'N63', 'N64')",
+        ),
     )
     .await;
     let error = store.rotate_secrets(&keys(&[2, 1])).await.unwrap_err();
@@ -77,10 +80,12 @@ async fn a_rotation_that_failed_halfway_is_continued() {
         )
         .await;
     }
-    sqlx::query(
+    sqlx::query(sql(
         "CREATE TRIGGER poison BEFORE UPDATE ON secrets WHEN NEW.name = 'N80'
          BEGIN SELECT RAISE(ABORT, 'poisoned'); END",
-    )
+        "CREATE TRIGGER poison BEFORE UPDATE ON secrets FOR EACH ROW WHEN (NEW.name = 'N80')
+         EXECUTE FUNCTION refuse_change('poisoned')",
+    ))
     .execute(&mut outside(&home).await)
     .await
     .unwrap();
@@ -99,7 +104,7 @@ async fn a_rotation_that_failed_halfway_is_continued() {
         "the first batch"
     );
     assert_eq!(read(&store, &both, 1).await.unwrap().len(), MAX_SECRETS);
-    sqlx::query("DROP TRIGGER poison")
+    sqlx::query(sql("DROP TRIGGER poison", "DROP TRIGGER poison ON secrets"))
         .execute(&mut outside(&home).await)
         .await
         .unwrap();

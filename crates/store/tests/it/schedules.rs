@@ -6,8 +6,8 @@ use iof_store::{
 };
 use uuid::Uuid;
 
-use crate::jobs::ROOM;
-use crate::{Home, count, function, outside, version};
+use super::jobs::ROOM;
+use super::{Home, count, function, outside, version};
 
 /// A time after all that the tests do, in Unix milliseconds.
 const LATER: i64 = 4_000_000_000_000;

@@ -2,7 +2,7 @@
 
 use iof_store::Rollout;
 
-use crate::{Home, digest, function, hex, version};
+use super::{Home, digest, function, hex, version};
 
 #[tokio::test]
 async fn an_unknown_source_is_not_found() {
@@ -40,7 +40,7 @@ async fn a_source_under_a_wrong_digest_is_refused() {
         "invalid"
     );
     assert!(store.list().await.unwrap().is_empty());
-    assert!(crate::files(&home.objects("source")).is_empty());
+    assert!(super::files(&home.objects("source")).is_empty());
 }
 
 #[tokio::test]

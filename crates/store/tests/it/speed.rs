@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::{Home, digest, function};
+use super::{Home, digest, function};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures"]
@@ -158,7 +158,7 @@ pub(crate) async fn flushes(home: &Home, threads: usize) -> f64 {
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for thread in 0..threads {
-        let path = home.0.path().join(format!("raw-{thread}"));
+        let path = home.folder.path().join(format!("raw-{thread}"));
         tasks.spawn_blocking(move || {
             let mut file = std::fs::File::create(path).unwrap();
             let mut done = 0_u32;

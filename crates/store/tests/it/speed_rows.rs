@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use iof_store::{OutboundQuery, OutboundRecord, RecordingLimits, Store};
 
-use crate::outbound::records;
-use crate::recordings::recording;
-use crate::speed::flushes;
-use crate::{Home, function};
+use super::outbound::records;
+use super::recordings::recording;
+use super::speed::flushes;
+use super::{Home, function};
 
 const MILLION: u64 = 1_000_000;
 

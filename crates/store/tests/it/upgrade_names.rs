@@ -4,12 +4,12 @@
 use iof_store::{JobState, OutboundQuery};
 use uuid::Uuid;
 
-use crate::jobs::{ROOM, finished, waiting};
-use crate::opening::fill;
-use crate::outbound::records;
-use crate::recordings::totals;
-use crate::upgrades::{MIGRATIONS, left_by};
-use crate::{Home, function, outside};
+use super::jobs::{ROOM, finished, waiting};
+use super::opening::fill;
+use super::outbound::records;
+use super::recordings::totals;
+use super::upgrades::{MIGRATIONS, left_by};
+use super::{Home, function, outside};
 
 /// Inserts a row of function 1 into every table that has its number.
 const ROWS: &str = "
@@ -71,7 +71,7 @@ async fn every_row_of_a_function_keeps_its_function() {
     assert_eq!(found, [(41, 0), (40, 5)]);
 
     // Triggers still count.
-    let taken = crate::jobs::take(&store, 9).await;
+    let taken = super::jobs::take(&store, 9).await;
     let done = store
         .finish_job(taken[0].lease(), finished("ok"), ROOM)
         .await;

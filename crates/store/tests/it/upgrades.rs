@@ -7,10 +7,10 @@ use iof_store::{
     OutboundRecord, Percent, Rollout, Saved, Scope, Store, Usage,
 };
 
-use crate::opening::fill;
-use crate::outbound::records;
-use crate::recordings::{recording, totals};
-use crate::{Home, function, outside, version};
+use super::opening::fill;
+use super::outbound::records;
+use super::recordings::{recording, totals};
+use super::{Home, function, outside, version};
 
 /// Every prefix of the migrations is the database of a release that may be in use.
 pub(crate) const MIGRATIONS: [&str; 15] = [
@@ -101,7 +101,7 @@ async fn of_the_third_release(home: &Home, store: &Store) {
     let declared: Vec<_> = versions.iter().map(|v| v.declaration.as_deref()).collect();
     assert_eq!(declared, [Some("{}"), None]);
 
-    let keys = crate::secrets::keys(&[1]);
+    let keys = super::secrets::keys(&[1]);
     let set = store.set_secret(&keys, 2, "A".into(), "x".to_owned().into());
     set.await.unwrap();
     let rows = records(2, 0..2);
@@ -163,12 +163,12 @@ async fn of_the_fifth_release(store: &Store) {
     };
     let changes = store.changes(&changes).await.unwrap();
     assert_eq!(changes[0].action, "key.create");
-    crate::jobs::submit(store, 1).await;
-    let taken = crate::jobs::take(store, 9).await.remove(0);
+    super::jobs::submit(store, 1).await;
+    let taken = super::jobs::take(store, 9).await.remove(0);
     let done = store.finish_job(
         taken.lease(),
-        crate::jobs::finished("ok"),
-        crate::jobs::ROOM,
+        super::jobs::finished("ok"),
+        super::jobs::ROOM,
     );
     assert!(done.await.unwrap());
 }
@@ -183,7 +183,7 @@ pub(crate) async fn left_by(home: &Home, applied: &[&str]) {
 }
 
 async fn migrate(home: &Home, applied: &[&str]) {
-    let migrations = home.0.path().join("migrations");
+    let migrations = home.folder.path().join("migrations");
     tokio::fs::create_dir_all(&migrations).await.unwrap();
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     for name in applied {
@@ -227,7 +227,7 @@ async fn fill_outbound(home: &Home) {
 }
 
 async fn kept_outbound(store: &Store) {
-    let found = crate::outbound::all(store).await;
+    let found = super::outbound::all(store).await;
     let ids: Vec<_> = found.iter().map(|row| row.id).collect();
     assert_eq!(ids, (21..=300).collect::<Vec<_>>());
     let (last, others) = found.split_last().unwrap();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use iof_store::{Rollout, Saved, Store, ValueKey};
 
-use crate::{Home, count, function, text, version};
+use super::{Home, count, function, text, version};
 
 const NO_LIMIT: u64 = u64::MAX;
 

@@ -2,7 +2,7 @@
 
 use iof_store::{NewFunction, NewVersion, Rollout, Store, Version};
 
-use crate::{Home, count, digest, function, outside, version};
+use super::{Home, count, digest, function, outside, sql, version};
 
 fn declaring(source: &str, declaration: Option<&str>) -> NewVersion {
     NewVersion {
@@ -80,12 +80,15 @@ async fn missing_versions_are_not_found() {
 async fn a_list_ends_at_the_thousandth_version() {
     let home = Home::new();
     let store = three_and_one(&home).await;
-    sqlx::query(
+    sqlx::query(sql(
         "WITH RECURSIVE more (n) AS (SELECT 4 UNION ALL SELECT n + 1 FROM more WHERE n < 1005)
          INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, created_at)
          SELECT printf('01900000-0000-7000-8000-%012d', n), 1, n, sha256, '', 1, 'bindgen', '{}', 0
            FROM more JOIN versions WHERE function_id = 2",
-    )
+        "INSERT INTO versions (id, function_id, number, sha256, legacy_sha256, size, kind, manifest, created_at)
+         SELECT '01900000-0000-7000-8000-' || lpad(n::text, 12, '0'), 1, n, sha256, '', 1, 'bindgen', '{}', 0
+           FROM generate_series(4, 1005) AS n, versions WHERE function_id = 2",
+    ))
     .execute(&mut outside(&home).await)
     .await
     .unwrap();
