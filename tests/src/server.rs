@@ -194,6 +194,21 @@ impl Server {
         self.child.id().expect("the process runs")
     }
 
+    /// The processor time of the server, and of those of its processes that have ended (proc_pid_stat(5), fields 14 to 17).
+    pub fn processor_time(&self) -> (Duration, Duration) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name, the second field, may contain spaces.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks: Vec<u64> = fields
+            .split_whitespace()
+            .skip(11)
+            .take(4)
+            .map(|field| field.parse().unwrap())
+            .collect();
+        let time = |ticks: &[u64]| Duration::from_millis(10 * ticks.iter().sum::<u64>());
+        (time(&ticks[..2]), time(&ticks[2..]))
+    }
+
     /// The server's stderr so far.
     pub fn log(&self) -> String {
         contents(&self.log)

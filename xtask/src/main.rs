@@ -116,6 +116,12 @@ enum Bench {
         #[arg(long)]
         program: Vec<PathBuf>,
     },
+    /// The instructions of a call, and what metrics and traces add to them
+    Instructions {
+        /// The folder of an `iof` that is counted, several beside each other [default: a release build of this tree]
+        #[arg(long)]
+        programs: Vec<PathBuf>,
+    },
     /// The function `hello` over /api/run, against a plain axum server that echoes
     Hello(Rounds),
     /// `http_proxy` in a function, against the native program and nginx as a reverse proxy to the same upstream
@@ -124,6 +130,21 @@ enum Bench {
     Commands(Rounds),
     /// A component that answers HTTP requests, against `wasmtime serve` of the same one
     Components(Components),
+    /// A deploy beside `wasmtime compile` of the same module, and the first call of a function beside its second
+    Uploads {
+        /// Deploys of each module
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
+    /// A server with many functions: its lists, its console, its start
+    List {
+        /// The most functions
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
+        functions: u64,
+        /// The folder of the `iof` that is measured [default: a release build of this tree]
+        #[arg(long)]
+        programs: Option<PathBuf>,
+    },
     /// Many functions that take turns, beside one
     Tenants(Tenants),
     /// Functions that answer quickly, beside a hundred that compute or fill their memory
@@ -191,6 +212,9 @@ fn main() -> ExitCode {
             what: Bench::Hello(rounds),
         } => bench::hello(rounds.seconds, rounds.rounds),
         Chore::Bench {
+            what: Bench::Instructions { programs },
+        } => bench::instructions(programs),
+        Chore::Bench {
             what: Bench::Egress(rounds),
         } => bench::egress(rounds.seconds, rounds.rounds),
         Chore::Bench {
@@ -203,8 +227,17 @@ fn main() -> ExitCode {
             bench::components(rounds, &components.only, components.programs)
         }
         Chore::Bench {
+            what: Bench::List {
+                functions,
+                programs,
+            },
+        } => bench::list(functions, programs),
+        Chore::Bench {
             what: Bench::Tenants(tenants),
         } => bench::tenants(tenants.seconds, tenants.functions, tenants.plot.as_deref()),
+        Chore::Bench {
+            what: Bench::Uploads { rounds },
+        } => bench::uploads(rounds),
         Chore::Bench {
             what: Bench::Saves { rounds, program },
         } => bench::saves(rounds, program),

@@ -79,9 +79,14 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
+/// The folder of the programs.
+pub(crate) fn folder() -> PathBuf {
+    paths::target().join("programs")
+}
+
 /// Fetches the programs that are missing.
 pub(crate) fn fetch() -> Outcome {
-    let folder = paths::target().join("programs");
+    let folder = folder();
     make(&folder)?;
     for program in &PROGRAMS {
         let file = program.module.rsplit('/').next().unwrap_or(program.module);

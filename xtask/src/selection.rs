@@ -29,6 +29,7 @@ pub(crate) const BENCHES: &[&str] = &[
     "--package=jail-bench",
     "--package=models-bench",
     "--package=proxy",
+    "--package=steps",
 ];
 
 /// Refuses a dependency that the demo would compile with other features than the tests do.

@@ -14,6 +14,8 @@ use crate::{
 const TESTS_PER_CORE: usize = 2;
 /// The package that checks a server against its own OpenAPI document.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+/// Helm's library, and the schemas of the objects of Kubernetes, which check the chart.
+const KUBERNETES: [&str; 2] = ["helm-python-sdk==0.2.2", "kubernetes-validate==1.37.0"];
 
 /// Runs the tests whose names contain one of the filters, or all of them and the checks of style.
 pub(crate) fn run(filters: &[String]) -> Outcome {
@@ -137,6 +139,7 @@ fn needs() -> Outcome {
         "a worker of the documentation is a Python program",
     )?;
     venv::of("schemathesis", &[SCHEMATHESIS])?;
+    venv::of("kubernetes", &KUBERNETES)?;
     packages::need("pebble", "pebble", "an authority for `[tls.acme]`")?;
     packages::need(
         "/usr/bin/pg_ctlcluster",
@@ -151,6 +154,7 @@ fn needs() -> Outcome {
     )?;
     packages::need("ip", "iproute2", "tests make networks of their own")?;
     packages::need("unshare", "util-linux", "tests make networks of their own")?;
+    packages::need("strace", "strace", "it lists what the unit has to allow")?;
     packages::need("script", "bsdutils", "tests need a terminal")?;
     packages::need("node", "nodejs", "the browser test is a node program")?;
     packages::need("npm", "npm", "a template in JavaScript is built")?;

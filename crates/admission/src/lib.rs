@@ -143,7 +143,6 @@ impl Inner {
 
     // Of an arriving waiter and a returning permit at the same moment, one sees the other: each writes its own counter
     // and then reads the other's, sequentially consistent.
-    // its own counter and then reads the other's, sequentially consistent.
     fn give_back(&self) {
         if self.waiting.load(Ordering::SeqCst) == 0 {
             self.taken.fetch_sub(1, Ordering::SeqCst);

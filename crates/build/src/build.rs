@@ -5,8 +5,9 @@
 //! only `pkg/` and cargo's own files are written in the project.
 
 use crate::compiled::{FirstBuild, Packages};
-use crate::machine::{Machine, shown};
+use crate::machine::shown;
 use crate::module::Module;
+use crate::options::Options;
 use crate::project::{Place, Project};
 use crate::stand_in::StandIn;
 use crate::summary::bytes;
@@ -19,36 +20,6 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// Options of a build.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The package of a workspace to build.
-    pub package: Option<String>,
-    /// True for a quick build with checks and debug names, instead of an optimised one.
-    pub debug: bool,
-    /// True to fail instead of changing `Cargo.lock`.
-    pub locked: bool,
-    /// True if rustup may add a target.
-    pub add_target: bool,
-    /// True to use wasm-opt if it is available.
-    pub optimise: bool,
-    /// The machine on which programs are looked up.
-    pub machine: Machine,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            package: None,
-            debug: false,
-            locked: false,
-            add_target: true,
-            optimise: true,
-            machine: Machine::this(),
-        }
-    }
-}
 
 /// The result of a build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -55,6 +55,7 @@ mod names;
 mod new;
 #[cfg(feature = "projects")]
 mod optimise;
+mod options;
 #[cfg(feature = "projects")]
 mod project;
 #[cfg(feature = "projects")]
@@ -77,9 +78,10 @@ pub use toolchain::{DEBIAN_PACKAGES, Line, Missing, Target, Toolchain};
 
 #[cfg(feature = "projects")]
 pub use {
-    build::{Built, Options, build},
+    build::{Built, build},
     error::Error,
     new::{Created, new, new_workspace},
+    options::Options,
     project::{functions, project_folder},
     summary::{Export, Import, Kind, Memory, Section, Summary},
     templates::Template,

@@ -1,7 +1,7 @@
 //! A module on its way from a compiler to `pkg`: read, optimised, kept.
 
-use crate::build::Options;
 use crate::optimise::{Optimisation, optimise};
+use crate::options::Options;
 use crate::{Error, Kind, Progress, Summary, files};
 use std::fs;
 use std::path::{Path, PathBuf};

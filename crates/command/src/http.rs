@@ -21,6 +21,8 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 pub struct HttpRequest {
     /// Its head, and its body, which the function is still writing.
     pub request: Request<UnsyncBoxBody<Bytes, BodyError>>,
+    /// The time for a connection, if the function gives it less than the server does.
+    pub connect: Option<Duration>,
     /// The time for the first byte of the response, if the function gives it less than the server does.
     pub first_byte: Option<Duration>,
     /// The time between two parts of the body of the response, if the function gives it less than the server does.

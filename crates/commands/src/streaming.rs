@@ -27,10 +27,12 @@ impl HttpClient for StreamingHttp {
     async fn send(&self, call: CallContext, request: HttpRequest) -> Result<HttpResponse, Fault> {
         let HttpRequest {
             request,
+            connect,
             first_byte,
             between_bytes,
         } = request;
         let timeouts = StreamTimeouts {
+            connect,
             first_byte,
             between_bytes,
         };

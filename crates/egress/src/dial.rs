@@ -51,8 +51,26 @@ impl Connector {
         }
     }
 
-    /// Connects to the origin of an admitted URL.
-    pub(crate) async fn connect(&self, to: &Url) -> Result<Stream, Error> {
+    /// Connects to the origin of an admitted URL, within the time that its request gives if that is less than the setting.
+    pub(crate) async fn connect(
+        &self,
+        to: &Url,
+        within: Option<Duration>,
+    ) -> Result<Stream, Error> {
+        let Some(within) = within.filter(|within| *within < self.connect_timeout) else {
+            return self.connect_in_time(to).await;
+        };
+        let connected = timeout(within, self.connect_in_time(to)).await;
+        connected.unwrap_or_else(|_| {
+            let host = to.host_str().unwrap_or_default();
+            let within = humantime_serde::re::humantime::format_duration(within);
+            let message =
+                format!("no connection to {host} within {within}, the time that its request gives");
+            Err(Error::new(Kind::TimeoutConnect, message).transient_if(true))
+        })
+    }
+
+    async fn connect_in_time(&self, to: &Url) -> Result<Stream, Error> {
         let (Some(host), Some(port)) = (to.host(), to.port_or_known_default()) else {
             return Err(Error::new(Kind::Url, "a URL without a host"));
         };

@@ -19,7 +19,7 @@ use crate::body::Body;
 use crate::dial::late_tls_failure;
 use crate::headers::TRACE_PARENT;
 use crate::limit::Limits;
-use crate::pool::{Failure, Key, Pool};
+use crate::pool::{Connecting, Failure, Key, Pool};
 use crate::record::{Observer, Record};
 use crate::redirect::Hop;
 use crate::resend::Resends;
@@ -122,8 +122,13 @@ impl<'a> Exchange<'a> {
         let pool = &self.shared.pool;
         // Pinned in place, because it is large, and a timeout that takes it by value copies it.
         let response = {
-            let fresh = resends.fresh();
-            let sent = pin!(pool.send(&key, &hop.url, request, fresh, &mut record.address));
+            let connecting = Connecting {
+                fresh: resends.fresh(),
+                within: transfer
+                    .as_ref()
+                    .and_then(|transfer| transfer.timeouts.connect),
+            };
+            let sent = pin!(pool.send(&key, &hop.url, request, connecting, &mut record.address));
             match transfer {
                 None => self.within(&head, &host, sent).await?,
                 Some(transfer) => self.while_sending(&host, transfer, sent).boxed().await?,

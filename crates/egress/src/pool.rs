@@ -70,6 +70,15 @@ impl Idle {
     }
 }
 
+/// The bounds within which a request gets a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Connecting {
+    /// True for a new connection.
+    pub(crate) fresh: bool,
+    /// The time for a new connection, if less than the settings'.
+    pub(crate) within: Option<Duration>,
+}
+
 /// The reason why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -136,7 +145,7 @@ impl Pool {
     }
 
     /// Sends `request` to the origin of `url`, which is `key`, and returns the head of the response. `to` is set to the
-    /// connection's address as soon as there is one. `fresh` requests a new connection.
+    /// connection's address as soon as there is one.
     ///
     /// The other side may have closed an idle connection at that very moment. A request of which nothing was sent then
     /// goes out on another connection here; for any other, the failure states what is known ([`Failure::Stale`],
@@ -146,14 +155,15 @@ impl Pool {
         key: &Key,
         url: &Url,
         mut request: OutgoingRequest,
-        fresh: bool,
+        connecting: Connecting,
         to: &mut Option<SocketAddr>,
     ) -> Result<ResponseHead, Failure> {
         loop {
+            let Connecting { fresh, within } = connecting;
             let taken = match if fresh { None } else { self.take(key) } {
                 Some(taken) => taken,
                 // Boxed: few requests connect, and the others need not carry this future.
-                None => Box::pin(self.connect(key, url)).await?,
+                None => Box::pin(self.connect(key, url, within)).await?,
             };
             let (used, mut not_sent, failure) = match taken {
                 Connection::Http1(mut http1, used) => {
@@ -236,7 +246,12 @@ impl Pool {
         }
     }
 
-    async fn connect(self: &Arc<Self>, key: &Key, url: &Url) -> Result<Connection, Failure> {
+    async fn connect(
+        self: &Arc<Self>,
+        key: &Key,
+        url: &Url,
+        within: Option<Duration>,
+    ) -> Result<Connection, Failure> {
         let authority = &url[Position::BeforeHost..Position::AfterPort];
         let wrong = |e: &dyn std::fmt::Display| {
             Error::new(
@@ -244,7 +259,7 @@ impl Pool {
                 format!("the host is not one that HTTP accepts: {e}"),
             )
         };
-        let io = self.connector.connect(url).await?;
+        let io = self.connector.connect(url, within).await?;
         if !io.is_http2() {
             let host = HeaderValue::from_str(authority).map_err(|e| wrong(&e))?;
             let http1 = Http1::handshake(io, &self.http1, host).await?;

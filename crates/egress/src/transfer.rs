@@ -35,6 +35,8 @@ use crate::{Error, Kind, headers};
 /// The time that the caller gives a response, if less than the settings do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamTimeouts {
+    /// `connect_timeout`, counted from the search for a connection.
+    pub connect: Option<Duration>,
     /// `first_byte_timeout`, counted from the end of the request's body.
     pub first_byte: Option<Duration>,
     /// `idle_timeout`.
@@ -182,22 +184,18 @@ impl Exchange<'_> {
 
     fn limits(&self, timeouts: StreamTimeouts) -> (Limit, Limit) {
         let config = &self.shared.config;
-        let StreamTimeouts {
-            first_byte,
-            between_bytes,
-        } = timeouts;
         let least =
             |setting: Duration, own: Option<Duration>| own.map_or(setting, |own| own.min(setting));
         (
             Limit::new(
                 Kind::TimeoutFirstByte,
                 "first_byte_timeout",
-                least(config.first_byte_timeout, first_byte),
+                least(config.first_byte_timeout, timeouts.first_byte),
             ),
             Limit::new(
                 Kind::TimeoutIdle,
                 "idle_timeout",
-                least(config.idle_timeout, between_bytes),
+                least(config.idle_timeout, timeouts.between_bytes),
             ),
         )
     }

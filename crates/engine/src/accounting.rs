@@ -142,6 +142,20 @@ impl MemoryAccounting {
         self.grow(0, bytes)
     }
 
+    /// The bytes in use.
+    pub(crate) fn used(&self) -> u64 {
+        self.used as u64
+    }
+
+    /// The account of the next call of the same instance, which keeps its memories and tables.
+    pub(crate) fn for_next_call(&self, limits: &Limits) -> Self {
+        Self {
+            used: self.used,
+            peak: self.used,
+            ..Self::new(limits)
+        }
+    }
+
     /// The most bytes that were used at once until now.
     pub(crate) fn peak(&self) -> u64 {
         self.peak as u64

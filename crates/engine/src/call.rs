@@ -9,6 +9,7 @@ use crate::capability::transactions::Transactions;
 use crate::engine::{Engine, Function};
 use crate::executable::PlannedCall;
 use crate::limits::{LimitExceeded, Limits};
+use crate::reuse::{InstancePool, UsedInstance};
 use crate::state::CallState;
 use crate::tape::HostCallTape;
 use crate::trace::Trace;
@@ -17,6 +18,7 @@ use crate::{Arg, StatedSignature, Value, error_mapping};
 use iof_command::CallContext;
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use wasmtime::Store;
 
@@ -37,6 +39,36 @@ pub struct Invocation<'a> {
     pub limits: Option<Arc<Limits>>,
     /// The tape that records the call, or plays the host's answers to it.
     pub tape: Option<HostCallTape>,
+    /// The pool of instances of earlier calls, for a component that is neither recorded nor replayed; `None` for a fresh
+    /// instance.
+    pub instances: Option<&'a InstancePool>,
+    /// The place that has the core time of the call also if the call's future is dropped before its end.
+    pub spent: Option<&'a SpentCpu>,
+}
+
+/// The core time that a call has used when it ended or was dropped.
+#[derive(Debug, Default)]
+pub struct SpentCpu(AtomicU64);
+
+impl SpentCpu {
+    /// The core time.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A guard that notes the core time of a call when the call ends or is dropped.
+struct Spending<'a> {
+    meter: &'a CpuMeter,
+    spent: &'a SpentCpu,
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        let nanoseconds = u64::try_from(self.meter.used().as_nanos()).unwrap_or(u64::MAX);
+        self.spent.0.store(nanoseconds, Ordering::Relaxed);
+    }
 }
 
 /// The end of a call.
@@ -68,6 +100,8 @@ impl Engine {
             context,
             limits,
             tape,
+            instances,
+            spent,
         } = invocation;
         let Some(export) = function.executable.export(name) else {
             return Outcome::refused(function.manifest.no_such_export(name));
@@ -98,7 +132,13 @@ impl Engine {
             tape: tape.clone(),
             handles: planned.is_component().then_some(limits.handles),
         };
-        let (mut store, meter) = self.store(context, setup, limits, tape);
+        let instances = instances.filter(|_| planned.is_component() && tape.is_none());
+        let (mut store, meter, mut used) =
+            self.store(function, (context, setup, limits, tape), instances);
+        let _spending = spent.map(|spent| Spending {
+            meter: &meter,
+            spent,
+        });
         // Each format awaits its own future: a wrapper around both would cost another copy in every call.
         let ended = match planned {
             PlannedCall::Core(call) => {
@@ -107,7 +147,7 @@ impl Engine {
                 tokio::time::timeout_at(deadline, meter.measure(run)).await
             }
             PlannedCall::Component(call) => {
-                let mut run = Box::pin(call.run(&mut store, output));
+                let mut run = Box::pin(call.run(&mut store, &mut used, output));
                 tokio::time::timeout_at(deadline, meter.measure(run.as_mut())).await
             }
         };
@@ -122,11 +162,15 @@ impl Engine {
         if let (Err(fault), true) = (&mut result, is_program) {
             store.data().wasi.keep_beginning(fault, &mut log);
         }
+        let memory_peak = store.data().space.peak();
+        if let Some(instances) = instances {
+            instances.settle(store, used, result.is_ok());
+        }
         Outcome {
             result,
             log,
             guest_cpu: meter.used(),
-            memory_peak: store.data().space.peak(),
+            memory_peak,
             trace,
             ran: true,
         }
@@ -134,43 +178,55 @@ impl Engine {
 }
 
 impl Engine {
-    /// A store for one call, with its limits.
+    /// A store for one call, with its limits: that of an instance of an earlier call, or a new one.
     #[inline]
     pub(crate) fn store(
         &self,
-        context: CallContext,
-        setup: Setup,
-        limits: Arc<Limits>,
-        tape: Option<HostCallTape>,
-    ) -> (Store<CallState>, Arc<CpuMeter>) {
+        function: &Function,
+        (context, setup, limits, tape): (CallContext, Setup, Arc<Limits>, Option<HostCallTape>),
+        instances: Option<&InstancePool>,
+    ) -> (Store<CallState>, Arc<CpuMeter>, UsedInstance) {
         let meter = Arc::new(CpuMeter::new());
-        let mut store = Store::new(
-            &self.0.wasm,
-            CallState {
-                context,
-                commands: Arc::clone(&self.0.commands),
-                http: None,
-                meter: Arc::clone(&meter),
-                memory: None,
-                space: MemoryAccounting::new(&limits),
-                storage: Arc::clone(&self.0.storage),
-                process: Process::default(),
-                transactions: Transactions::default(),
-                wasi: Wasi::new(setup, &limits),
-                tape,
-                objects: Objects::default(),
-                codes: vec![],
-                limits,
-            },
-        );
+        let taken = instances.and_then(|instances| instances.take(function.load));
+        let state = CallState {
+            context,
+            commands: Arc::clone(&self.0.commands),
+            http: None,
+            meter: Arc::clone(&meter),
+            memory: None,
+            space: MemoryAccounting::new(&limits),
+            storage: Arc::clone(&self.0.storage),
+            process: Process::default(),
+            transactions: Transactions::default(),
+            wasi: Wasi::new(setup, &limits),
+            tape,
+            objects: Objects::default(),
+            codes: vec![],
+            limits,
+        };
+        if let Some(taken) = taken {
+            let (store, used) = taken.begin(state);
+            return (store, meter, used);
+        }
+        let mut store = Store::new(&self.0.wasm, state);
         store.limiter(|state| &mut state.space);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|context| context.data().tick());
-        (store, meter)
+        (store, meter, UsedInstance::new(function.load))
     }
 }
 
 impl Outcome {
+    /// The outcome of a call that was dropped before its end, after this core time; `ran` is true if its function had begun.
+    #[must_use]
+    pub fn dropped(fault: Fault, guest_cpu: Duration, ran: bool) -> Self {
+        Self {
+            guest_cpu,
+            ran,
+            ..Self::refused(fault)
+        }
+    }
+
     pub(crate) fn refused(fault: Fault) -> Self {
         Self {
             result: Err(fault),

@@ -16,6 +16,10 @@ pub struct EngineConfig {
     pub compile: CompileLimits,
     /// The most calls that may run at once.
     pub concurrency: u32,
+    /// The most instances that may wait for another call of their function.
+    pub idle_instances: u32,
+    /// The most bytes of all of these instances.
+    pub idle_memory: u64,
     /// The number of functions that are kept loaded, and of slots for them.
     pub capacity: Capacity,
     /// The program, with its first arguments, that runs [`crate::compile_worker`].
@@ -42,6 +46,7 @@ pub(crate) fn wasm_config(limits: &Limits) -> Config {
         // Unwind tables serve debuggers of the host, and each load would register them. Traps do not need them.
         .native_unwind_info(false)
         .wasm_features(WITHOUT, false)
+        .wasm_component_model_map(true)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
     config
 }

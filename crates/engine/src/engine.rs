@@ -5,7 +5,8 @@
 //! space. Every call runs on a fiber of the pool: one path for guests that wait and for guests that do not costs less
 //! than two, and lets a CPU-bound guest yield its core at every tick.
 //!
-//! Rejected: keeping instances between calls (a function would see what another caller left), and explicit bounds
+//! Rejected: keeping instances between calls of functions that did not ask for it (a function would see what another
+//! caller left; `reuse` keeps them for those that did), and explicit bounds
 //! checks instead of guard pages (they slow every memory access, and priming already saves what they would save).
 
 use crate::capability::scratch::Scratch;
@@ -16,11 +17,13 @@ use crate::config::{self, EngineConfig};
 use crate::executable::{Executable, Linkers};
 use crate::limits::Limits;
 use crate::pool::{self, PoolFigures};
+use crate::reuse::{IdleRoom, InstancePool, Reuse, ReuseFigures};
 use crate::ticker::Ticker;
 use crate::{Manifest, artefact};
 use iof_command::Registry;
 use iof_fault::Fault;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Compiles modules and runs their exports. Cheap to clone: all clones are one engine.
 #[derive(Clone)]
@@ -36,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) storage: Arc<dyn Storage>,
     compiler: Compiler,
     pub(crate) scratch: Arc<Scratch>,
+    idle: Arc<IdleRoom>,
     /// Ends with the engine.
     _ticker: Ticker,
 }
@@ -46,6 +50,8 @@ pub struct Function {
     pub(crate) executable: Executable,
     /// The bytes of memory that the module takes.
     resident: u64,
+    /// A number of its own for each load: an instance fits only the code that it was made of.
+    pub(crate) load: u64,
 }
 
 /// A compiled module and its manifest.
@@ -60,6 +66,9 @@ pub struct Compiled {
 /// The bytes that a loaded function takes beside its code, whatever its size: metadata of types and exports.
 const METADATA: u64 = 32 << 10;
 
+/// The number of the next load.
+static LOADS: AtomicU64 = AtomicU64::new(0);
+
 impl Engine {
     /// Starts an engine.
     ///
@@ -71,7 +80,8 @@ impl Engine {
         storage: Arc<dyn Storage>,
     ) -> Result<Self, String> {
         let (calls, limits) = (config.concurrency.max(1), Arc::new(config.limits));
-        let wasm = pool::engine(&limits, calls, &config.capacity).map_err(|error| {
+        let instances = calls.saturating_add(config.idle_instances);
+        let wasm = pool::engine(&limits, (calls, instances), &config.capacity).map_err(|error| {
             format!(
                 "The engine could not reserve room for {calls} calls at once and {} functions: {error:#}. Lower \
                  server.concurrency or server.loaded_memory, or raise the limit of address space (ulimit -v).",
@@ -93,6 +103,7 @@ impl Engine {
             commands,
             storage,
             scratch: Arc::new(scratch),
+            idle: Arc::new(IdleRoom::new(config.idle_instances, config.idle_memory)),
             _ticker: Ticker::start(wasm.weak())
                 .map_err(|error| format!("No thread for the clock: {error}."))?,
             wasm,
@@ -115,6 +126,18 @@ impl Engine {
     #[must_use]
     pub fn pool(&self) -> Option<PoolFigures> {
         pool::figures(&self.0.wasm)
+    }
+
+    /// The figures of instances that are kept between calls.
+    #[must_use]
+    pub fn reuse(&self) -> ReuseFigures {
+        self.0.idle.figures()
+    }
+
+    /// A pool of instances for one version of a function and its grants.
+    #[must_use]
+    pub fn instance_pool(&self, reuse: Reuse) -> InstancePool {
+        InstancePool::new(reuse, Arc::clone(&self.0.idle))
     }
 
     /// The figures of the compiler.
@@ -197,6 +220,7 @@ impl Engine {
             resident: code.resident() + METADATA + artefact.len() as u64 / 5,
             manifest,
             executable,
+            load: LOADS.fetch_add(1, Ordering::Relaxed),
         })
     }
 }

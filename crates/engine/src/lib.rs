@@ -32,6 +32,7 @@ mod manifest;
 mod memory;
 mod pool;
 mod proposals;
+mod reuse;
 mod signature;
 pub mod size;
 mod state;
@@ -43,7 +44,7 @@ mod value;
 mod wasi;
 mod watch;
 
-pub use call::{Invocation, Outcome};
+pub use call::{Invocation, Outcome, SpentCpu};
 pub use capability::environment::Environment;
 pub use capability::log::Log;
 pub use capability::storage::{
@@ -51,8 +52,8 @@ pub use capability::storage::{
 };
 pub use capability::values::{stored_bytes, stored_key};
 pub use capacity::{Bound, Capacity, HostRoom, SLOT};
-pub use compile::worker::{WorkerLimits, run as compile_worker};
 pub use compile::{CompilerFigures, judge};
+pub use compile::{limits::WorkerLimits, worker::run as compile_worker};
 pub use config::{EngineConfig, engine_fingerprint};
 pub use engine::{Compiled, Engine, Function};
 pub use exchange::{Exchange, HANDLER, RESPONSE_HEADER_BYTES, RESPONSE_HEADERS, ResponseBody};
@@ -63,6 +64,7 @@ pub use manifest::{
     Type, UnresolvedImport, World, WorldExport,
 };
 pub use pool::PoolFigures;
+pub use reuse::{InstancePool, Retirement, Reuse, ReuseFigures};
 pub use signature::StatedSignature;
 pub use tape::{
     Blob, HostCallTape, HostResponses, RecordedAdd, RecordedCommand, RecordedCommit, RecordedList,

@@ -51,26 +51,31 @@ pub(crate) fn figures(engine: &Engine) -> Option<PoolFigures> {
     })
 }
 
-/// Makes an engine with a pool for `calls` calls at once.
+/// Makes an engine with a pool for `calls` calls at once, and for `instances` of components: those of the calls, and those
+/// that wait for a call.
 ///
 /// # Errors
 /// An error if the host refuses the address space.
-pub(crate) fn engine(limits: &Limits, calls: u32, capacity: &Capacity) -> wasmtime::Result<Engine> {
+pub(crate) fn engine(
+    limits: &Limits,
+    (calls, instances): (u32, u32),
+    capacity: &Capacity,
+) -> wasmtime::Result<Engine> {
     let memory = usize::try_from(limits.memory.as_u64())
         .unwrap_or(usize::MAX)
         .clamp(1 << 16, 4 << 30);
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_core_instances(calls.saturating_mul(CORE_INSTANCES))
-        .total_component_instances(calls)
+    pool.total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .total_component_instances(instances)
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(COMPONENT_MEMORIES)
         .max_tables_per_component(COMPONENT_TABLES)
         .max_component_instance_size(COMPONENT_INSTANCE)
         .total_memories(capacity.slots)
         .total_stacks(calls.saturating_mul(STACKS))
-        .total_gc_heaps(calls)
+        .total_gc_heaps(instances)
         .max_tables_per_module(TABLES)
-        .total_tables(calls.saturating_mul(COMPONENT_TABLES))
+        .total_tables(instances.saturating_mul(COMPONENT_TABLES))
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(memory)
         .linear_memory_keep_resident(usize::try_from(capacity.kept).unwrap_or(usize::MAX))
@@ -112,13 +117,13 @@ mod tests {
     fn worker_and_server_agree_on_the_fingerprint() {
         let limits = Limits::default();
         let worker = Engine::new(&wasm_config(&limits)).unwrap();
-        let pooled = engine(&limits, 2, &Capacity::of(2)).unwrap();
+        let pooled = engine(&limits, (2, 2), &Capacity::of(2)).unwrap();
         assert_eq!(fingerprint(&worker), fingerprint(&pooled));
     }
 
     #[test]
     fn a_module_keeps_one_slot_whichever_thread_calls_it() {
-        let engine = engine(&Limits::default(), 4, &Capacity::of(200)).unwrap();
+        let engine = engine(&Limits::default(), (4, 4), &Capacity::of(200)).unwrap();
         let module = wat::parse_str(r#"(module (memory 1) (data (i32.const 0) "x"))"#).unwrap();
         let module = wasmtime::Module::new(&engine, module).unwrap();
         for _ in 0..4 {

@@ -15,13 +15,14 @@ pub(crate) const SERVED: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::GC_TYPES)
     .difference(WITHOUT);
 
-/// The supported features of components and their modules: those of WASI 0.2 and 0.3.
+/// The supported features of components and their modules: those of WASI 0.2 and 0.3, and maps.
 pub(crate) const COMPONENTS: WasmFeatures = SERVED
     .union(WasmFeatures::COMPONENT_MODEL)
-    .union(WasmFeatures::CM_ASYNC);
+    .union(WasmFeatures::CM_ASYNC)
+    .union(WasmFeatures::CM_MAP);
 
 /// Proposals that are not supported: the flag, the name, the way to build without it.
-const UNSERVED: [(WasmFeatures, &str, &str); 11] = [
+const UNSERVED: [(WasmFeatures, &str, &str); 12] = [
     (
         WasmFeatures::SHARED_EVERYTHING_THREADS,
         "shared-everything-threads",
@@ -71,6 +72,11 @@ const UNSERVED: [(WasmFeatures, &str, &str); 11] = [
         WasmFeatures::CM_ERROR_CONTEXT,
         "error contexts",
         "Build it for WASI 0.3.0, which has none",
+    ),
+    (
+        WasmFeatures::CM_FIXED_LENGTH_LISTS,
+        "lists of fixed length",
+        "Use a list or a tuple in its WIT",
     ),
     (
         WasmFeatures::MEMORY_CONTROL,
@@ -134,6 +140,23 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn a_proposal_of_components_is_named() {
+        let validate = |text: &str| {
+            let source = wat::parse_str(text).unwrap();
+            wasmparser::Validator::new_with_features(COMPONENTS)
+                .validate_all(&source)
+                .map(drop)
+        };
+        validate("(component (type (map string u32)))").unwrap();
+        let error = validate("(component (type (list u32 4)))").unwrap_err();
+        let message = missing(&error).unwrap().message;
+        assert!(
+            message.contains("not serve: lists of fixed length ("),
+            "{message}"
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Holder for CallState {
     }
 }
 
-/// The storage of a store in which no code ever runs.
+/// The storage of a store in which no code runs.
 struct Nowhere;
 
 #[async_trait]
@@ -162,8 +162,8 @@ impl Storage for Nowhere {
 }
 
 impl CallState {
-    /// The state of a store in which no code ever runs, for queries of linkers.
-    pub(crate) fn for_linking(limits: &Limits) -> Self {
+    /// The state of a store in which no code runs: for queries of linkers, and for an instance between two calls.
+    pub(crate) fn of_no_call(limits: Arc<Limits>) -> Self {
         let context = CallContext {
             call: uuid::Uuid::nil(),
             function: "".into(),
@@ -187,20 +187,20 @@ impl CallState {
             handles: None,
         };
         Self {
-            limits: Arc::new(limits.clone()),
             context,
             commands: Arc::default(),
             http: None,
             storage: Arc::new(Nowhere),
             meter: Arc::new(CpuMeter::new()),
             memory: None,
-            space: MemoryAccounting::new(limits),
+            space: MemoryAccounting::new(&limits),
             process: Process::default(),
             transactions: Transactions::default(),
-            wasi: Wasi::new(setup, limits),
+            wasi: Wasi::new(setup, &limits),
             tape: None,
             objects: Objects::default(),
             codes: vec![],
+            limits,
         }
     }
 }

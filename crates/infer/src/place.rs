@@ -8,10 +8,11 @@
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use iof_admission::{Admission, AdmissionError, Permit};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{Config, Error, Kind, Watch};
@@ -24,23 +25,14 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads and their permits.
 pub(crate) struct CoreLimiter {
     jobs: Sender<Job>,
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    admission: Admission,
     queue: usize,
 }
 
 /// The right to keep one core busy, until all its clones are dropped.
 #[derive(Clone)]
 pub(crate) struct CorePermit {
-    _permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl CorePermit {
-    fn new(permit: OwnedSemaphorePermit) -> CorePermit {
-        CorePermit {
-            _permit: Arc::new(permit),
-        }
-    }
+    _permit: Arc<Permit>,
 }
 
 impl CoreLimiter {
@@ -58,8 +50,7 @@ impl CoreLimiter {
         }
         Ok(CoreLimiter {
             jobs,
-            places: Arc::new(Semaphore::new(config.threads())),
-            waiting: AtomicUsize::new(0),
+            admission: Admission::new(config.threads(), config.queue),
             queue: config.queue,
         })
     }
@@ -69,25 +60,18 @@ impl CoreLimiter {
     /// # Errors
     /// [`Kind::Busy`] if the queue is full, [`Kind::Time`] if the deadline passes.
     pub(crate) async fn place(&self, deadline: Instant) -> Result<CorePermit, Error> {
-        let busy = || Error::new(Kind::Busy, "the models are shutting down");
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(CorePermit::new(permit));
-        }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _leave = QueueEntry(&self.waiting);
-        if before >= self.queue {
-            let queue = self.queue;
-            return Err(Error::new(
+        match self.admission.acquire_until(deadline).await {
+            Ok(permit) => Ok(CorePermit {
+                _permit: Arc::new(permit),
+            }),
+            Err(AdmissionError::QueueFull) => Err(Error::new(
                 Kind::Busy,
                 format!(
-                    "all permits are taken, and infer.queue = {queue} runs wait already. Try again soon"
+                    "all permits are taken, and infer.queue = {} runs wait already. Try again soon",
+                    self.queue
                 ),
-            ));
-        }
-        let permit = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
-        match permit {
-            Ok(permit) => permit.map(CorePermit::new).map_err(|_| busy()),
-            Err(_) => Err(Error::new(
+            )),
+            Err(AdmissionError::TimedOut) => Err(Error::new(
                 Kind::Time,
                 "the time was over before a permit was free (infer.concurrency)",
             )),
@@ -131,7 +115,7 @@ impl CoreLimiter {
     /// The number of permits that are free now.
     #[cfg(test)]
     pub(crate) fn free(&self) -> usize {
-        self.places.available_permits()
+        self.admission.limit() - self.admission.running()
     }
 }
 
@@ -155,15 +139,6 @@ pub(crate) fn unpanicked<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T
         tracing::error!(target: "iof::infer", "a model panicked: {message}");
         Err(Error::failed(format!("the model panicked: {message}")))
     })
-}
-
-/// Leaves the queue when dropped.
-struct QueueEntry<'a>(&'a AtomicUsize);
-
-impl Drop for QueueEntry<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A guard that marks a run as abandoned when it is dropped.

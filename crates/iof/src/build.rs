@@ -1,7 +1,6 @@
 //! `iof new` and `iof build`.
 
 use crate::args::{Build, New};
-use crate::deploy::imports;
 use crate::output::json;
 use crate::{OURSELVES, escape, fail, print};
 use iof_build::{Built, Event, Machine, Options, Template, watch};
@@ -101,6 +100,12 @@ fn all(build: &Build) -> Result<Vec<Built>, String> {
         once(&build.folder, &options).and_then(judged)
     });
     built.collect()
+}
+
+/// The modules and interfaces that a module imports.
+pub(crate) fn imports(summary: &iof_build::Summary) -> Vec<String> {
+    let modules = summary.imports.iter().map(|import| import.module.clone());
+    modules.collect()
 }
 
 /// One function as an object, several as a list.

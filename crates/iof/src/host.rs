@@ -13,7 +13,10 @@ const OTHER_DESCRIPTORS: u64 = 512;
 
 /// The capacity for functions with these settings, if the process may have `descriptors` open files.
 pub(crate) fn capacity(config: &Config, descriptors: u64) -> Capacity {
-    Capacity::reckon(&room(config, descriptors), config.server.concurrency)
+    let server = &config.server;
+    // An instance that waits for a call has a slot as a call has.
+    let instances = server.concurrency.saturating_add(server.idle_instances);
+    Capacity::reckon(&room(config, descriptors), instances)
 }
 
 fn room(config: &Config, descriptors: u64) -> HostRoom {

@@ -1,6 +1,6 @@
-//! `iof key`.
+//! `iof key`, `private` and `public`.
 
-use crate::args::{Key, KeyCommand};
+use crate::args::{Key, KeyCommand, Private, Public};
 use crate::client::Client;
 use crate::functions::path;
 use crate::output::{json, table, text, texts, time};
@@ -98,4 +98,26 @@ pub(crate) async fn run(key: Key) -> Result<ExitCode, String> {
             })
         }
     }
+}
+
+pub(crate) async fn private(private: Private) -> Result<ExitCode, String> {
+    let Private { function, remote } = private;
+    let client = Client::new(&remote)?.of(&function);
+    let place = format!("{}/usage-key", path(&function));
+    let made = client.ask(Method::PUT, &place, "").await?;
+    Ok(match remote.json {
+        true => json(&made),
+        false => print(&format!("{}\n", text(&made, "usage_key"))),
+    })
+}
+
+pub(crate) async fn public(public: Public) -> Result<ExitCode, String> {
+    let Public { function, remote } = public;
+    let client = Client::new(&remote)?.of(&function);
+    let place = format!("{}/usage-key", path(&function));
+    client.ask(Method::DELETE, &place, "").await?;
+    Ok(match remote.json {
+        true => json(&object!({ "function": function, "done": "public" })),
+        false => print(&format!("{function} is public\n")),
+    })
 }

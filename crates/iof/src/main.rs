@@ -32,6 +32,7 @@ mod models;
 mod native;
 mod output;
 mod profile;
+mod ready;
 mod reload;
 mod replay;
 mod schedules;
@@ -97,6 +98,8 @@ fn main() -> ExitCode {
         Command::Show(show) => client::run(functions::show(show)),
         Command::Rollback(rollback) => client::run(functions::rollback(rollback)),
         Command::Promote(promote) => client::run(functions::promote(promote)),
+        Command::Private(private) => client::run(keys::private(private)),
+        Command::Public(public) => client::run(keys::public(public)),
         Command::Rm(rm) => client::run(functions::rm(rm)),
         Command::Job(job) => client::run(call::job(job)),
         Command::Jobs(wanted) => client::run(jobs::run(wanted)),
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
         Command::Restore(restore) => backup::restore(&restore),
         Command::Store(command) => store::run(&command),
         Command::Upgrade(upgrade) => upgrade::run(&upgrade),
+        Command::Ready(ready) => client::run(ready::run(ready)),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Version(version) => show_version(version.json),
     }

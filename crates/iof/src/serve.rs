@@ -309,6 +309,8 @@ fn engine(
         limits: config.limits.clone(),
         compile: config.compile.clone(),
         concurrency: config.server.concurrency,
+        idle_instances: config.server.idle_instances,
+        idle_memory: config.server.idle_memory.as_u64(),
         capacity: host::capacity(config, descriptors.into()),
         worker: [OURSELVES, "compile-worker"].map(PathBuf::from).to_vec(),
         open_files: config.server.open_files.min(descriptors / 4),

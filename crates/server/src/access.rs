@@ -104,7 +104,7 @@ pub(crate) async fn operator(app: &App, headers: &HeaderMap) -> Result<AuthorKey
     }
 }
 
-/// A key that the server made, as the record of changes names it.
+/// A key that the server made, as the audit log names it.
 fn made(key: &ApiKey) -> AuthorKey {
     AuthorKey::Made(key.id, key.label.clone())
 }

@@ -4,7 +4,7 @@ use crate::auth::Keys;
 use crate::body::BodyMemory;
 use crate::call_log::{CallLog, KeptRows};
 use crate::concurrency::ConcurrencyLimiter;
-use crate::deploy::{DeployLocks, Drafts};
+use crate::deploy_state::{DeployLocks, DraftTasks};
 use crate::functions::{Functions, Policy};
 use crate::grants::Ceiling;
 use crate::host::OwnNames;
@@ -34,7 +34,7 @@ pub struct App {
     pub(crate) store: Store,
     pub(crate) functions: Functions,
     pub(crate) deploys: DeployLocks,
-    pub(crate) drafts: Drafts,
+    pub(crate) drafts: DraftTasks,
     /// The limiter of concurrent calls.
     pub(crate) limiter: ConcurrencyLimiter,
     /// A token that each connection clones, so that its reference count shows the number of connections.
@@ -144,7 +144,7 @@ impl App {
         let call_log = CallLog::start(
             store.clone(),
             KeptRows {
-                calls: second_state.log_rows,
+                calls: settings.log_rows,
                 refused: settings.refused_rows,
             },
             settings.call_log_memory,
@@ -155,7 +155,7 @@ impl App {
             job_ends: JobEnds::new(metrics.most()),
             scheduling: Scheduling::default(),
             deploys: DeployLocks::new(),
-            drafts: Drafts::default(),
+            drafts: DraftTasks::default(),
             functions: Functions::new(
                 engine.clone(),
                 store.clone(),

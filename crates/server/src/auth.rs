@@ -42,7 +42,7 @@ impl Keys {
         self.place(key).is_some()
     }
 
-    /// The place of the key that a request carries in the list, from 1 on, by which the record of changes names it.
+    /// The place of the key that a request carries in the list, from 1 on, by which the audit log names it.
     pub(crate) fn place_of(&self, headers: &HeaderMap) -> Option<i64> {
         self.place(given(headers)?)
     }

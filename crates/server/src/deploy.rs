@@ -3,7 +3,6 @@
 use crate::app::App;
 use crate::functions::put_lines;
 use crate::grants::Declaration;
-use crate::http::hex;
 use crate::parsing::blocking;
 use crate::schema;
 use bytes::Bytes;
@@ -13,26 +12,9 @@ use iof_store::NewVersion;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::task::JoinSet;
 
 /// The message that refuses a body without a module.
 pub(crate) const EMPTY: &str = "The body is empty; a module belongs there.";
-
-/// Locks of functions, for changes that depend on the current versions. Several functions share a lock.
-pub(crate) struct DeployLocks([Mutex<()>; 64]);
-
-impl DeployLocks {
-    pub(crate) fn new() -> Self {
-        Self([const { Mutex::const_new(()) }; 64])
-    }
-
-    /// Waits until no change of a function is in progress.
-    pub(crate) async fn lock(&self, id: i64) -> MutexGuard<'_, ()> {
-        let at = usize::try_from(id).unwrap_or_default() % self.0.len();
-        self.0[at].lock().await
-    }
-}
 
 /// Compiles a module, unless it was compiled before, and describes it as a new version.
 ///
@@ -85,28 +67,20 @@ pub(crate) async fn compile(app: &App, source: Bytes) -> Result<(NewVersion, Man
     Ok((version, manifest))
 }
 
-/// Tasks that compile modules in full after their deploy: those of `iof dev`, which are served as drafts first.
-#[derive(Default)]
-pub(crate) struct Drafts(Mutex<JoinSet<()>>);
-
-impl Drafts {
-    /// Compiles a module in full, if its code is a draft, while calls use the draft. The task ends with the server.
-    pub(crate) async fn finish(app: &Arc<App>, function_id: i64, module: DeployedModule) {
-        if !app.dev {
-            return;
-        }
-        let mut tasks = app.drafts.0.lock().await;
-        while tasks.try_join_next().is_some() {}
-        let this = Arc::clone(app);
-        let finish = async move {
-            if let Err(fault) = finish(&this, function_id, module).await
-                && !this.stopping.load(Ordering::Relaxed)
-            {
-                tracing::warn!(function = function_id, %fault, "the module could not be compiled in full");
-            }
-        };
-        tasks.spawn_on(finish, &app.shared);
+/// Compiles a module in full, if its code is a draft, while calls use the draft. The task ends with the server.
+pub(crate) async fn finish_draft(app: &Arc<App>, function_id: i64, module: DeployedModule) {
+    if !app.dev {
+        return;
     }
+    let this = Arc::clone(app);
+    let finish = async move {
+        if let Err(fault) = finish(&this, function_id, module).await
+            && !this.stopping.load(Ordering::Relaxed)
+        {
+            tracing::warn!(function = function_id, %fault, "the module could not be compiled in full");
+        }
+    };
+    app.drafts.spawn(finish, &app.shared).await;
 }
 
 /// The module of a version that was stored.
@@ -148,7 +122,7 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
             Sha256::digest(&source).into(),
-            format!("0x{}", hex(&decimal_digest(&source))),
+            format!("0x{}", hex::encode(&decimal_digest(&source))),
         )
     })
     .await

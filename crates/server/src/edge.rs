@@ -23,7 +23,6 @@ use crate::calls::called_by;
 use crate::connection::{self, Client, RequestBody};
 use crate::console::{self, Console};
 use crate::runtime::MigratingRequest;
-use crate::serve::Protocol;
 use crate::{metrics, pages, probes, reply, second_state, v1, web};
 use axum::Router;
 use axum::body::Body;
@@ -36,6 +35,15 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+
+/// The protocol of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The surfaces of functions.
+    Functions,
+    /// The metrics of the server, for scrapers.
+    Metrics,
+}
 
 /// A policy under which a browser runs and loads nothing of the answer, its origin is opaque, and no page can frame it
 /// (CSP 3; `sandbox`: HTML, section 7.5).

@@ -153,7 +153,7 @@ fn same(one: &Json, other: &Json, style: Style) -> bool {
 
 const PARTS: PartLimit = PartLimit {
     number: 20,
-    setting: "second_state.multipart_parts",
+    setting: "server.multipart_parts",
 };
 
 /// A body of `multipart/form-data`: raw, or built of the parts between bytes of 0xfe.

@@ -22,6 +22,7 @@ mod connection;
 mod console;
 mod cors;
 mod deploy;
+mod deploy_state;
 mod edge;
 mod envelope;
 mod functions;
@@ -57,6 +58,7 @@ mod settings;
 mod status;
 mod stop_report;
 mod storage;
+mod time;
 mod tls;
 mod v1;
 mod warnings;
@@ -65,6 +67,7 @@ mod wording;
 mod write_behind;
 
 pub use app::{App, Parts};
+pub use edge::Protocol;
 pub use grants::{AS_SHIPPED, DeclaredTest, check_declaration, declaration_notes, declared_tests};
 pub use inventory::{CommandKind, CommandLine, Inventory, SettingLine, SettingSource};
 pub use metrics::Metrics;
@@ -73,7 +76,7 @@ pub use otlp::{Otlp, OtlpSettings};
 pub use outbound_log::{OutboundLog, OutboundSender};
 pub use runtime::WorkerThreads;
 pub use schema::accept as check_descriptions;
-pub use serve::{Listener, Protocol, serve};
+pub use serve::{Listener, serve};
 pub use settings::{
     Auth, ConsoleSettings, JobSettings, MetricsSettings, RecordSettings, SecondState, Secrets,
     Settings, StatusLine, Tls,

@@ -7,13 +7,14 @@
 
 use crate::backlog::Backlog;
 use crate::settings::RecordSettings;
+use crate::time::{unix_ms, unix_ms_before};
 use crate::write_behind::{Sender, WriteBehind, WriteFailure, Writer};
 use iof_store::{
     OutboundKind, OutboundLine, OutboundRecord, OutboundWait, Recording, RecordingLimits, Store,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The outbound log, and the task that writes it. A process has one.
@@ -233,7 +234,7 @@ impl EntryWriter {
             sent_age,
             ..
         } = self.settings;
-        let from = before(sent_age);
+        let from = unix_ms_before(sent_age);
         match self.store.record_outbound(rows, sent_rows, from).await {
             Ok(more) => more,
             Err(error) => {
@@ -249,7 +250,7 @@ impl EntryWriter {
         let kept = RecordingLimits {
             per_function: settings.calls,
             total_bytes: settings.calls_size.as_u64(),
-            from: before(settings.calls_age),
+            from: unix_ms_before(settings.calls_age),
         };
         self.store
             .put_recordings(calls, kept)
@@ -259,15 +260,6 @@ impl EntryWriter {
                 false
             })
     }
-}
-
-fn before(age: Duration) -> i64 {
-    unix_ms(SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH))
-}
-
-pub(crate) fn unix_ms(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn ms(took: Duration) -> u64 {

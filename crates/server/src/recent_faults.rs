@@ -3,9 +3,9 @@
 
 use crate::calls::EndedCall;
 use crate::http::truncate;
+use crate::time::unix_ms_now;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// The number of calls that are kept.
@@ -39,9 +39,8 @@ impl RecentFaults {
         let Err(fault) = &ended.outcome.result else {
             return;
         };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let failed = FailedCall {
-            at: i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+            at: unix_ms_now(),
             call: ended.call,
             function: ended.function.id,
             name: ended.function.label.as_deref().map(str::to_owned),

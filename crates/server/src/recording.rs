@@ -4,7 +4,8 @@
 
 use crate::calls::EndedCall;
 use crate::grants::{EffectiveGrants, Record};
-use crate::outbound_log::{OutboundLog, unix_ms};
+use crate::outbound_log::OutboundLog;
+use crate::time::unix_ms;
 use iof_engine::{Arg, Blob, Environment, HostCallTape, HostResponses, Outcome};
 use iof_fault::Fault;
 use iof_store::Recording;

@@ -53,7 +53,7 @@ impl SentKey {
                 "key {} (`{}`) expired at {}",
                 key.id,
                 key.label,
-                key.expires_at.map(crate::http::time).unwrap_or_default()
+                key.expires_at.map(crate::time::time).unwrap_or_default()
             ),
             Self::Made(key) => {
                 let scopes: Vec<_> = key.scopes.iter().map(Scope::as_str).collect();

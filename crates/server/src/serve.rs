@@ -5,8 +5,9 @@ use crate::connection::{
     AddressShares, AnswerBody, Client, ConnectionState, Exchange, FirstLine, Socket, Streams,
     Supervisor, Transport,
 };
-use crate::edge::Edge;
+use crate::edge::{Edge, Protocol};
 use crate::jobs::JobWorker;
+use crate::otlp::MetricExport;
 use crate::runtime::WorkerThreads;
 use crate::schedules::ScheduleWorker;
 use crate::stop_report::StopReport;
@@ -41,15 +42,6 @@ pub struct Listener {
     pub protocol: Protocol,
 }
 
-/// The protocol of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// The surfaces of functions.
-    Functions,
-    /// The metrics of the server, for scrapers.
-    Metrics,
-}
-
 /// Serves until `stop` resolves, then waits up to `server.stop_wait` for the calls in progress. A stop that takes
 /// longer than a second is reported.
 ///
@@ -76,7 +68,7 @@ async fn serve_until(
 ) -> io::Result<()> {
     let jobs = JobWorker::start(Arc::clone(&app), workers.compute().clone());
     let schedules = ScheduleWorker::start(Arc::clone(&app));
-    let metrics = app.otlp.measure(&app);
+    let metrics = MetricExport::start(&app);
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let edge = Arc::new(Edge::new(&app, workers.compute(), &tasks, &stopping));
     let shares = AddressShares::new(

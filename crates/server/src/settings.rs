@@ -39,6 +39,10 @@ pub struct Settings {
     pub json_values: u32,
     /// Steps of a check of an argument against a schema. Fault `schema-steps`.
     pub schema_steps: u64,
+    /// Parts of a multipart body. Fault `multipart-parts`.
+    pub multipart_parts: u32,
+    /// Fields of a form. Fault `form-fields`.
+    pub form_fields: u32,
     /// The time within which a client has to send a body. Fault `body-wait`.
     #[serde(with = "humantime_serde")]
     pub body_wait: Duration,
@@ -94,10 +98,18 @@ pub struct Settings {
     /// quarter of the machine's memory, or of the container's. A call of an evicted function loads it again.
     #[serde(with = "iof_engine::size")]
     pub loaded_memory: ByteSize,
+    /// The most instances that wait for another call of their function (`reuse` in function.toml), for all functions
+    /// together. Further ones are dropped, and the next call has a fresh one.
+    pub idle_instances: u32,
+    /// The most memory of these instances.
+    #[serde(with = "iof_engine::size")]
+    pub idle_memory: ByteSize,
     /// Memory of the rows of the call log that wait to be written, for all functions together. Rows without room are
     /// dropped; the counts of calls never are.
     #[serde(with = "iof_engine::size")]
     pub call_log_memory: ByteSize,
+    /// The number of newest calls that the log of each function keeps; 0 for none.
+    pub log_rows: u32,
     /// The number of newest rows of refused calls that the log of each function keeps; 0 for none.
     pub refused_rows: u32,
     /// The time for which a stop waits for calls in progress.
@@ -172,6 +184,8 @@ impl Default for Settings {
             json_depth: 1_000,
             json_values: 250_000,
             schema_steps: 10_000_000,
+            multipart_parts: 100,
+            form_fields: 1_000,
             body_wait: Duration::from_secs(30),
             head_wait: Duration::from_secs(15),
             uri_size: ByteSize::kib(16),
@@ -191,7 +205,10 @@ impl Default for Settings {
             schedule_interval: Duration::from_secs(60),
             schedule_missed: 100,
             loaded_memory: ByteSize::b(0),
+            idle_instances: 64,
+            idle_memory: ByteSize::mib(512),
             call_log_memory: ByteSize::mib(32),
+            log_rows: 100,
             refused_rows: 100,
             stop_wait: Duration::from_secs(40),
         }
@@ -276,15 +293,9 @@ pub struct SecondState {
     pub rate_limit: u32,
     /// The longest chain of calls by callbacks that leads to a call. Fault `callback-depth`.
     pub callback_depth: u32,
-    /// Parts of a multipart body. Fault `multipart-parts`.
-    pub multipart_parts: u32,
-    /// Fields of a form. Fault `form-fields`.
-    pub form_fields: u32,
     /// The largest state, or callback, of a function. Fault `state`.
     #[serde(with = "iof_engine::size")]
     pub state: ByteSize,
-    /// The number of newest rows that the log of each function keeps; 0 for none.
-    pub log_rows: u32,
     /// The time for which the ephemeral storage keeps a value that is not written again.
     #[serde(with = "humantime_serde")]
     pub ephemeral_time: Duration,
@@ -317,10 +328,7 @@ impl Default for SecondState {
             status: StatusLine::Ok,
             rate_limit: 0,
             callback_depth: 8,
-            multipart_parts: 100,
-            form_fields: 1_000,
             state: ByteSize::mib(1),
-            log_rows: 100,
             ephemeral_time: Duration::from_secs(3600),
             ephemeral_value: ByteSize::mib(1),
             ephemeral_total: ByteSize::mib(64),

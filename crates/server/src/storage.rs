@@ -1,6 +1,6 @@
 //! The engine's storage, kept in the store: a function's values are rows under its number.
 
-use crate::outbound_log::unix_ms;
+use crate::time::unix_ms;
 use async_trait::async_trait;
 use bytes::Bytes;
 use iof_engine::{Committed, Storage, StorageBatch, Updated, ValueChange};

@@ -56,7 +56,7 @@ impl Objects {
         let checked = source.clone();
         let actual = blocking(move || Ok(digest(&checked))).await?;
         if actual != sha256 {
-            let (stated, found) = (hex(&sha256), hex(&actual));
+            let (stated, found) = (hex::encode(&sha256), hex::encode(&actual));
             return Err(Error::Invalid {
                 what: format!("the digest of the source is not {stated}: got {found}"),
             });
@@ -76,7 +76,7 @@ impl Objects {
             return Ok(Some(source));
         }
         Err(Error::Damaged {
-            what: format!("source {}", hex(&sha256)),
+            what: format!("source {}", hex::encode(&sha256)),
             detail: format!(
                 "its {} bytes have another digest. Restore the file from a backup, or upload the module again",
                 source.len()
@@ -247,7 +247,7 @@ fn artefact_path(fingerprint: &str, sha256: &[u8; 32]) -> Result<Path, Error> {
 
 /// 256 directories for each kind: 10,000 functions make 40 files in each, and listing one stays cheap.
 fn sharded(base: Path, sha256: &[u8; 32]) -> Path {
-    let name = hex(sha256);
+    let name = hex::encode(sha256);
     base.join(&name[..2]).join(name.as_str())
 }
 
@@ -260,18 +260,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -340,7 +340,7 @@ pub(crate) trait Outbound {
 }
 }
 
-/// The record of changes, which changes write themselves.
+/// The audit log, which changes write themselves.
 pub(crate) trait Changes {
     /// Sets how many are kept.
     fn keep_changes(&self, limits: ChangeLimits);

@@ -146,16 +146,7 @@ impl Name {
 /// Reads the digest that is a file's name.
 pub(crate) fn unhex(name: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    if name.len() != 64 || !name.is_ascii() {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let digits = name.get(2 * at..2 * at + 2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
+    hex::decode_to_slice(name, &mut digest).ok()?;
     Some(digest)
 }
 

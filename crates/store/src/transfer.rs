@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::directory::{self, ObjectPlaces};
 use crate::error::Error;
-use crate::objects::{Objects, blocking, hex};
+use crate::objects::{Objects, blocking};
 use crate::settings::StoreSettings;
 use crate::{postgres, sqlite};
 
@@ -541,7 +541,7 @@ async fn copy_modules<F: Side>(
         })?;
         let Some(module) = read.source(sha256).await? else {
             return Err(Error::Damaged {
-                what: format!("source {}", hex(digest)),
+                what: format!("source {}", hex::encode(digest)),
                 detail: "it is missing. Restore the file from a backup".into(),
             });
         };
@@ -575,7 +575,7 @@ async fn read_digest<S: Side>(side: &mut S, table: &Table) -> Result<(u64, Strin
             }
         }
     }
-    Ok((rows, hex(&digest.finalize())))
+    Ok((rows, hex::encode(&digest.finalize())))
 }
 
 /// The statement that reads rows after a key: the parameters are the key's, and the number.

@@ -86,3 +86,58 @@ async fn a_misspelt_key_fails_a_build_with_its_line_and_the_near_name() {
         "{errors}"
     );
 }
+
+/// A server may have another ceiling, so this is a note.
+#[tokio::test]
+async fn a_declaration_above_the_ceiling_as_shipped_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = "#[no_mangle] pub extern \"C\" fn run() {}\n";
+    let declare = |text: &str| fs::write(folder.path().join("function.toml"), text).unwrap();
+    for (declaration, words) in [
+        (
+            "commands = [\"http_proxy\"]\noutbound = [\"GET http://localhost:21699/x\"]\n",
+            "outbound: no rule of this server covers `GET http://localhost:21699/x`",
+        ),
+        ("commands = [\"convert\"]\n", "commands: "),
+        ("[limits]\nmemory = \"100GiB\"\n", "limits.memory = "),
+    ] {
+        declare(declaration);
+        let created = built(folder.path(), code).await;
+        let notes = created["notes"].to_string();
+        assert!(
+            notes
+                .contains("A server with default settings refuses this: The version declares more")
+                && notes.contains(words),
+            "{declaration}: {notes}"
+        );
+    }
+    declare("commands = [\"http_proxy\"]\noutbound = [\"GET https://api.example.com/\"]\n");
+    let created = built(folder.path(), code).await;
+    let notes = created["notes"].to_string();
+    assert!(!notes.contains("refuses"), "{notes}");
+}
+
+#[tokio::test]
+async fn a_build_without_cargo_names_where_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[workspace]\n[package]\nname = \"made\"\nedition = \"2021\"\n[lib]\ncrate-type = [\"cdylib\"]\n";
+    fs::create_dir_all(folder.path().join("src")).unwrap();
+    fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.path().join("src/lib.rs"), "").unwrap();
+    for command in ["build", "test"] {
+        let output = tokio::process::Command::new(program())
+            .arg(command)
+            .current_dir(folder.path())
+            .env("PATH", folder.path())
+            .env_remove("CARGO")
+            .output()
+            .await
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(
+            errors.contains("`cargo` does not start") && errors.contains("https://rustup.rs"),
+            "{command}: {errors}"
+        );
+    }
+}

@@ -15,7 +15,7 @@ async fn rows(server: &Server, function: &str) -> Vec<Value> {
 }
 
 fn settings() -> String {
-    format!("[auth]\nkeys = [\"{KEY}\"]\n[second_state]\nlog_rows = 5\n")
+    format!("[auth]\nkeys = [\"{KEY}\"]\n[server]\nlog_rows = 5\n")
 }
 
 /// A caller chooses the name of the export and its arguments.

@@ -81,3 +81,107 @@ async fn every_answer_is_json_and_statuses_are_as_documented() {
     let output = user.run(&["call", "hello", "main", "--", "--json"], "");
     assert!(!output.stderr.is_empty() && output.stdout.is_empty());
 }
+
+/// The arguments with which each command fails at a server that is not there, or at a missing file. `None` for a command that does not fail.
+const FAILING: &[(&str, Option<&[&str]>)] = &[
+    ("new", Some(&["Not a name"])),
+    ("build", Some(&["missing"])),
+    ("test", Some(&["missing"])),
+    ("deploy", Some(&["missing.wasm"])),
+    ("call", Some(&["hello", "which"])),
+    ("logs", Some(&["hello"])),
+    ("list", Some(&[])),
+    ("show", Some(&["hello"])),
+    ("rollback", Some(&["hello", "--version", "1"])),
+    ("promote", Some(&["hello"])),
+    ("rm", Some(&["hello", "--yes"])),
+    ("job", Some(&["01900000-0000-7000-8000-000000000000"])),
+    ("schedules", Some(&["hello"])),
+    ("key create", Some(&["ci", "--scope", "call"])),
+    ("key rotate", Some(&["hello"])),
+    ("key list", Some(&[])),
+    ("key rm", Some(&["1"])),
+    ("login", Some(&["http://127.0.0.1:9"])),
+    ("logout", Some(&["http://127.0.0.1:9"])),
+    ("profile list", None),
+    ("whoami", Some(&[])),
+    ("secret set", Some(&["hello", "TOKEN"])),
+    ("secret list", Some(&["hello"])),
+    ("secret rm", Some(&["hello", "TOKEN"])),
+    ("variable set", Some(&["hello", "A=1"])),
+    ("variable list", Some(&["hello"])),
+    ("variable rm", Some(&["hello", "A"])),
+    ("audit", Some(&[])),
+    ("egress", Some(&[])),
+    ("top", Some(&[])),
+    ("calls", Some(&["hello"])),
+    ("replay", Some(&["01900000-0000-7000-8000-000000000000"])),
+    ("models list", Some(&["--models", "missing"])),
+    ("models show", Some(&["nothing", "--models", "missing"])),
+    ("models add", Some(&["missing.onnx", "--models", "missing"])),
+    ("models doctor", None),
+    ("models rm", Some(&["nothing", "--models", "missing"])),
+    ("upgrade", Some(&["--check", "--data", "missing"])),
+    ("doctor", None),
+    ("version", None),
+];
+
+/// The names of the subcommands in a help text.
+fn subcommands(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).unwrap_or_default();
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let names = list.lines().filter_map(|line| {
+        let name = line.strip_prefix("  ")?.split(' ').next()?;
+        (!name.is_empty() && name != "help").then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn every_command_with_json_prints_its_errors_as_json() {
+    let user = User::new("http://127.0.0.1:9");
+    let help = |line: &[&str]| {
+        let output = user.run(&[line, &["--help"]].concat(), "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut commands: Vec<String> = vec![];
+    for name in subcommands(&help(&[])) {
+        let inner = subcommands(&help(&[&name]));
+        match inner.is_empty() {
+            true => commands.push(name),
+            false => commands.extend(inner.iter().map(|inner| format!("{name} {inner}"))),
+        }
+    }
+    let mut count = 0;
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        if !help(&words).contains("--json") {
+            continue;
+        }
+        count += 1;
+        let (_, failing) = FAILING
+            .iter()
+            .find(|(name, _)| *name == command)
+            .unwrap_or_else(|| panic!("{command} has no line in this test"));
+        let mut lines = vec![vec!["--no-such-option"]];
+        lines.extend(failing.map(<[&str]>::to_vec));
+        for arguments in lines {
+            let line = [&words[..], &arguments, &["--json"]].concat();
+            let output = user.run(&line, "a value\n");
+            let (out, err) = (
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr),
+            );
+            assert!(!output.status.success(), "{line:?}: {out}{err}");
+            assert_eq!(err, "", "{line:?}: {out}");
+            let error: Value = serde_json::from_str(&out)
+                .unwrap_or_else(|problem| panic!("{line:?}: {problem}: {out}"));
+            let error = error["error"].as_str().unwrap_or_default();
+            assert!(
+                !error.is_empty() && !error.contains('\u{1b}'),
+                "{line:?}: {out}"
+            );
+        }
+    }
+    assert!(count >= 35, "{count} commands");
+}

@@ -15,6 +15,7 @@ mod json;
 mod keys_kept;
 mod keys_told;
 mod next_steps;
+mod readme;
 mod refused_calls;
 mod session;
 mod session_records;

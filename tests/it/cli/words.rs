@@ -140,8 +140,8 @@ async fn invalid_arguments_are_refused_with_the_next_step() {
             vec!["compile.unknown_imports", "refuse"],
         ),
         (
-            vec!["--set", "second_state.multipart_parts=0"],
-            vec!["second_state.multipart_parts", "between 1"],
+            vec!["--set", "server.multipart_parts=0"],
+            vec!["server.multipart_parts", "between 1"],
         ),
     ] {
         let output = iof(&[&["serve", "--data", never][..], &args].concat(), &[]);

@@ -1,9 +1,11 @@
 //! Components: typed calls, programs, their limits, and imports that nobody serves.
 
+mod beside_wasmtime;
 mod config;
 mod docs;
 mod imports;
 pub(crate) mod limits;
+mod reuse;
 mod typed;
 
 use iof_tests::{

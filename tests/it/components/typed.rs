@@ -39,6 +39,16 @@ fn functions() -> Vec<u8> {
         export("unsigned", "(param \"number\" u64) (result u64)", "same64"),
         export("half", "(param \"number\" f64) (result f64)", "half"),
         export("nothing", "", "nothing"),
+        export(
+            "counts",
+            "(param \"counts\" (map string u32)) (result (map string u32))",
+            "echo",
+        ),
+        export(
+            "by-weight",
+            "(param \"names\" (map f64 string)) (result s32)",
+            "add",
+        ),
         export("favourite", "(result $colour)", "zero"),
         export(
             "judge",
@@ -83,6 +93,12 @@ async fn every_shape_goes_in_and_comes_out() {
         ("half", json!({"number": 3}), json!(1.5)),
         ("half", json!({"number": "-Infinity"}), json!("-Infinity")),
         ("favourite", json!({}), json!("red")),
+        (
+            "counts",
+            json!({"counts": {"": 1, "apple \"red\"": 2}}),
+            json!({"": 1, "apple \"red\"": 2}),
+        ),
+        ("counts", json!([{}]), json!({})),
         ("api/add", json!({"a": -2, "b": 1}), json!(-1)),
         ("api%2Fadd", json!([-2, 1]), json!(-1)),
     ] {
@@ -195,6 +211,8 @@ async fn what_does_not_fit_is_named() {
         ("add", json!([1, 2, 3]), "got 3 arguments"),
         ("points", json!({"points": [{"north": "north"}]}), "points"),
         ("points", json!({"points": [{"label": "a"}]}), "points"),
+        ("counts", json!({"counts": {"a": "b"}}), "counts"),
+        ("counts", json!({"counts": [["a", 1]]}), "counts"),
         (
             "points",
             json!({"points": [{"north": 1, "south": 1}]}),
@@ -272,6 +290,15 @@ async fn its_types_are_its_document() {
         open["refused"],
         "its types have a resource, which JSON cannot carry"
     );
+    let by_weight = exports
+        .iter()
+        .find(|export| export["name"] == "by-weight")
+        .unwrap();
+    let refused = by_weight["refused"].as_str().unwrap();
+    assert!(refused.contains("a map whose keys are"), "{refused}");
+    let counts = resolved(&body("counts")["properties"]["counts"]);
+    assert_eq!(counts["type"], "object", "{document}");
+    assert_eq!(counts["additionalProperties"]["maximum"], u32::MAX);
     let add = exports
         .iter()
         .find(|export| export["name"] == "api/add")

@@ -6,9 +6,12 @@ mod examples;
 mod interim;
 mod leaving;
 mod outgoing;
+mod programs;
 mod requests;
+mod reuse;
 mod streams;
 mod thumbnails;
+mod wasi_0_2;
 
 use iof_tests::{
     call::{Answer, Uploaded},

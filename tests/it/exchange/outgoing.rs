@@ -81,7 +81,7 @@ impl World {
     }
 }
 
-/// `p2_http_outbound_request_get`, `…_post`, `…_put`, `…_unknown_method`, `…_response_build`.
+/// `p2_http_outbound_request_get`, `…_post`, `…_put`.
 #[tokio::test]
 async fn a_request_that_a_rule_allows_is_sent() {
     let world = world("outbound = [\"* http://up.test\"]\n", "").await;
@@ -108,6 +108,21 @@ async fn a_request_that_a_rule_allows_is_sent() {
     assert_eq!(
         (&seen["method"], &seen["body"]),
         (&"POST".into(), &"a body".into()),
+        "{seen}"
+    );
+    let answer = world
+        .by(
+            "GET",
+            "/fetch",
+            &format!("{HOST}/echo"),
+            &[("x-method", "PUT")],
+            "",
+        )
+        .await;
+    let seen = answer.json();
+    assert_eq!(
+        (&seen["method"], &seen["body"]),
+        (&"PUT".into(), &"".into()),
         "{seen}"
     );
     let answer = world.fetch(&format!("{HOST}/status/404")).await;
@@ -142,6 +157,16 @@ async fn what_is_denied_is_an_error_of_the_guests() {
         let answer = world.fetch(target).await;
         assert!(answer.text().contains(code), "{target}: {}", answer.text());
     }
+    // A method that makes a tunnel, which no client of a function is asked for.
+    let tunnel = [("x-method", "CONNECT")];
+    let answer = world
+        .by("GET", "/fetch", "http://up.test/echo", &tunnel, "")
+        .await;
+    assert!(
+        answer.text().contains("HttpRequestDenied"),
+        "{}",
+        answer.text()
+    );
     // The body of a request that is denied is taken, however long it is.
     let answer = world.post("http://up.test/echo", vec![b'x'; 1 << 20]).await;
     assert!(
@@ -157,8 +182,53 @@ async fn what_is_denied_is_an_error_of_the_guests() {
             .any(|record| record["outcome"] == "egress-denied"),
         "{records:?}"
     );
-    let row = row(&world.server, &world.function, 7).await;
+    let row = row(&world.server, &world.function, 8).await;
     assert!(row["fault"].is_null(), "{row}");
+}
+
+/// `p2_http_outbound_request_invalid_version`: no rule allows `CONNECT`, which would make a tunnel past all of them.
+#[tokio::test]
+async fn a_tunnel_is_denied_by_every_rule() {
+    let world = world("outbound = [\"* http://up.test\"]\n", "").await;
+    let tunnel = [("x-method", "CONNECT")];
+    let target = format!("{HOST}/echo");
+    let answer = world.by("GET", "/fetch", &target, &tunnel, "").await;
+    assert!(
+        answer.text().contains("HttpRequestDenied"),
+        "{}",
+        answer.text()
+    );
+    assert!(world.upstream.seen().is_empty(), "nothing left");
+}
+
+/// `p2_http_outbound_request_timeout`: the guest's `connect-timeout` ends what has not connected, also where the server's own
+/// is longer. TLS is part of connecting; this upstream never begins it.
+#[tokio::test]
+async fn a_guest_bounds_the_time_to_connect() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = upstream.local_addr().unwrap();
+    let server = Server::start(format!(
+        "[egress]\nconnect_timeout = \"20s\"\n[[egress.pin]]\nhost = \"up.test\"\nport = 443\nto = \"{address}\"\n"
+    ))
+    .await;
+    let function = server
+        .deploy(
+            handler_component(super::HANDLER),
+            "outbound = [\"* https://up.test\"]\n",
+        )
+        .await;
+    let began = Instant::now();
+    let request = server
+        .request("GET", &path(&function, "/fetch"))
+        .header("x-target", "https://up.test/")
+        .header("x-connect-timeout", "200");
+    let answer = server.answer(request).await;
+    assert!(
+        answer.text().contains("ConnectionTimeout"),
+        "{}",
+        answer.text()
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
 }
 
 #[tokio::test]

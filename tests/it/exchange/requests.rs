@@ -160,16 +160,52 @@ async fn keys_are_asked_for_as_of_every_function() {
         .header("origin", "https://elsewhere.example")
         .header("access-control-request-method", "PUT");
     assert_eq!(server.answer(foreign).await.text(), "hello");
-    // Made private.
-    let key = server
-        .request("PUT", "/v1/functions/site/usage_key")
-        .bearer_auth("a key of the operator");
-    let key = server.answer(key).await;
-    if key.http.is_success() {
-        let refused = server.get("/fn/site/hello").await;
-        let nothing = server.get("/fn/none/hello").await;
-        assert_eq!(refused.http, nothing.http);
+    // Made private, while another one stays public.
+    let other = server
+        .try_deploy_named(
+            "open",
+            "a key of the operator",
+            handler_component(super::HANDLER),
+            "",
+        )
+        .await;
+    assert_eq!(other.http, 201, "{}", other.text());
+    let change = |method: &str, key: &str| {
+        let request = server.request(method, "/v1/functions/site/usage-key");
+        server.answer(request.bearer_auth(key))
+    };
+    let refused = change("PUT", "a wrong key").await;
+    assert!(refused.http.is_client_error(), "{}", refused.text());
+    let made = change("PUT", "a key of the operator").await.json();
+    let first = made["usage_key"].as_str().unwrap().to_owned();
+    let made = change("PUT", "a key of the operator").await.json();
+    let second = made["usage_key"].as_str().unwrap().to_owned();
+    let with = |path: &str, key: &str| {
+        let request = server.request("GET", path);
+        server.answer(request.bearer_auth(key))
+    };
+    let nothing = server.get("/fn/none/hello").await;
+    let refused = server.get("/fn/site/hello").await;
+    assert_eq!(
+        (refused.http, refused.fault()),
+        (nothing.http, nothing.fault())
+    );
+    for wrong in [&*first, "a wrong key", ""] {
+        let refused = with("/fn/site/hello", wrong).await;
+        assert_eq!(refused.http, 404, "{wrong}: {}", refused.text());
     }
+    assert_eq!(with("/fn/site/hello", &second).await.text(), "hello");
+    // The guest does not see it, and it opens nothing else.
+    let seen = with("/fn/site/request", &second).await.text();
+    assert!(!seen.contains(&second), "{seen}");
+    let shown = with("/v1/functions/site", &second).await;
+    assert!(shown.http.is_client_error(), "{}", shown.text());
+    assert_eq!(server.get("/fn/open/hello").await.text(), "hello");
+    // Public again.
+    let refused = change("DELETE", &second).await;
+    assert!(refused.http.is_client_error(), "{}", refused.text());
+    assert_eq!(change("DELETE", "a key of the operator").await.http, 204);
+    assert_eq!(server.get("/fn/site/hello").await.text(), "hello");
 }
 
 #[tokio::test]
@@ -263,5 +299,13 @@ async fn a_deploy_says_where_it_is() {
     let shown = user.types(&["show", "site"]).await;
     assert!(shown.contains("it answers HTTP requests"), "{shown}");
     assert!(shown.contains("under its outbound rules"), "{shown}");
+    assert_eq!(server.get("/fn/site/").await.text(), "hello");
+    let made = tokio::task::block_in_place(|| user.run(&["private", "site"], ""));
+    let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    assert_eq!(server.get("/fn/site/").await.http, 404);
+    let request = server.request("GET", "/fn/site/").bearer_auth(key);
+    assert_eq!(server.answer(request).await.text(), "hello");
+    let said = user.types(&["public", "site"]).await;
+    assert!(said.contains("site is public"), "{said}");
     assert_eq!(server.get("/fn/site/").await.text(), "hello");
 }

@@ -8,6 +8,8 @@ mod interim;
 mod leaving;
 #[path = "../exchange/outgoing.rs"]
 mod outgoing;
+#[path = "../exchange/programs.rs"]
+mod programs;
 #[path = "../exchange/requests.rs"]
 mod requests;
 #[path = "../exchange/streams.rs"]

@@ -117,6 +117,23 @@ async fn a_response_passes_beside_the_guest() {
     );
 }
 
+/// `p3_http_outbound_request_chunk_size`: pieces that are larger than what the host takes at a time arrive as they were written.
+#[tokio::test]
+async fn pieces_of_any_size_arrive_in_their_order() {
+    let upstream = Upstream::start().await;
+    let server = Server::start(upstream.pin("up.test", 80)).await;
+    let function = server
+        .deploy(
+            handler_component(super::HANDLER),
+            "outbound = [\"* http://up.test\"]\n",
+        )
+        .await;
+    let request = server
+        .request("GET", &path(&function, "/checks/chunks"))
+        .header("x-target", "http://up.test/mirror");
+    assert_eq!(server.answer(request).await.text(), "ok");
+}
+
 /// `p3_http_forbidden_headers`: what is of one connection is not shown to a guest, and so not passed on.
 #[tokio::test]
 async fn headers_of_the_connection_stay_in_a_request_that_is_passed_on() {

@@ -142,6 +142,12 @@ async fn a_middleware_is_composed_with_its_handler() {
         .request("POST", &super::path(&function, "/echo"))
         .body("through both");
     assert_eq!(server.answer(request).await.text(), "THROUGH BOTH");
+    // `p3_http_middleware_with_chain`: one that waits before, and gives its handler another body.
+    let rewritten = server
+        .request("POST", &super::path(&function, "/echo"))
+        .header("x-rewrite", "1")
+        .body("through both?");
+    assert_eq!(server.answer(rewritten).await.text(), "THROUGH BOTH!");
     let events = server
         .request("GET", &super::path(&function, "/events?3"))
         .send()

@@ -104,7 +104,7 @@ async fn hostile_bodies_are_refused_quickly() {
 
 #[tokio::test]
 async fn the_number_of_parts_is_a_setting() {
-    let (server, function) = hello("[second_state]\nmultipart_parts = 3\n").await;
+    let (server, function) = hello("[server]\nmultipart_parts = 3\n").await;
     let joey = Joey::http(&server);
     let parts: Vec<Part> = ["a_1", "b_2", "c_3", "d_4"]
         .map(|name| (name, None, &b"x"[..]))
@@ -118,7 +118,7 @@ async fn the_number_of_parts_is_a_setting() {
     assert!(
         answer
             .header("iof-message")
-            .contains("second_state.multipart_parts"),
+            .contains("server.multipart_parts"),
         "{answer:?}"
     );
 }

@@ -139,6 +139,8 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
     for args in [
         ["check", "rules", "iof.rules.yml"],
         ["test", "rules", "iof.rules.test.yml"],
+        ["check", "rules", "iof.scaling.yml"],
+        ["test", "rules", "iof.scaling.test.yml"],
     ] {
         let ran = Command::new("promtool")
             .args(args)
@@ -164,7 +166,11 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
 #[test]
 fn rules_and_dashboard_read_metrics_that_are_documented() {
     let documented = names(&read("docs/metrics.md"));
-    for file in ["deploy/prometheus/iof.rules.yml", "deploy/grafana/iof.json"] {
+    for file in [
+        "deploy/prometheus/iof.rules.yml",
+        "deploy/prometheus/iof.scaling.yml",
+        "deploy/grafana/iof.json",
+    ] {
         let unknown: Vec<_> = names(&read(file))
             .difference(&documented)
             .cloned()

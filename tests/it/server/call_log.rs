@@ -60,7 +60,7 @@ async fn rows_without_room_are_dropped_reported_and_counted() {
 
 #[tokio::test]
 async fn every_call_is_in_the_log_or_dropped_and_all_are_counted() {
-    let config = "[server]\ncall_log_memory = \"16KiB\"\n[second_state]\nlog_rows = 1000\n";
+    let config = "[server]\ncall_log_memory = \"16KiB\"\nlog_rows = 1000\n";
     let mut server = Server::start(config).await;
     let functions = uploads(&server, 8).await;
     load(&server, &functions, 150, &"x".repeat(2000)).await;
@@ -118,7 +118,7 @@ async fn functions_that_are_loaded_again_and_again_take_no_more_memory() {
 
 #[tokio::test]
 async fn a_stop_with_a_full_log_is_quick_and_counts_every_call() {
-    let mut server = Server::start("[second_state]\nlog_rows = 1000\n").await;
+    let mut server = Server::start("[server]\nlog_rows = 1000\n").await;
     let functions = uploads(&server, 10).await;
     load(&server, &functions, 200, &"x".repeat(1000)).await;
     let started = Instant::now();

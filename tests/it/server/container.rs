@@ -1,6 +1,8 @@
 //! The image of deploy/Containerfile: its root is laid out by the file's instructions, and the program runs in it, by
 //! chroot.
 //!
+//! The root is read-only, as runtimes can have it, but for the volume and `/tmp`.
+//!
 //! The base image is not fetched. In its place are this machine's libraries that the program needs (the test of
 //! releases checks that these are glibc and libgcc), the user `nonroot`, and the mounts of every runtime (`/proc`,
 //! `/dev`, `/etc/resolv.conf`).
@@ -40,6 +42,14 @@ fn instructions() -> Vec<(String, String)> {
 fn words(of: &str) -> Vec<String> {
     let all = instructions();
     let (_, list) = all.iter().find(|(word, _)| word == of).unwrap();
+    serde_json::from_str(list).unwrap()
+}
+
+/// The words of the health check.
+fn health() -> Vec<String> {
+    let all = instructions();
+    let (_, line) = all.iter().find(|(word, _)| word == "HEALTHCHECK").unwrap();
+    let (_, list) = line.split_once(" CMD ").unwrap();
     serde_json::from_str(list).unwrap()
 }
 
@@ -117,8 +127,10 @@ fn start(image: &Path, args: &[String]) -> Child {
     let all = instructions();
     let of = |name: &str| all.iter().find(|(word, _)| word == name).unwrap().1.clone();
     assert!(of("FROM").ends_with(":nonroot"), "{all:?}");
-    let line = "mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/dev\" && user=$1 && shift && \
-                exec chroot --userspec=\"$user\" \"$0\" \"$@\"";
+    // The volume is mounted beside the root, so that it stays writable and is the test's, too.
+    let line = "mount --bind \"$0\" \"$0\" && mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/dev\" && \
+                mount --bind \"$0/var/lib/iof\" \"$0/var/lib/iof\" && mount -t tmpfs -o mode=1777 tmpfs \"$0/tmp\" && \
+                mount -o remount,bind,ro \"$0\" && user=$1 && shift && exec chroot --userspec=\"$user\" \"$0\" \"$@\"";
     Command::new("unshare")
         .args(["-m", "sh", "-c", line])
         .arg(image)
@@ -193,6 +205,26 @@ async fn the_image_of_the_container_file_serves() {
     let call = client.post(format!("{url}/v1/functions/seven/call/which"));
     let called = call.send().await.unwrap();
     assert_eq!(called.text().await.unwrap(), "7");
+    // The health check, by the file's words, on the port of the test.
+    assert!(
+        matches!(&health()[..], [program, word] if program == "/usr/bin/iof" && word == "ready")
+    );
+    for (server, expected) in [(&*url, Some(0)), ("http://127.0.0.1:1", Some(1))] {
+        let args = ["ready".to_owned(), "--server".into(), server.into()];
+        let checked = start(&image, &args).wait_with_output().await.unwrap();
+        assert_eq!(checked.status.code(), expected, "{checked:?}");
+    }
+    // Nothing else is writable.
+    let root_is = format!("/proc/{}/mounts", child.id().unwrap());
+    let mounts = fs::read_to_string(root_is).unwrap();
+    let writable: Vec<_> = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|line| line[3].split(',').any(|option| option == "rw"))
+        .map(|line| line[1])
+        .filter(|place| !place.starts_with("/dev") && *place != "/proc")
+        .collect();
+    assert_eq!(writable, ["/var/lib/iof", "/tmp"], "{mounts}");
     // Its data is in the volume, and belongs to its user.
     let data = within(&image, "/var/lib/iof");
     let volume = instructions()

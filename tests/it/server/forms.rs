@@ -25,27 +25,12 @@ fn post(server: &Server, id: u64, form: String) -> impl Future<Output = Answer> 
     server.answer(request)
 }
 
-/// The CPU time of the server's process so far.
-fn cpu(server: &Server) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks = |at: usize| {
-        fields
-            .split_whitespace()
-            .nth(at)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    Duration::from_millis(10 * (ticks(11) + ticks(12)))
-}
-
 /// Waits until the server computes nothing any more.
 async fn assert_idle(server: &Server) {
     for _ in 0..20 {
-        let before = cpu(server);
+        let before = server.processor_time().0;
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if cpu(server) - before < Duration::from_millis(150) {
+        if server.processor_time().0 - before < Duration::from_millis(150) {
             return;
         }
     }
@@ -67,7 +52,7 @@ async fn the_fields_of_a_form_are_limited() {
 /// Regression: a megabyte of fields took the square of their number, a minute here.
 #[tokio::test]
 async fn the_cost_of_a_form_is_linear() {
-    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let (server, id) = hello("[server]\nform_fields = 1000000\n").await;
     let start = Instant::now();
     let answer = post(&server, id, fields(100_000)).await;
     assert_eq!(answer.json().as_object().unwrap().len(), 100_000);
@@ -91,7 +76,7 @@ async fn the_cost_of_a_form_is_linear() {
 
 #[tokio::test]
 async fn a_form_delays_no_other_connection() {
-    let (server, id) = hello("[second_state]\nform_fields = 1000000\n").await;
+    let (server, id) = hello("[server]\nform_fields = 1000000\n").await;
     let forms = (0..6).map(|_| post(&server, id, fields(60_000)));
     let forms = futures::future::join_all(forms);
     let neighbours = async {
@@ -115,7 +100,7 @@ async fn a_form_delays_no_other_connection() {
 #[tokio::test]
 async fn a_form_ends_with_its_time_its_client_and_its_server() {
     let config = |time: &str| {
-        format!("[second_state]\nform_fields = 100000000\n[limits]\nwall_time = \"{time}\"\n")
+        format!("[server]\nform_fields = 100000000\n[limits]\nwall_time = \"{time}\"\n")
     };
     let (server, id) = hello(&config("300ms")).await;
     let start = Instant::now();

@@ -21,6 +21,7 @@ mod hosts;
 mod jobs_disk;
 pub(crate) mod json_bodies;
 mod json_log;
+mod kubernetes;
 mod limits;
 pub(crate) mod metrics;
 mod neighbours;

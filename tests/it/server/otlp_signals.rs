@@ -9,7 +9,7 @@ use iof_tests::{
 use opentelemetry_proto::tonic::{
     common::v1::any_value::Value,
     logs::v1::LogRecord,
-    metrics::v1::{Metric, metric::Data, number_data_point},
+    metrics::v1::{Metric, exemplar, metric::Data, number_data_point},
 };
 use std::{
     collections::BTreeMap,
@@ -139,6 +139,67 @@ async fn exported_metrics_are_those_of_the_page() {
     assert_eq!(of("iof_call_memory_peak_bytes").unit, "By");
     assert!(sent.iter().all(|metric| !metric.description.is_empty()));
     assert!(collector.spans().is_empty() && collector.logs().is_empty());
+}
+
+/// A bucket of the exported durations names a call whose trace the collector has; a call that is not exported is in none.
+#[tokio::test]
+async fn exported_durations_have_exemplars_of_exported_traces() {
+    let collector = Collector::start().await;
+    let settings = format!(
+        "{}sampling = 0.0\nsignals = [\"traces\", \"metrics\"]\nmetrics_interval = \"200ms\"\n",
+        collector.settings()
+    );
+    let server = Server::start(settings).await;
+    let hello = server.upload(guest("hello")).await.id;
+    let traps = server
+        .upload(wat(r#"(module (func (export "go") unreachable))"#))
+        .await
+        .id;
+    server.run(hello, "say", "x").await;
+    server.run(traps, "go", "").await;
+    let spans = collector.until("the trap", |spans| !spans.is_empty()).await;
+    let root = spans
+        .iter()
+        .find(|span| span.parent_span_id.is_empty())
+        .unwrap();
+    let calls = format!("iof_calls_total{{function=\"{hello}\",version=\"1\",outcome=\"ok\"}}");
+    let fault =
+        format!("iof_call_faults_total{{function=\"{traps}\",version=\"1\",fault=\"trap\"}}");
+    let snapshot = until("both calls", async || {
+        let newest = collector.metrics().pop()?;
+        let series = series(&newest);
+        (series.contains_key(&calls) && series.contains_key(&fault)).then_some(newest)
+    })
+    .await;
+    let mut found = vec![];
+    for metric in &snapshot {
+        let Some(Data::Histogram(histogram)) = &metric.data else {
+            continue;
+        };
+        for point in &histogram.data_points {
+            let function = attribute_of(&point.attributes, "function");
+            for exemplar in &point.exemplars {
+                let Some(exemplar::Value::AsDouble(seconds)) = exemplar.value else {
+                    panic!("{exemplar:?}");
+                };
+                // Its bucket has counted it.
+                let bucket = point
+                    .explicit_bounds
+                    .partition_point(|bound| *bound < seconds);
+                assert!(point.bucket_counts[bucket] > 0, "{point:?}");
+                assert!(exemplar.time_unix_nano >= root.start_time_unix_nano);
+                assert!(exemplar.filtered_attributes.is_empty());
+                let ids = (hex(&exemplar.trace_id), hex(&exemplar.span_id));
+                found.push((metric.name.clone(), function.clone(), ids));
+            }
+        }
+    }
+    let expected = (
+        "iof_call_duration_seconds".to_owned(),
+        traps.to_string(),
+        (hex(&root.trace_id), hex(&root.span_id)),
+    );
+    assert_eq!(found, [expected]);
 }
 
 /// The last calls before a stop are in the last snapshot.

@@ -52,6 +52,14 @@ fn routes() -> BTreeMap<&'static str, Option<&'static str>> {
             Some("admin-key.set"),
         ),
         (
+            "PUT /v1/functions/{function}/usage-key",
+            Some("usage-key.set"),
+        ),
+        (
+            "DELETE /v1/functions/{function}/usage-key",
+            Some("usage-key.remove"),
+        ),
+        (
             "POST /v1/functions/{function}/jobs/{job}/cancel",
             Some("job.cancel"),
         ),
@@ -124,6 +132,9 @@ async fn each_change_through_v1_is_on_record_with_its_key() {
         .body("the value of the secret");
     assert_eq!(server.answer(secret).await.http, 204);
     by("DELETE", "/secrets/TOKEN", own, None).await;
+    let usage = by("PUT", "/usage-key", own, None).await.json();
+    let usage = usage["usage_key"].as_str().unwrap();
+    by("DELETE", "/usage-key", own, None).await;
     let rotated = by("POST", "/admin-key", own, None).await.json();
     let rotated = rotated["admin_key"].as_str().unwrap();
     by("DELETE", "", rotated, None).await;
@@ -155,6 +166,8 @@ async fn each_change_through_v1_is_on_record_with_its_key() {
         ("version.roll-back", server_key, id),
         ("secret.set", own_key, id),
         ("secret.delete", own_key, id),
+        ("usage-key.set", own_key, id),
+        ("usage-key.remove", own_key, id),
         ("admin-key.set", own_key, id),
         ("function.delete", own_key, id),
         ("key.delete", server_key, ""),
@@ -173,13 +186,14 @@ async fn each_change_through_v1_is_on_record_with_its_key() {
         );
     }
     assert!(all.iter().all(|change| change["surface"] == "v1"));
-    assert_eq!(all[9]["key"]["label"], "ci of \"us\"");
-    assert_eq!(all[8]["details"]["declares"], json!(["variables"]));
+    assert_eq!(all[11]["key"]["label"], "ci of \"us\"");
+    assert_eq!(all[10]["details"]["declares"], json!(["variables"]));
     let text = json!(all).to_string();
     for secret in [
         key,
         own,
         rotated,
+        usage,
         KEY,
         "the value of the secret",
         "a value of it",
@@ -187,7 +201,7 @@ async fn each_change_through_v1_is_on_record_with_its_key() {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
     // Operators see what was done to a function that is gone; nobody else asks for it.
-    assert_eq!(changes(&server, "?function=1", KEY).await.len(), 9);
+    assert_eq!(changes(&server, "?function=1", KEY).await.len(), 11);
     let refused = ask(&server, "GET", "/v1/audit?function=1", own, None).await;
     assert_eq!(refused.fault(), "key");
     // The log is on the disk.

@@ -5,11 +5,12 @@
 use crate::v1::functions::{KEY, ask, operated};
 use iof_tests::call::{Answer, Uploaded};
 use iof_tests::guests::{guest, handler_component, wat};
-use iof_tests::server::Server;
+use iof_tests::server::{Server, program};
 use iof_tests::user::User;
 use serde_json::Value;
 use sqlx::Connection as _;
 use std::collections::{BTreeSet, HashSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 /// A server whose schedules may come each second.
@@ -498,4 +499,47 @@ async fn people_see_the_next_times_in_two_zones() {
     let resumed = ["schedules", "report", "--resume", "nightly", "--json"];
     let resumed: Value = serde_json::from_str(&types(&resumed)).unwrap();
     assert_eq!(resumed["paused"], false);
+}
+
+/// While the disk is full, a due schedule is tried less and less often, with fewer lines of the log; with room, it goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_not_tried_each_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("iof");
+    // `$5` is the folder of `--data`.
+    let text = format!(
+        "#!/bin/sh\nmkdir -p \"$5\"\nexec unshare --map-root-user --mount sh -c \
+         'mount -t tmpfs -o size=8m none \"$5\" && exec \"$0\" \"$@\"' {:?} \"$@\"\n",
+        program()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let builder = Server::builder().config(EACH_SECOND).program(&script);
+    let server = builder.start().await;
+    let declared = "schedule = [{ cron = \"* * * * * *\", export = \"tick\", missed = \"once\" }]";
+    let function = server.deploy(ticks(&["tick"]), declared).await;
+    at_least(&server, &function, "tick", 1).await;
+    // The disk is in a mount namespace of the server.
+    let filler = format!(
+        "/proc/{}/root{}/filler",
+        server.pid(),
+        server.data().display()
+    );
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    let failure = "schedules cannot be read or settled";
+    for _ in 0..200 {
+        if server.log().contains(failure) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let lines = server.log().matches(failure).count();
+    assert!((1..=4).contains(&lines), "{lines}\n{}", server.log());
+    let before = jobs(&server, &function, "tick").await.len();
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    at_least(&server, &function, "tick", before + 2).await;
+    assert!(server.log().contains("schedules are settled again"));
 }

@@ -3,7 +3,8 @@
 //!
 //! wasmtime is measured as shipped, and with the settings of its pool that this server has. Handlers of WASI 0.2 have a fresh
 //! instance for each request in both. Those of 0.3 have one here, and share instances in wasmtime unless it is told not to; so
-//! they are measured with a fresh one there as well.
+//! they are measured with a fresh one there as well. Handlers of 0.2 are measured once more with `reuse`, beside their fresh
+//! instances.
 
 use std::{
     fs::File,
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Scratch, build, get, median, serve, upload_module, wrk};
+use super::{Scratch, build, get, median, number_after, serve, upload_module, wrk};
 use crate::{
     packages, paths,
     process::{cargo, output, run},
@@ -42,6 +43,8 @@ const BEST: [&str; 8] = [
 const FRESH: [&str; 2] = ["--max-instance-reuse-count", "1"];
 const SCRIPT: &str = "wrk.method = \"GET\"\n";
 const PATH: &str = "/hello";
+/// The declaration of a function whose instances serve more than one request.
+const REUSE: &str = "reuse = { calls = 128 }";
 /// The path at which the templates greet.
 const GREETING: &str = "/hello/Ada";
 /// Interpreters take a compiler longer than its limits.
@@ -87,6 +90,11 @@ impl Handler {
             Self::Js => of_template(release, folder, "js"),
             Self::Python => of_template(release, folder, "python"),
         }
+    }
+
+    /// Returns whether an instance can serve more than one request.
+    fn reuses(self) -> bool {
+        self != Self::Rust03
     }
 
     /// The servers of wasmtime beside which it is measured: names and options.
@@ -179,6 +187,10 @@ fn beside(
         .map(|(name, _, peer)| subject(name, &peer.url, asked.to_owned()))
         .collect();
     subjects.push(subject("iof", &iof.url, format!("/fn/{id}{asked}")));
+    if handler.reuses() {
+        let id = deploy_with_reuse(&iof.url, &scratch, component)?;
+        subjects.push(subject("iof, reuse", &iof.url, format!("/fn/{id}{asked}")));
+    }
     let expected = get(&subjects[0].url, asked)?;
     for Subject {
         name, url, path, ..
@@ -223,6 +235,10 @@ fn beside(
         },
     )?;
     let mut medians = subjects.iter_mut().map(|of| median(&mut of.per_second));
+    let reused = match handler.reuses() {
+        true => medians.next_back(),
+        false => None,
+    };
     let own = medians.next_back().unwrap_or_default();
     println!("\n{title}");
     for ((name, options, _), per_second) in peers.iter().zip(medians) {
@@ -233,11 +249,33 @@ fn beside(
         );
     }
     println!("iof {own:>31.0} requests/s (median), a fresh instance a request");
+    if let Some(reused) = reused {
+        println!(
+            "iof, reuse {reused:>24.0} requests/s (median), {:.2} times of fresh: {REUSE}",
+            reused / own
+        );
+    }
     Ok(())
 }
 
+/// Deploys a component whose instances serve more than one request, and returns the number of its function.
+fn deploy_with_reuse(server: &str, scratch: &Scratch, component: &Path) -> Outcome<u64> {
+    let declaration = scratch.file("function.toml", REUSE)?;
+    let deployed = output(
+        Command::new("curl")
+            .arg("-sf")
+            .arg("-F")
+            .arg(format!("module=@{}", component.display()))
+            .arg("-F")
+            .arg(format!("function=@{}", declaration.display()))
+            .arg(format!("{server}/v1/functions")),
+    )?;
+    number_after(&deployed, "\"function\":")
+        .ok_or_else(|| Problem::new(format!("the deploy failed: got {deployed}")))
+}
+
 /// The program of the package, whose file is not marked as executable.
-fn wasmtime() -> Outcome<PathBuf> {
+pub(super) fn wasmtime() -> Outcome<PathBuf> {
     let python = venv::of("wasmtime", &[WASMTIME])?;
     let path = output(Command::new(python).args([
         "-c",

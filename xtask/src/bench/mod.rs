@@ -7,11 +7,14 @@ mod commands;
 mod components;
 mod egress;
 mod hello;
+mod instructions;
+mod list;
 mod memory;
 mod neighbours;
 mod plot;
 mod saves;
 mod tenants;
+mod uploads;
 
 use std::{
     fs::{self, File},
@@ -33,9 +36,12 @@ pub(crate) use commands::commands;
 pub(crate) use components::{Handler, components};
 pub(crate) use egress::egress;
 pub(crate) use hello::hello;
+pub(crate) use instructions::instructions;
+pub(crate) use list::list;
 pub(crate) use neighbours::neighbours;
 pub(crate) use saves::saves;
 pub(crate) use tenants::tenants;
+pub(crate) use uploads::uploads;
 
 /// A directory for a bench's files, removed at its end.
 struct Scratch(PathBuf);

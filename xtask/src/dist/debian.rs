@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-use super::release::{Release, copy, epoch, failed, make, renew, write};
-use super::stage::COMPLETIONS;
+use super::release::{Release, copy, copy_folder, epoch, failed, make, renew, write};
+use super::stage::{COMPLETIONS, DROP_INS};
 use crate::{
     paths,
     process::{self, output},
@@ -43,6 +43,10 @@ pub(super) fn package(
         &staged.join("deploy/iof.toml"),
         &root.join("etc/iof/iof.toml"),
         0o644,
+    )?;
+    copy_folder(
+        &staged.join(DROP_INS),
+        &root.join("usr/share/doc/iof/examples/iof.service.d"),
     )?;
     for (shell, place) in COMPLETIONS {
         let from = staged.join("completions").join(shell);

@@ -50,6 +50,19 @@ pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Outcome {
         .map_err(|e| failed(from, &e))
 }
 
+/// Copies the files of a folder, and of those below it.
+pub(super) fn copy_folder(from: &Path, to: &Path) -> Outcome {
+    for entry in fs::read_dir(from).map_err(|e| failed(from, &e))? {
+        let from = entry.map_err(|e| failed(from, &e))?.path();
+        let to = to.join(from.file_name().unwrap_or_default());
+        match from.is_dir() {
+            true => copy_folder(&from, &to)?,
+            false => copy(&from, &to, 0o644)?,
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn failed(path: &Path, error: &io::Error) -> Problem {
     Problem::new(format!("{}: {error}", path.display()))
 }

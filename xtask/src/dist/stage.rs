@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use super::release::{Release, copy, failed, make, write};
+use super::release::{Release, copy, copy_folder, failed, make, write};
 use crate::{
     paths,
     process::{self, output},
@@ -17,13 +17,23 @@ pub(super) const COMPLETIONS: [(&str, &str); 3] = [
 ];
 
 /// The files of the repository that a release contains, by their names in it.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
+    "deploy/Containerfile",
     "deploy/iof.service",
     "deploy/iof.toml",
+];
+
+/// The folders of it: additions to the unit, the chart, manifests, and rules for Prometheus.
+pub(super) const DROP_INS: &str = "deploy/iof.service.d";
+const FOLDERS: [&str; 4] = [
+    DROP_INS,
+    "deploy/chart",
+    "deploy/kubernetes",
+    "deploy/prometheus",
 ];
 
 /// Puts a release into `folder`: the program without symbols, its manual and its completions.
@@ -42,11 +52,17 @@ pub(super) fn gather(built: &Path, folder: &Path) -> Outcome {
     for file in FILES {
         copy(&paths::root().join(file), &folder.join(file), 0o644)?;
     }
-    copy(
-        &paths::root().join("docs/guide/server.md"),
-        &folder.join("docs/server.md"),
-        0o644,
-    )
+    for name in FOLDERS {
+        copy_folder(&paths::root().join(name), &folder.join(name))?;
+    }
+    for page in ["server.md", "kubernetes.md"] {
+        copy(
+            &paths::root().join("docs/guide").join(page),
+            &folder.join("docs").join(page),
+            0o644,
+        )?;
+    }
+    Ok(())
 }
 
 /// The script that installs this release.

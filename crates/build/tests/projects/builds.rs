@@ -1,4 +1,4 @@
-//! How a build goes: when the code is wrong, with wasm-opt, and when somebody interrupts it.
+//! Builds of wrong code, builds with wasm-opt, and builds that are interrupted.
 
 use super::{built, files, folder, names, program, quiet, refused, write};
 use iof_build::{Error, Machine, Options, Template, What, build, new};
@@ -112,7 +112,7 @@ fn options_do_what_they_say_and_wasm_opt_no_harm() {
     assert_eq!((names(&other), other.before), (vec!["f"], None));
 }
 
-/// Where the child of the test below builds.
+/// The folder in which the child of the test below builds.
 const BUILDS: &str = "IOF_TEST_BUILDS";
 
 #[test]

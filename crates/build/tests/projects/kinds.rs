@@ -1,4 +1,4 @@
-//! What becomes of each kind of crate, and what is said of those that cannot become functions.
+//! Each kind of crate becomes a function of its kind, and those that cannot are refused with the reason.
 
 use super::{built, files, folder, names, program, quiet, refused, write};
 use iof_build::{Error, Kind, Options, Template, What, build, new};

@@ -1,7 +1,5 @@
 //! Signatures with a key: `ring` does the arithmetic.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iof_egress::{KeyEncoding, SigningAlgorithm, SigningKey};
@@ -45,9 +43,9 @@ pub(super) fn verify(key: &SigningKey, data: &[u8], signature: &[u8]) -> Result<
     }
     Ok(match key.algorithm {
         SigningAlgorithm::Ed25519 => {
-            let public = match of_hex(key.value()) {
+            let public = match hex::decode(key.value()) {
                 // The other side's public key, which is not secret.
-                Some(public) if public.len() == 32 => public,
+                Ok(public) if public.len() == 32 => public,
                 _ => ed25519(key)?.public_key().as_ref().to_vec(),
             };
             let public = UnparsedPublicKey::new(&ED25519, public);
@@ -102,7 +100,7 @@ fn hmac_key(key: &SigningKey) -> Result<hmac::Key, Unusable> {
     };
     let bytes = match key.encoding {
         KeyEncoding::Text => key.value().as_bytes().to_vec(),
-        KeyEncoding::Hex => of_hex(key.value()).ok_or("it is not hexadecimal")?,
+        KeyEncoding::Hex => hex::decode(key.value()).map_err(|_| "it is not hexadecimal")?,
         KeyEncoding::Base64 => STANDARD
             .decode(key.value())
             .map_err(|_| "it is not base64")?,
@@ -134,23 +132,4 @@ fn pkcs8(key: &SigningKey) -> Result<Vec<u8>, Unusable> {
         .trim_end_matches("-----END PRIVATE KEY-----");
     let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     STANDARD.decode(text).map_err(|_| NOT_PKCS8)
-}
-
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-pub(super) fn of_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| Some(u8::try_from(c.to_digit(16)?).unwrap_or_default()))
-        .collect();
-    let digits = digits?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty()
-        .then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }

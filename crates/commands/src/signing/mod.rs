@@ -213,7 +213,7 @@ impl Encoding {
 
     fn write(self, bytes: &[u8]) -> String {
         match self {
-            Encoding::Hex => key::to_hex(bytes),
+            Encoding::Hex => hex::encode(bytes),
             Encoding::Base64 => STANDARD.encode(bytes),
             Encoding::Base64Url => URL_SAFE_NO_PAD.encode(bytes),
         }
@@ -221,7 +221,7 @@ impl Encoding {
 
     fn read(self, text: &str) -> Option<Vec<u8>> {
         match self {
-            Encoding::Hex => key::of_hex(text),
+            Encoding::Hex => hex::decode(text).ok(),
             Encoding::Base64 => STANDARD.decode(text).ok(),
             Encoding::Base64Url => URL_SAFE_NO_PAD.decode(text).ok(),
         }

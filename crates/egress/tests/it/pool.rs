@@ -1,4 +1,4 @@
-//! Which connections serve another request, and which are closed.
+//! Connections that serve another request, and connections that are closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -256,7 +256,7 @@ fn resolved(path: &str, times: usize) -> Vec<String> {
 }
 
 proptest! {
-    /// What is displayed parses to the same rule.
+    /// A displayed rule parses to the same rule.
     #[test]
     fn display_is_the_inverse_of_parse(
         methods in prop::sample::select(vec!["*", "GET", "GET,POST", "PROPFIND"]),

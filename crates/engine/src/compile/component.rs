@@ -5,10 +5,10 @@
 //! worker's core time and memory bound that.
 
 use super::docs::Docs;
+use super::effort::{Compilation, Effort};
 use super::exports::{functions, handles, is_handler, is_run, names};
 use super::inspect::program_of;
-use super::toolchain::{Compilation, Effort};
-use super::worker::WorkerLimits;
+use super::limits::WorkerLimits;
 use super::{imports, validate};
 use crate::abi::command::MAIN;
 use crate::abi::typed::describe;
@@ -47,7 +47,7 @@ pub(super) fn compile(
     manifest.draft = effort == Effort::Draft;
     let is_handler = manifest.kind == Kind::Http;
     if manifest.unserved.is_empty() || is_handler {
-        let mut linker = interfaces::linker(engine).map_err(super::toolchain::internal)?;
+        let mut linker = interfaces::linker(engine).map_err(super::refusals::internal)?;
         if !manifest.unserved.is_empty() {
             linker
                 .define_unknown_imports_as_traps(&component)
@@ -60,7 +60,7 @@ pub(super) fn compile(
             executable::handler(&component, &linked).map_err(invalid)?;
         }
     }
-    let code = component.serialize().map_err(super::toolchain::internal)?;
+    let code = component.serialize().map_err(super::refusals::internal)?;
     let artefact = artefact::encode(&manifest, code)
         .map_err(|error| Fault::host("The component could not be compiled.", error))?;
     Ok(Compilation {
@@ -302,7 +302,7 @@ mod tests {
             (export "seven" (func $f)))"#,
         )
         .unwrap();
-        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        let pooled = pool::engine(&Limits::default(), (2, 2), &Capacity::of(2)).unwrap();
         let linkers = Linkers::new(&pooled).unwrap();
         for effort in [Effort::Draft, Effort::Full] {
             let compiled = toolchain.compile(&source, effort).unwrap().artefact;

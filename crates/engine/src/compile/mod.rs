@@ -11,6 +11,7 @@ mod allocator;
 mod component;
 mod constructors;
 mod docs;
+mod effort;
 mod exports;
 mod functions;
 mod idle;
@@ -19,9 +20,11 @@ mod inspect;
 mod instance;
 mod instantiation;
 mod leftovers;
+pub(crate) mod limits;
 pub(crate) mod lines;
 mod prime;
 mod process;
+mod refusals;
 pub(crate) mod shape;
 mod tasks;
 pub(crate) mod toolchain;
@@ -31,19 +34,20 @@ pub(crate) mod worker;
 use crate::limits::{CompileLimits, Limits};
 use crate::{Manifest, artefact};
 use bytes::Bytes;
+pub(crate) use effort::Effort;
 use idle::{IDLE, IdleWorkers};
+use iof_admission::Admission;
 use iof_fault::{Fault, FaultKind, Source};
 use iof_worker::Death;
+use limits::WorkerLimits;
 use process::{Answer, CompileWorker};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
-pub(crate) use toolchain::Effort;
-use worker::{Wanted, WorkerLimits};
+use worker::Wanted;
 
 /// Runs compile workers.
 #[derive(Debug)]
@@ -55,12 +59,9 @@ pub(crate) struct Compiler {
     command: Vec<PathBuf>,
     /// The limits that a worker gets as its last argument.
     worker_limits: WorkerLimits,
-    /// One permit for each worker that compiles.
-    permits: Semaphore,
+    /// One permit for each worker that compiles, and the queue of uploads before them.
+    admission: Admission,
     idle: Arc<IdleWorkers>,
-    /// Uploads that hold a permit or wait for one.
-    queued: AtomicUsize,
-    parallel: usize,
     ended: EndedCompiles,
 }
 
@@ -109,9 +110,7 @@ impl Compiler {
         };
         let worker_limits = WorkerLimits::new(&limits, &call);
         Self {
-            permits: Semaphore::new(parallel),
-            parallel,
-            queued: AtomicUsize::new(0),
+            admission: Admission::new(parallel, limits.compile_queue),
             idle: IdleWorkers::new(IDLE),
             ended: EndedCompiles::default(),
             command,
@@ -123,11 +122,10 @@ impl Compiler {
 
     pub(crate) fn figures(&self) -> CompilerFigures {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        let running = self.parallel - self.permits.available_permits().min(self.parallel);
         CompilerFigures {
-            running,
-            waiting: self.queued.load(Ordering::Relaxed).saturating_sub(running),
-            limit: self.parallel,
+            running: self.admission.running(),
+            waiting: self.admission.waiting(),
+            limit: self.admission.limit(),
             compiled: count(&self.ended.compiled),
             refused: count(&self.ended.refused),
             failed: count(&self.ended.failed),
@@ -168,14 +166,11 @@ impl Compiler {
 
     async fn in_turn(&self, source: Bytes, wanted: Wanted, room: u64) -> Result<Vec<u8>, Fault> {
         validate::precheck(&source, &self.limits)?;
-        let _place = self.queue()?;
         let internal =
             |error: &dyn std::fmt::Display| Fault::host("The module could not be compiled.", error);
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|error| internal(&error))?;
+        // Without a time limit on the wait, only a full queue refuses.
+        let admitted = self.admission.acquire().await;
+        let _permit = admitted.map_err(|_| self.queue_full())?;
         let deadline = Instant::now() + self.limits.compile_time;
         let mut fresh = source.len() > worker::SMALL;
         loop {
@@ -210,7 +205,11 @@ impl Compiler {
         if !fresh && let Some(worker) = self.idle.take() {
             return Ok(worker);
         }
-        self.idle.keep(self.permits.available_permits());
+        let free = self
+            .admission
+            .limit()
+            .saturating_sub(self.admission.running());
+        self.idle.keep(free);
         CompileWorker::start(&self.command, &serde_json::to_string(&self.worker_limits)?)
     }
 
@@ -252,19 +251,14 @@ impl Compiler {
         )
     }
 
-    fn queue(&self) -> Result<QueueEntry<'_>, Fault> {
-        let before = self.queued.fetch_add(1, Ordering::Relaxed);
-        let place = QueueEntry(&self.queued);
-        if before >= self.parallel + self.limits.compile_queue {
-            return Err(Fault::new(
-                FaultKind::CompileQueue,
-                format!(
-                    "{} uploads wait to be compiled (compile.compile_queue). Try again soon.",
-                    self.limits.compile_queue
-                ),
-            ));
-        }
-        Ok(place)
+    fn queue_full(&self) -> Fault {
+        Fault::new(
+            FaultKind::CompileQueue,
+            format!(
+                "{} uploads wait to be compiled (compile.compile_queue). Try again soon.",
+                self.limits.compile_queue
+            ),
+        )
     }
 }
 
@@ -280,13 +274,4 @@ pub async fn judge(
     let compiler = Compiler::new(limits, Arc::new(Limits::default()), worker);
     let artefact = compiler.compile(source, Effort::Full).await?;
     Ok(artefact::manifest(&artefact)?.0)
-}
-
-/// A place in the queue; freed on drop.
-struct QueueEntry<'a>(&'a AtomicUsize);
-
-impl Drop for QueueEntry<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

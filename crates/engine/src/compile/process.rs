@@ -1,6 +1,6 @@
 //! A compile worker, from the parent's side.
 
-use super::toolchain::Effort;
+use super::effort::Effort;
 use super::worker::{self, HEADER, Wanted};
 use bytes::Bytes;
 use iof_fault::Fault;

@@ -33,7 +33,7 @@ const UNKNOWN: u64 = u64::MAX;
 /// # Errors
 /// `module-components`
 pub(super) fn check(source: &[u8]) -> Result<(), Fault> {
-    let count = count(source).map_err(super::validate::invalid)?;
+    let count = count(source).map_err(super::refusals::invalid)?;
     if count <= WAITING_INSTANCES.into() {
         return Ok(());
     }

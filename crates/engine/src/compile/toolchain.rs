@@ -1,9 +1,11 @@
 //! The compiler of modules: engines and a linker, built once for all modules of a process.
 
+use super::effort::{Compilation, Effort};
 use super::functions::Functions;
 use super::instance::Instance;
+use super::limits::WorkerLimits;
 use super::prime::{Draft, Refusal};
-use super::worker::WorkerLimits;
+use super::refusals::internal;
 use super::{
     component, constructors, functions, imports, inspect, instantiation, prime, shape, validate,
 };
@@ -14,6 +16,7 @@ use crate::{artefact, host};
 use iof_fault::{Fault, FaultKind};
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Engine, Linker, Module, OptLevel, RegallocAlgorithm, Store};
 
@@ -27,22 +30,6 @@ pub(crate) struct Toolchain {
     /// The engine that compiles quickly, for code that runs only at upload.
     quick: Engine,
     linker: Linker<CallState>,
-}
-
-/// The effort of a compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Primed and optimised.
-    Full,
-    /// Compiled once, quickly and without priming: for the seconds until it is compiled in full.
-    Draft,
-}
-
-/// A compiled module.
-pub(crate) struct Compilation {
-    pub(crate) artefact: Vec<u8>,
-    /// True if no code of the module trapped or failed at upload.
-    pub(super) clean: bool,
 }
 
 impl Toolchain {
@@ -86,7 +73,10 @@ impl Toolchain {
         let space = shape::space(source, &limits.call)?;
 
         // Imports that are not served are found before anything is compiled.
-        let mut store = Store::new(&self.engine, CallState::for_linking(&limits.call));
+        let mut store = Store::new(
+            &self.engine,
+            CallState::of_no_call(Arc::new(limits.call.clone())),
+        );
         let imported = imports::imports(&self.engine, source).map_err(invalid)?;
         let unserved = imports::unserved(&imported, &self.linker, &mut store)?;
         imports::accept_core(&unserved, limits.compile.unknown_imports)?;
@@ -240,10 +230,6 @@ fn guarded<T>(snapshotter: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Ref
         .unwrap_or_else(|_| Err(Refusal::Snapshot("the snapshotter failed".to_owned())))
 }
 
-pub(super) fn internal(error: wasmtime::Error) -> Fault {
-    Fault::host("The module could not be compiled.", format!("{error:#}"))
-}
-
 fn invalid(error: wasmtime::Error) -> Fault {
     Fault::new(
         FaultKind::InvalidModule,
@@ -304,7 +290,7 @@ mod tests {
         };
         assert_eq!(names(&drafted), names(&finished));
         // A different engine, which optimises, calls it.
-        let pooled = pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap();
+        let pooled = pool::engine(&Limits::default(), (2, 2), &Capacity::of(2)).unwrap();
         Executable::check(&pooled, &drafted, code).unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! Checks of a module's bytes: its header, its validity, and the sizes that every call would pay for.
 
 use super::functions::is_users;
+use super::refusals::invalid;
 use crate::limits::CompileLimits;
 use crate::proposals;
 use iof_fault::{Fault, FaultKind};
@@ -86,21 +87,6 @@ pub(super) fn validate(source: &[u8], limits: &CompileLimits) -> Result<Types, F
     wasmparser::Validator::new_with_features(proposals::SERVED)
         .validate_all(source)
         .map_err(invalid)
-}
-
-pub(super) fn invalid(error: wasmparser::BinaryReaderError) -> Fault {
-    if let Some(fault) = proposals::missing(&error) {
-        return fault;
-    }
-    let cut = if error.message().contains("unexpected end") {
-        " The file seems to be cut off."
-    } else {
-        ""
-    };
-    Fault::new(
-        FaultKind::InvalidModule,
-        format!("The module is not valid: {error}.{cut}"),
-    )
 }
 
 /// The deepest nesting of components and modules.

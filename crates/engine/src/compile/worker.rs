@@ -4,9 +4,11 @@
 //! worker ends after any answer that may have left it in a bad state: a fault, a trap, a large module, memory that it
 //! still holds. The mark of the answer announces that, and the parent starts another worker.
 
+use super::effort::{Compilation, Effort};
+use super::limits::WorkerLimits;
 use super::lines;
-use super::toolchain::{Compilation, Effort, Toolchain};
-use crate::limits::{CompileLimits, Limits};
+use super::toolchain::Toolchain;
+use crate::limits::CompileLimits;
 use iof_fault::{Fault, FaultKind};
 use rustix::process::{
     Resource, Rlimit, Signal, getpid, kill_process, set_parent_process_death_signal, setrlimit,
@@ -52,22 +54,6 @@ pub(super) enum Wanted {
     Code(Effort),
     /// The lines of its code.
     Lines,
-}
-
-/// The limits of a worker, passed as one argument in JSON.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct WorkerLimits {
-    pub(super) compile: CompileLimits,
-    pub(super) call: Limits,
-}
-
-impl WorkerLimits {
-    pub(crate) fn new(compile: &CompileLimits, call: &Limits) -> Self {
-        Self {
-            compile: compile.clone(),
-            call: call.clone(),
-        }
-    }
 }
 
 /// A fault on its way to the parent.

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Function};
 use crate::executable::{bound, tasks_ended};
 use crate::interfaces::missing;
 use crate::limits::Limits;
+use crate::reuse::{Exports, InstancePool, UsedInstance};
 use crate::state::CallState;
 use crate::trace::Trace;
 use crate::wasi::Setup;
@@ -54,11 +55,13 @@ pub struct Exchange {
     pub context: CallContext,
     /// The limits of this exchange, none above the engine's; `None` for those of the engine.
     pub limits: Option<Arc<Limits>>,
+    /// The pool of instances of earlier exchanges; `None` for a fresh instance.
+    pub instances: Option<InstancePool>,
 }
 
 impl Engine {
-    /// Runs one exchange in a fresh instance, until the end of the guest and of its response's body, or the first limit. The response leaves through `head`
-    /// as soon as the guest has begun it; if the outcome is a fault and `head` was dropped unused, there is none.
+    /// Runs one exchange until the end of the guest and of its response's body, or the first limit. The response leaves
+    /// through `head` as soon as the guest has begun it; if the outcome is a fault and `head` was dropped unused, there is none.
     pub async fn exchange(
         &self,
         function: &Function,
@@ -70,6 +73,7 @@ impl Engine {
             environment,
             context,
             limits,
+            instances,
         } = exchange;
         let Some(handler) = function.executable.handler() else {
             return Outcome::refused(function.manifest.no_such_export(HANDLER));
@@ -97,11 +101,19 @@ impl Engine {
         let (taken, body_taken) = oneshot::channel();
         let without_body = request.method() == http::Method::HEAD;
         let (deadline, own) = (context.deadline, Arc::clone(&limits));
-        let (mut store, meter) = self.store(context, setup, limits, None);
+        let (mut store, meter, mut used) =
+            self.store(function, (context, setup, limits, None), instances.as_ref());
         // Declared after the store: if both are dropped, the body is notified before its writer is gone.
         let mut driver = Driver::new(deadline, own, without_body, (answer, head, taken));
         let ended = {
-            let mut run = Box::pin(handle(handler, &mut store, request, (sender, body_taken)));
+            let run = handle(
+                handler,
+                &mut store,
+                &mut used,
+                request,
+                (sender, body_taken),
+            );
+            let mut run = Box::pin(run);
             driver.drive(meter.measure(run.as_mut())).await
         };
         if ended.is_ok() {
@@ -114,7 +126,10 @@ impl Engine {
         driver.settle(&result);
         let memory_peak = store.data().space.peak();
         // The instance's slot is free for others while the client reads the rest.
-        drop(store);
+        match instances {
+            Some(instances) => instances.settle(store, used, result.is_ok()),
+            None => drop(store),
+        }
         let result = driver.end(result).await;
         Outcome {
             result: result.map(|()| Value::Unit),
@@ -138,19 +153,26 @@ impl Function {
 /// The channel for the answer of a guest, and the signal that no one reads the rest of its body.
 type AnswerChannels = (oneshot::Sender<Answer>, oneshot::Receiver<()>);
 
-/// Instantiates a component and lets it handle a request.
+/// Lets a component handle a request, in an instance of an earlier exchange or in a new one.
 async fn handle(
     handler: &ProxyPre<CallState>,
     store: &mut Store<CallState>,
+    used: &mut UsedInstance,
     request: Request<UnsyncBoxBody<Bytes, BodyError>>,
     (answer, body_taken): AnswerChannels,
 ) -> wasmtime::Result<()> {
     bound(store);
     let most = store.data().limits.streamed_body.as_u64();
     let request = request.map(|body| RequestBody::new(body, most));
-    store.data().instantiates();
-    let proxy = handler.instantiate_async(&mut *store).await?;
-    store.data().is_instantiated();
+    let proxy = match used.exports.take() {
+        Some(Exports::Handler(proxy)) => Proxy::P2(proxy),
+        _ => {
+            store.data().instantiates();
+            let proxy = handler.instantiate_async(&mut *store).await?;
+            store.data().is_instantiated();
+            proxy
+        }
+    };
     match proxy {
         Proxy::P2(proxy) => {
             let mut http = store.data_mut().http();
@@ -164,7 +186,9 @@ async fn handle(
                 let _ = answer.send(answered.map_err(Error::from));
             })?;
             let incoming = proxy.wasi_http_incoming_handler();
-            incoming.call_handle(&mut *store, request, out).await
+            incoming.call_handle(&mut *store, request, out).await?;
+            used.exports = Some(Exports::Handler(proxy));
+            Ok(())
         }
         Proxy::P3(service) => {
             let handled = store.run_concurrent(async |store| {

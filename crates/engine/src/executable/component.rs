@@ -6,6 +6,7 @@ use crate::abi::typed::{PlainCall, TypedSignature};
 use crate::interfaces;
 use crate::limits::Limits;
 use crate::manifest::{Abi, Export, Kind, Manifest};
+use crate::reuse::{Exports, UsedInstance};
 use crate::state::CallState;
 use crate::value::ProgramInput;
 use crate::{Arg, StatedSignature, Value};
@@ -205,35 +206,43 @@ impl ComponentCall<'_> {
         }
     }
 
-    /// Instantiates the component and makes the call.
+    /// Makes the call, in an instance of an earlier one or in a new one.
     ///
     /// # Errors
     /// Any trap: a fault of the guest, of a limit or of the host.
     pub(crate) async fn run(
         self,
         store: &mut Store<CallState>,
+        used: &mut UsedInstance,
         output_limit: u64,
     ) -> wasmtime::Result<Value> {
         bound(store);
-        let result = self.call(store, output_limit).await;
+        let result = self.call(store, used, output_limit).await;
         result.map_err(interfaces::missing::classify)
     }
 
     async fn call(
         self,
         store: &mut Store<CallState>,
+        used: &mut UsedInstance,
         output_limit: u64,
     ) -> wasmtime::Result<Value> {
         let ComponentExport {
             component, found, ..
         } = self.export;
-        store.data().instantiates();
-        let instance = component.pre.instantiate_async(&mut *store).await?;
-        store.data().is_instantiated();
+        let instance = match used.exports.take() {
+            Some(Exports::Functions(instance)) => instance,
+            _ => {
+                store.data().instantiates();
+                let instance = component.pre.instantiate_async(&mut *store).await?;
+                store.data().is_instantiated();
+                instance
+            }
+        };
         let function = instance.get_func(&mut *store, found.handle);
         let function = function
             .ok_or_else(|| wasmtime::Error::msg("an export of the manifest is not a function"))?;
-        match self.plan {
+        let result = match self.plan {
             CallPlan::Typed(signature, values) => {
                 let mut results = signature.results();
                 let called = store.run_concurrent(async |store| {
@@ -263,6 +272,8 @@ impl ComponentCall<'_> {
                     Err(error) => Err(error),
                 }
             }
-        }
+        };
+        used.exports = Some(Exports::Functions(instance));
+        result
     }
 }

@@ -6,8 +6,9 @@
 
 use super::blame;
 use super::shelf::Shelf;
-use crate::compile::toolchain::{Effort, Toolchain};
-use crate::compile::worker::WorkerLimits;
+use crate::compile::Effort;
+use crate::compile::limits::WorkerLimits;
+use crate::compile::toolchain::Toolchain;
 use crate::config::wasm_config;
 use crate::state::CallState;
 use crate::{
@@ -54,6 +55,8 @@ pub fn imports(data: &[u8]) {
             context: context(),
             limits: None,
             tape: (mode & 1 == 1).then(|| HostCallTape::recorder(1 << 10)),
+            instances: None,
+            spent: None,
         };
         if let Err(fault) = world.engine.call(&world.function, invocation).await.result {
             blame(&fault);
@@ -85,6 +88,8 @@ impl World {
             limits,
             compile,
             concurrency: 1,
+            idle_instances: 0,
+            idle_memory: 0,
             capacity: Capacity::of(1),
             worker: vec![],
             open_files: 64,
@@ -126,7 +131,7 @@ pub(crate) fn context() -> CallContext {
 /// calls have written.
 fn interpreter(limits: &Limits) -> String {
     let wasm = wasmtime::Engine::new(&wasm_config(limits)).unwrap();
-    let mut store = Store::new(&wasm, CallState::for_linking(limits));
+    let mut store = Store::new(&wasm, CallState::of_no_call(Arc::new(limits.clone())));
     let linker = host::linker(&wasm).unwrap();
     let mut served: Vec<_> = linker
         .iter(&mut store)
@@ -234,7 +239,7 @@ mod tests {
     fn a_program_runs() {
         let world = &*WORLD;
         let wasm = wasmtime::Engine::new(&wasm_config(&Limits::default())).unwrap();
-        let mut store = Store::new(&wasm, CallState::for_linking(&Limits::default()));
+        let mut store = Store::new(&wasm, CallState::of_no_call(Arc::default()));
         let mut names: Vec<_> = host::linker(&wasm)
             .unwrap()
             .iter(&mut store)
@@ -256,6 +261,8 @@ mod tests {
                 context: context(),
                 limits: None,
                 tape: None,
+                instances: None,
+                spent: None,
             };
             world.engine.call(&world.function, invocation).await
         });

@@ -25,8 +25,9 @@ pub(crate) use shelf::Shelf;
 
 use crate::abi::{self, described, descriptor};
 use crate::capability::{clock, random};
-use crate::compile::toolchain::{Effort, Toolchain};
-use crate::compile::worker::WorkerLimits;
+use crate::compile::Effort;
+use crate::compile::limits::WorkerLimits;
+use crate::compile::toolchain::Toolchain;
 use crate::manifest::{Abi, Core, Export};
 use crate::{Arg, CompileLimits, HostCallTape, HostResponses, Limits, StatedSignature, artefact};
 use bytes::Bytes;

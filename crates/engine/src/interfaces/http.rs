@@ -136,6 +136,7 @@ impl WasiHttpHooks for Hooks {
         let options = options.unwrap_or_default();
         let request = HttpRequest {
             request: http::Request::from_parts(parts, body.boxed_unsync()),
+            connect: options.connect_timeout,
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };

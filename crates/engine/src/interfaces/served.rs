@@ -122,7 +122,7 @@ mod tests {
     use wasmtime::component::Component;
 
     fn pooled() -> wasmtime::Engine {
-        crate::pool::engine(&Limits::default(), 2, &Capacity::of(2)).unwrap()
+        crate::pool::engine(&Limits::default(), (2, 2), &Capacity::of(2)).unwrap()
     }
 
     /// Each listed item exists: an import of another type is refused because of its type, and not because it is

@@ -214,6 +214,12 @@ impl Wasi {
         self.context().ctx().table
     }
 
+    /// Returns whether a component has handles of the host's resources.
+    pub(crate) fn holds_resources(&mut self) -> bool {
+        let context = self.context.as_mut();
+        context.is_some_and(|context| !context.ctx().table.is_empty())
+    }
+
     /// The account of a component's files; `None` for a call that has none.
     pub(crate) fn shared_files(&mut self, limits: &Limits) -> Option<Arc<SharedFiles>> {
         let all = self.setup.scratch.as_ref()?;

@@ -138,7 +138,7 @@ pub(crate) struct Schedules {
 
 #[derive(Debug, Arguments)]
 #[command(after_help = "\
-The server keeps the newest calls of each function (second_state.log_rows).
+The server keeps the newest calls of each function (server.log_rows).
 
 Examples:
   iof logs hello               the newest hundred calls, the newest last
@@ -211,6 +211,29 @@ pub(crate) struct Rollback {
 
 #[derive(Debug, Arguments)]
 pub(crate) struct Promote {
+    /// Name or number of the function
+    #[arg(value_parser = function)]
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+The usage key is printed once. A usage key that the function had before stops working at once.
+
+Examples:
+  iof private orders                 then: curl -H 'Authorization: Bearer KEY' SERVER/fn/orders/")]
+pub(crate) struct Private {
+    /// Name or number of the function
+    #[arg(value_parser = function)]
+    pub(crate) function: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Public {
     /// Name or number of the function
     #[arg(value_parser = function)]
     pub(crate) function: String,

@@ -13,8 +13,8 @@ mod tips;
 pub(crate) use author::{Build, Dev, New, Test};
 pub(crate) use backup::{Backup, Restore, Upgrade};
 pub(crate) use functions::{
-    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Profile, ProfileCommand,
-    Promote, Rm, Rollback, Schedules, Show, Whoami,
+    Call, Deploy, Job, Key, KeyCommand, List, Login, Logout, Logs, Private, Profile,
+    ProfileCommand, Promote, Public, Rm, Rollback, Schedules, Show, Whoami,
 };
 pub(crate) use jobs::{Jobs, JobsCommand};
 #[cfg(feature = "infer")]
@@ -31,6 +31,7 @@ use crate::output::word;
 use clap::{Args as Arguments, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A self-hosted function service in one binary.
 ///
@@ -78,6 +79,10 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Activate the canary version
     Promote(Promote),
+    /// Require a key of the callers of a function, and print a new one
+    Private(Private),
+    /// Let everyone call a function
+    Public(Public),
     /// Delete a function
     #[command(visible_alias = "delete", alias = "remove")]
     Rm(Rm),
@@ -127,6 +132,8 @@ pub(crate) enum Command {
     Store(StoreCommand),
     /// Show what this release would do to a server's data
     Upgrade(Upgrade),
+    /// Ask a server whether it is ready, for health checks
+    Ready(Ready),
     /// Check this machine for what `iof serve` and `iof build` need
     Doctor(Doctor),
     /// Print shell completions
@@ -135,6 +142,29 @@ pub(crate) enum Command {
     Man(Man),
     /// Print the version
     Version(Version),
+}
+
+/// Arguments of `iof ready`.
+#[derive(Debug, Arguments)]
+#[command(after_help = "\
+Asks /readyz, without a key. Exit status: 0 if the server is ready, 1 if not, 2 for invalid arguments.
+
+Examples:
+  iof ready                                      the server of this machine or container
+  iof ready --server http://10.0.0.7:8080 --timeout 1s")]
+pub(crate) struct Ready {
+    /// Server
+    #[arg(long, value_name = "URL", env = "IOF_SERVER", default_value = crate::profile::LOCAL)]
+    pub(crate) server: String,
+    /// Time for its answer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = functions::duration)]
+    pub(crate) timeout: Duration,
+    /// Additional certificate authority to trust (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `iof doctor`.

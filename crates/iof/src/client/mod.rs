@@ -251,6 +251,15 @@ impl Client {
         self.ask(Method::GET, "/v1/server", "").await
     }
 
+    /// The answer to a path of the probes, which no key is sent to.
+    ///
+    /// # Errors
+    /// The reason why there is none.
+    pub(crate) async fn probe(&self, path: &str) -> Result<Response<Bytes>, String> {
+        self.try_send(&Method::GET, path, &[], &Bytes::new(), None)
+            .await
+    }
+
     async fn id(&self) -> Result<String, String> {
         let about = self.about().await?;
         Ok(about["id"].as_str().unwrap_or_default().to_owned())

@@ -96,6 +96,12 @@ impl Config {
                 1,
                 MOST_COUNT,
             ),
+            (
+                "server.idle_instances",
+                Count(server.idle_instances),
+                0,
+                10_000,
+            ),
             ("server.open_files", Count(server.open_files), 1, MOST_COUNT),
             ("server.jobs_running", Count(server.jobs_running), 1, 10_000),
             ("server.json_depth", Count(server.json_depth), 1, MOST_COUNT),
@@ -168,17 +174,12 @@ impl Config {
             ),
             ("compile.module_size", Size(compile.module_size), 8, 1 << 30),
             (
-                "second_state.multipart_parts",
-                Count(second_state.multipart_parts),
+                "server.multipart_parts",
+                Count(server.multipart_parts),
                 1,
                 10_000,
             ),
-            (
-                "second_state.log_rows",
-                Count(second_state.log_rows),
-                0,
-                100_000,
-            ),
+            ("server.log_rows", Count(server.log_rows), 0, 100_000),
             (
                 "second_state.callback_depth",
                 Count(second_state.callback_depth),

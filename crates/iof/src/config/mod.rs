@@ -148,10 +148,15 @@ impl Config {
             {
                 return Err(format!("{path}: {NO_MODELS}"));
             }
-            // The file is deserialised by itself first, so that the message shows the line.
-            toml::from_str::<Self>(&text)
-                .map_err(|error| format!("{path}: {}", sources::said(&error)))?;
             let mut table: Table = text.parse().map_err(|error| format!("{path}: {error}"))?;
+            let renamed =
+                sources::rename(&mut table).map_err(|error| format!("{path}: {error}"))?;
+            // The text is deserialised by itself, so that a message shows the line. A table has no lines.
+            let alone = match renamed {
+                false => toml::from_str::<Self>(&text),
+                true => Self::deserialize(table.clone()),
+            };
+            alone.map_err(|error| format!("{path}: {}", sources::said(&error)))?;
             paths::absolute(&mut table, &folder);
             if let Some(port) = table.get("listen").and_then(Value::as_integer) {
                 table.insert("listen".into(), port.to_string().into());
@@ -161,9 +166,10 @@ impl Config {
             merge(&mut settings, table);
         }
         for (variable, value) in environment {
+            let today = sources::renamed_variable(&variable);
             let name = names
                 .iter()
-                .find(|name| variable_of(name) == variable)
+                .find(|name| variable_of(name) == today)
                 .ok_or_else(|| unknown(&variable, names.iter().map(|name| variable_of(name))))?;
             set(&mut settings, name, &value).map_err(|error| format!("{variable}: {error}"))?;
             sources.insert(name.clone(), SettingSource::Environment);
@@ -172,6 +178,7 @@ impl Config {
             let (name, value) = pair
                 .split_once('=')
                 .ok_or_else(|| format!("--set {pair}: write it as NAME=VALUE"))?;
+            let name = sources::renamed(name);
             if !names.iter().any(|known| known == name) {
                 return Err(unknown(name, names.iter().cloned()));
             }

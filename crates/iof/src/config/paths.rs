@@ -7,13 +7,14 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The settings that are a path, or a list of paths.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "data",
     "secrets.key_file",
     "store.password_file",
     "store.sources",
     "tls.certificate",
     "tls.key",
+    "otlp.headers_file",
     "egress.ca_files",
     "infer.onnxruntime",
 ];
@@ -83,6 +84,45 @@ mod tests {
             "key = \"/etc/iof/r\"",
         ] {
             assert!(text.contains(line), "{line} is missing in: {text}");
+        }
+    }
+
+    /// A setting that is named as a file, a folder, a certificate or a key is in the list, or its reason is here.
+    #[test]
+    fn every_path_is_in_the_list() {
+        let settings = Table::try_from(Config::default()).unwrap();
+        let others = [
+            // Below the data directory.
+            "infer.models",
+            // A URL.
+            "tls.acme.directory",
+            // Programs name absolute paths only; this one is the number of files.
+            "limits.files",
+            "server.open_files",
+            "limits.scratch_directories",
+        ];
+        let words = [
+            "file",
+            "files",
+            "path",
+            "paths",
+            "folder",
+            "directory",
+            "directories",
+            "certificate",
+            "key",
+            "data",
+            "models",
+            "onnxruntime",
+            "library",
+            "socket",
+        ];
+        for name in crate::config::sources::names(&settings) {
+            let leaf = name.rsplit('.').next().unwrap();
+            let is_path = leaf.split('_').any(|word| words.contains(&word));
+            let listed =
+                PATHS.contains(&&*name) || CERTIFICATES.0 == name || others.contains(&&*name);
+            assert!(!is_path || listed, "{name} is not in PATHS");
         }
     }
 

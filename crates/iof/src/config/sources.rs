@@ -19,6 +19,57 @@ pub(super) fn names(settings: &Table) -> Vec<String> {
         .collect()
 }
 
+/// Settings that have another name since a release: the old one, and the one of today.
+const RENAMED: [(&str, &str); 3] = [
+    ("second_state.log_rows", "server.log_rows"),
+    ("second_state.multipart_parts", "server.multipart_parts"),
+    ("second_state.form_fields", "server.form_fields"),
+];
+
+/// The name of today of a setting.
+pub(super) fn renamed(name: &str) -> &str {
+    let new = RENAMED.iter().find(|(old, _)| *old == name);
+    new.map_or(name, |(_, new)| new)
+}
+
+/// The variable of today of a setting, by the variable of its name or of its old name.
+pub(super) fn renamed_variable(variable: &str) -> String {
+    let new = RENAMED.iter().find(|(old, _)| variable_of(old) == variable);
+    new.map_or(variable.to_owned(), |(_, new)| variable_of(new))
+}
+
+/// Moves settings with an old name to the name of today; returns whether there were any.
+///
+/// # Errors
+/// A setting has both names.
+pub(super) fn rename(settings: &mut Table) -> Result<bool, String> {
+    let mut any = false;
+    for (old, new) in RENAMED {
+        let (Some((from, old_leaf)), Some((to, leaf))) = (old.split_once('.'), new.split_once('.'))
+        else {
+            continue;
+        };
+        let parent = settings.get_mut(from).and_then(Value::as_table_mut);
+        let Some(value) = parent.and_then(|parent| parent.remove(old_leaf)) else {
+            continue;
+        };
+        any = true;
+        let parent = settings
+            .entry(to)
+            .or_insert_with(|| Value::Table(Table::new()));
+        // Another kind of value is refused with the rest of the file.
+        let Some(parent) = parent.as_table_mut() else {
+            continue;
+        };
+        if parent.insert(leaf.to_owned(), value).is_some() {
+            return Err(format!(
+                "{old} is the earlier name of {new}: got both. Remove {old}."
+            ));
+        }
+    }
+    Ok(any)
+}
+
 /// The value of a setting by its dotted name.
 pub(super) fn value<'a>(settings: &'a Table, name: &str) -> Option<&'a Value> {
     let mut parts = name.split('.');

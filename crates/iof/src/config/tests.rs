@@ -32,6 +32,47 @@ fn flags_over_environment_over_file_over_defaults() {
     assert_eq!(config.limits.memory, Limits::default().memory);
 }
 
+/// A file of settings of an earlier release starts a server.
+#[test]
+fn earlier_names_of_settings_are_read() {
+    let file = "[second_state]\nlog_rows = 7\nform_fields = 8\nstatus = \"real\"\n[server]\nrefused_rows = 9\n";
+    let environment = [("IOF_SECOND_STATE_FORM_FIELDS", "10")];
+    let args = Serve {
+        set: vec!["second_state.multipart_parts=11".into()],
+        ..Serve::default()
+    };
+    let config = join(&args, &environment, file).unwrap();
+    assert_eq!(
+        (
+            config.server.log_rows,
+            config.server.refused_rows,
+            config.server.form_fields,
+            config.server.multipart_parts
+        ),
+        (7, 9, 10, 11)
+    );
+    // They are shown by the names of today, and no file has both.
+    let shown = config.to_toml(false);
+    assert_eq!(shown.matches("log_rows").count(), 1, "{shown}");
+    let line = config.lines();
+    let line = line.iter().find(|line| line.name == "server.log_rows");
+    assert!(line.is_some_and(|line| line.value == "7" && line.source == SettingSource::File));
+    let both = "[second_state]\nlog_rows = 7\n[server]\nlog_rows = 8\n";
+    let error = join(&Serve::default(), &[], both).unwrap_err();
+    assert_eq!(
+        error,
+        "iof.toml: second_state.log_rows is the earlier name of server.log_rows: got both. Remove second_state.log_rows."
+    );
+    for (wrong, words) in [
+        ("[second_state]\nlog_rows = \"many\"\n", "invalid type"),
+        ("[second_state]\nlog_rows = 1\nlog_row = 2\n", "log_row"),
+        ("server = 1\n[second_state]\nlog_rows = 1\n", "invalid type"),
+    ] {
+        let error = join(&Serve::default(), &[], wrong).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
 #[test]
 fn every_error_names_the_setting_and_its_place() {
     let error = |environment: &[(&str, &str)], set: &str, file: &str| {

@@ -62,14 +62,8 @@ pub(crate) async fn package_of(built: &Built) -> Result<Package, String> {
         module,
         declaration: built.declaration.as_deref().map(read).transpose()?,
         name: built.package.clone(),
-        imports: imports(&built.summary),
+        imports: build::imports(&built.summary),
     })
-}
-
-/// The modules and interfaces that a module imports.
-pub(crate) fn imports(summary: &iof_build::Summary) -> Vec<String> {
-    let modules = summary.imports.iter().map(|import| import.module.clone());
-    modules.collect()
 }
 
 pub(crate) async fn run(deploy: Deploy) -> Result<ExitCode, String> {
@@ -133,7 +127,9 @@ async fn package(deploy: &Deploy, source: Source) -> Result<Package, String> {
     // The server reports an invalid module.
     let summary = iof_build::Summary::of(&bytes);
     Ok(Package {
-        imports: summary.map(|summary| imports(&summary)).unwrap_or_default(),
+        imports: summary
+            .map(|summary| build::imports(&summary))
+            .unwrap_or_default(),
         module: bytes,
         declaration,
         name: deploy.name.clone().unwrap_or(source.name),

@@ -305,11 +305,6 @@ impl SecretInjection {
         self.template.name()
     }
 
-    /// Returns `true` if the secret is sent without TLS, because the rule says `http`.
-    pub fn in_the_clear(&self) -> bool {
-        self.rule.scheme() == "http"
-    }
-
     /// The value with its surrounding text, of which a server may repeat the base64.
     fn around(&self) -> String {
         let text = self.template.around(&self.value);

@@ -3,7 +3,6 @@
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -75,7 +74,7 @@ impl AwsScope {
             .filter(|c| !matches!(c, '-' | ':'))
             .collect();
         let day = time.get(..8)?;
-        let content = hex(&Sha256::digest(body));
+        let content = hex::encode(&Sha256::digest(body));
         headers.insert(DATE, HeaderValue::from_str(&time).ok()?);
         headers.insert(CONTENT, HeaderValue::from_str(&content).ok()?);
 
@@ -85,13 +84,13 @@ impl AwsScope {
         let request = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{content}");
         let (region, service) = (&self.region, &self.service);
         let scope = format!("{day}/{region}/{service}/aws4_request");
-        let digest = hex(&Sha256::digest(request));
+        let digest = hex::encode(&Sha256::digest(request));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
         let mut key = format!("AWS4{secret}").into_bytes();
         for part in [day, region, service, "aws4_request", &text] {
             key = mac(&key, part.as_bytes())?;
         }
-        let signature = hex(&key);
+        let signature = hex::encode(&key);
         let id = &self.access_key_id;
         let value = format!(
             "AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}"
@@ -170,14 +169,6 @@ fn mac(key: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(text);
     Some(mac.finalize().into_bytes().to_vec())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) fn of_parts(
 ) -> Result<Vec<Arg>, Fault> {
     let most = PartLimit {
         number: limits.parts,
-        setting: "second_state.multipart_parts",
+        setting: "server.multipart_parts",
     };
     let parts = split(boundary(content_type)?, body, most, budget)?;
     for part in parts.iter().filter(|part| !part.is_file) {
@@ -62,7 +62,7 @@ pub(super) fn of_fields(
     let most = limits.fields;
     if text.iter().filter(|byte| **byte == b'&').count() >= most as usize {
         let message = format!(
-            "The form has more fields than second_state.form_fields = {most}. Send fewer, or JSON."
+            "The form has more fields than server.form_fields = {most}. Send fewer, or JSON."
         );
         return Err(Fault::new(FaultKind::FormFields, message));
     }

@@ -41,9 +41,9 @@ struct BodyLimits {
     values: u32,
     /// `server.schema_steps`
     steps: u64,
-    /// `second_state.multipart_parts`
+    /// `server.multipart_parts`
     parts: u32,
-    /// `second_state.form_fields`
+    /// `server.form_fields`
     fields: u32,
 }
 
@@ -77,8 +77,8 @@ pub(crate) async fn read(
         depth: app.settings.json_depth,
         values: app.settings.json_values,
         steps: app.settings.schema_steps,
-        parts: app.second_state.multipart_parts,
-        fields: app.second_state.form_fields,
+        parts: app.settings.multipart_parts,
+        fields: app.settings.form_fields,
     };
     // The call itself reports an unknown export.
     let Some(known) = function.code.manifest().export(export) else {

@@ -25,7 +25,7 @@ mod writer;
 pub(crate) use function_log::LogHandle;
 pub(crate) use reading::CallResult;
 pub(crate) use refused::RefusedCall;
-pub(crate) use row::{CallSummary, OWN_FIELD, Payload};
+pub(crate) use row::{CallSummary, CallerKind, OWN_FIELD, Payload};
 
 use crate::backlog::Backlog;
 use crate::write_behind::WriteBehind;

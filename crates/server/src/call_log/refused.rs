@@ -1,10 +1,11 @@
 //! The log row of a call that was refused before its function ran.
 
 use super::row::{OWN_FIELD, allocated, text};
+use crate::time::unix_ms;
 use iof_fault::Fault;
 use serde::Serialize;
 use serde_json::json;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use uuid::Uuid;
 
 /// The most bytes that the log keeps of a message, or of the name of an export, which a client chose.
@@ -43,10 +44,9 @@ impl RefusedCall {
     }
 
     pub(super) fn into_record(self, function_id: i64) -> iof_store::RefusedCall {
-        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         iof_store::RefusedCall {
             function_id,
-            called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            called_at: unix_ms(self.at),
             record: text(&json!({ OWN_FIELD: self })),
         }
     }

@@ -1,15 +1,24 @@
 //! A row of the call log: the event of a call, and the record that is made from it.
 
-use crate::calls::CallerKind;
 use crate::envelope;
+use crate::time::unix_ms;
 use bytes::Bytes;
 use iof_engine::{Arg, Outcome};
 use iof_store::Call;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
+
+/// The kind of the caller of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallerKind {
+    /// A client, or another call.
+    Client,
+    /// A schedule of the function.
+    Schedule,
+}
 
 /// One row of the log.
 pub(super) struct Row {
@@ -112,7 +121,6 @@ impl Row {
     }
 
     pub(super) fn into_call(self, function_id: i64) -> Call {
-        let since = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let guest = self.guest().unwrap_or_default();
         let record = match self.event {
             Event::Called(payload, summary, _) => text(&CallRecord {
@@ -123,7 +131,7 @@ impl Row {
             Event::CalledBack(record) => record.into(),
         };
         Call {
-            called_at: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            called_at: unix_ms(self.at),
             state: self.state,
             record,
             guest_ns: nanoseconds(guest),

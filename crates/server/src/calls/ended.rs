@@ -1,6 +1,6 @@
 //! A call that ended.
 
-use super::prepare::CallerKind;
+use crate::call_log::CallerKind;
 use crate::functions::LoadedFunction;
 use iof_engine::Outcome;
 use iof_trace::CallTrace;

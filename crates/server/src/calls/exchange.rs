@@ -8,8 +8,9 @@
 use super::ended::EndedCall;
 use super::execute::{Permits, frames};
 use super::observe::Observers;
-use super::prepare::{CallerKind, PreparedCall};
+use super::prepare::PreparedCall;
 use crate::app::App;
+use crate::call_log::CallerKind;
 use crate::runtime::MigratingRequest;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -62,6 +63,7 @@ pub(crate) async fn exchange(
                 environment: Arc::clone(&function.environment),
                 context,
                 limits: Some(Arc::clone(&function.granted.limits)),
+                instances: function.granted.instances.clone(),
             };
             let mut outcome = app.engine.exchange(&function.code, exchange, head).await;
             let wall = began.elapsed();

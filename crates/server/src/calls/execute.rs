@@ -4,13 +4,17 @@ use super::ended::EndedCall;
 use super::observe::Observers;
 use super::prepare::{PreparedCall, StatedTypes};
 use crate::app::App;
+use crate::call_log::CallerKind;
 use crate::envelope;
 use crate::functions::LoadedFunction;
 use iof_admission::Permit;
-use iof_engine::{Arg, Invocation, Outcome};
-use iof_fault::Fault;
+use iof_engine::{Arg, Invocation, Outcome, SpentCpu};
+use iof_fault::{Fault, FaultKind};
+use iof_trace::CallTrace;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// The export that is called, and its arguments.
 pub(crate) struct CallRequest<'a> {
@@ -40,6 +44,63 @@ impl Permits {
     }
 }
 
+/// A call that waits for its permits or runs. If it is dropped before its end, because its client or the call that asked for it
+/// is gone, its observers are told so: what it used counts, and its row says why there is no result.
+struct CallInProgress<'a> {
+    app: &'a App,
+    function: &'a LoadedFunction,
+    export: &'a str,
+    caller: CallerKind,
+    call: Uuid,
+    trace: Option<&'a Arc<CallTrace>>,
+    /// `None` for a replay, and once the call has ended.
+    observers: Option<Observers>,
+    began: Instant,
+    /// The time for which it waited for its permits; `None` until it has them.
+    queued: Option<Duration>,
+    spent: &'a SpentCpu,
+}
+
+impl CallInProgress<'_> {
+    fn ended<'a>(
+        &'a self,
+        outcome: &'a Outcome,
+        frames: &'a [Box<str>],
+        wall: Duration,
+    ) -> EndedCall<'a> {
+        EndedCall {
+            call: self.call,
+            function: self.function,
+            export: self.export,
+            caller: self.caller,
+            outcome,
+            frames,
+            trace: self.trace,
+            queued: self.queued.unwrap_or(wall),
+            wall,
+        }
+    }
+}
+
+impl Drop for CallInProgress<'_> {
+    fn drop(&mut self) {
+        let Some(observers) = self.observers.take() else {
+            return;
+        };
+        // A stop ends calls as well, whose clients are there.
+        if self.app.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        let fault = Fault::new(
+            FaultKind::ClientGone,
+            "The client left before it had its answer.",
+        );
+        let outcome = Outcome::dropped(fault, self.spent.get(), self.queued.is_some());
+        let ended = self.ended(&outcome, &[], self.began.elapsed());
+        observers.end_unrecorded(self.app, &ended);
+    }
+}
+
 /// Waits for the permits of a call and runs it. `memory` is the share of the memory for bodies that its arguments take;
 /// it is released before anything is logged.
 ///
@@ -64,16 +125,34 @@ pub(crate) async fn execute<M>(
         stated,
     } = request;
     let (call, trace) = (context.call, context.trace.clone());
-    let observers = match &replayed {
-        None => Some(Observers::begin(app, &function, export, &args, stated)),
-        Some(_) => None,
+    let spent = SpentCpu::default();
+    let mut progress = CallInProgress {
+        app,
+        function: &function,
+        export,
+        caller,
+        call,
+        trace: trace.as_ref(),
+        observers: match &replayed {
+            None => Some(Observers::begin(app, &function, export, &args, stated)),
+            Some(_) => None,
+        },
+        began: Instant::now(),
+        queued: None,
+        spent: &spent,
     };
-    let began = Instant::now();
-    let permits = Permits::acquire(app, &function).await?;
+    let permits = match Permits::acquire(app, &function).await {
+        Ok(permits) => permits,
+        Err(fault) => {
+            // The caller logs the refusal.
+            progress.observers = None;
+            return Err(fault);
+        }
+    };
     if let Some(start) = start {
         start.begin().await;
     }
-    let queued = began.elapsed();
+    progress.queued = Some(progress.began.elapsed());
     let invocation = Invocation {
         export,
         args,
@@ -81,26 +160,18 @@ pub(crate) async fn execute<M>(
         context,
         signature: stated.map(|stated| &stated.signature),
         limits: Some(Arc::clone(&function.granted.limits)),
-        tape: replayed.or_else(|| observers.as_ref().and_then(Observers::tape)),
+        instances: function.granted.instances.as_ref(),
+        tape: replayed.or_else(|| progress.observers.as_ref().and_then(Observers::tape)),
+        spent: Some(&spent),
     };
     let mut outcome = app.engine.call(&function.code, invocation).await;
     envelope::response::check(&mut outcome.result);
-    let wall = began.elapsed();
+    let wall = progress.began.elapsed();
     // The result is complete: a client that reads it slowly keeps no other call waiting.
     drop((permits, memory));
-    if let Some(observers) = observers {
+    if let Some(observers) = progress.observers.take() {
         let frames = frames(app, &function, &mut outcome).await;
-        let ended = EndedCall {
-            call,
-            function: &function,
-            export,
-            caller,
-            outcome: &outcome,
-            frames: &frames,
-            trace: trace.as_ref(),
-            queued,
-            wall,
-        };
+        let ended = progress.ended(&outcome, &frames, wall);
         observers.end(app, &ended);
     }
     // Calls that are ready write their answers together (docs/decisions/0019).

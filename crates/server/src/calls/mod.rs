@@ -19,11 +19,10 @@ mod prepare;
 mod refused;
 mod start;
 
+pub(crate) use crate::call_log::CallerKind;
 pub(crate) use ended::EndedCall;
 pub(crate) use exchange::{ExchangeTasks, RequestStream, exchange};
 pub(crate) use execute::{CallRequest, execute};
-pub(crate) use prepare::{
-    CallerKind, Credentials, FunctionRef, Origin, PreparedCall, StatedTypes, read_body,
-};
+pub(crate) use prepare::{Credentials, FunctionRef, Origin, PreparedCall, StatedTypes, read_body};
 pub(crate) use refused::{called_by, log_refused};
 pub(crate) use start::CallStart;

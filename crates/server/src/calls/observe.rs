@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::call_log::{CallSummary, Payload, RefusedCall};
 use crate::functions::LoadedFunction;
 use crate::metrics::CallCost;
-use crate::otlp::exported_id;
+use crate::otlp::exported_ids;
 use crate::recording::Recorder;
 use iof_engine::{Arg, HostCallTape, Log};
 use iof_fault::Source;
@@ -55,6 +55,15 @@ impl Observers {
         self.recorder.as_deref().map(Recorder::tape)
     }
 
+    /// Tells every observer but the recorder how the call ended: half of a call cannot be replayed.
+    pub(super) fn end_unrecorded(self, app: &App, ended: &EndedCall<'_>) {
+        let unrecorded = Self {
+            recorder: None,
+            ..self
+        };
+        unrecorded.end(app, ended);
+    }
+
     /// Tells every observer how the call ended.
     pub(super) fn end(self, app: &App, ended: &EndedCall<'_>) {
         log(ended);
@@ -96,7 +105,7 @@ fn measure(ended: &EndedCall<'_>) {
         cpu: outcome.guest_cpu,
         queue: ended.queued,
         memory: outcome.memory_peak,
-        trace: exported_id(ended),
+        trace: exported_ids(ended),
     };
     ended.function.metrics.called(fault, cost);
 }

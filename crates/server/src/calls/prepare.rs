@@ -4,6 +4,7 @@ use super::start::CallStart;
 use crate::app::App;
 use crate::body::BufferedBody;
 use crate::body::larger_than;
+use crate::call_log::CallerKind;
 use crate::functions::LoadedFunction;
 use crate::otlp::CallOrigin;
 use axum::body::Body;
@@ -60,15 +61,6 @@ impl Origin {
             ..Self::default()
         }
     }
-}
-
-/// The kind of the caller of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallerKind {
-    /// A client, or another call.
-    Client,
-    /// A schedule of the function.
-    Schedule,
 }
 
 /// The credentials of a caller, which each API reads in its own way.

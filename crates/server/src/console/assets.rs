@@ -1,7 +1,6 @@
 //! The style and the script of the console. The style begins with that of the pages for callers, and the form of a call is
 //! theirs, so that all of them are one product.
 
-use crate::http::hex;
 use crate::pages;
 use axum::body::Body;
 use axum::extract::Path;
@@ -50,7 +49,7 @@ pub(super) struct Asset {
 
 impl Asset {
     fn new(name: &str, content_type: &'static str, text: String) -> Self {
-        let digest = hex(&Sha256::digest(&text));
+        let digest = hex::encode(&Sha256::digest(&text));
         Self {
             url: format!(
                 "/console/assets/{name}?v={}",

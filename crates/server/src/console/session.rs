@@ -16,7 +16,6 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::hex;
 use crate::settings::ConsoleSettings;
 
 /// The digest of a session's token.
@@ -175,7 +174,7 @@ fn millis(time: Duration) -> u64 {
 
 /// 256 random bits as text.
 pub(super) fn random() -> String {
-    hex(&rand::rng().random::<[u8; 32]>())
+    hex::encode(&rand::rng().random::<[u8; 32]>())
 }
 
 fn digest(token: &str) -> Id {

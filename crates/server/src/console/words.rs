@@ -95,7 +95,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 
 /// A time in UTC, which the script of the page shows in the zone of its reader.
 pub(super) fn time(unix_ms: i64) -> Markup {
-    let text = crate::http::time(unix_ms);
+    let text = crate::time::time(unix_ms);
     // As wide as what the script makes of it, so that nothing moves.
     let shown = text.get(..19).unwrap_or(&text).replace('T', " ");
     html! { time datetime=(text) { (shown) } }
@@ -103,7 +103,7 @@ pub(super) fn time(unix_ms: i64) -> Markup {
 
 /// The same without its year, where all times are of late.
 pub(super) fn recent_time(unix_ms: i64) -> Markup {
-    let text = crate::http::time(unix_ms);
+    let text = crate::time::time(unix_ms);
     let shown = text.get(5..19).unwrap_or(&text).replace('T', " ");
     html! { time datetime=(text) data-recent="" { (shown) } }
 }

@@ -191,7 +191,10 @@ impl Functions {
         };
         let number = function.function_id.to_string();
         let name = function.name.as_deref().unwrap_or(&number);
-        ceiling.grant(name, &declaration, &values, settings)
+        let mut granted = ceiling.grant(name, &declaration, &values, settings)?;
+        let reuse = declaration.reuse.as_ref();
+        granted.instances = reuse.map(|reuse| self.engine.instance_pool(reuse.conditions()));
+        Ok(granted)
     }
 
     /// The decrypted secrets of a function.

@@ -177,6 +177,7 @@ impl Ceiling {
                 declared.callers_may.contains(&CallerRequest::Callback),
             ),
             variables: declared.variables.clone().into_iter().collect(),
+            instances: None,
         })
     }
 }

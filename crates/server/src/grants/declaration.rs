@@ -10,6 +10,7 @@ mod tests;
 
 use super::allowed_origins::AllowedOrigins;
 use super::declared_jobs::DeclaredJobs;
+use super::declared_reuse::DeclaredReuse;
 use super::declared_schedule::DeclaredSchedule;
 use super::declared_signing::DeclaredSigning;
 use super::declared_test::DeclaredTest;
@@ -68,6 +69,9 @@ pub(crate) struct Declaration {
     pub(crate) callers_may: BTreeSet<CallerRequest>,
     /// The calls that are recorded, to be replayed.
     pub(crate) record: Record,
+    /// Instances that serve more than one call. `None` for a fresh instance for each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reuse: Option<DeclaredReuse>,
     /// Environment variables of its calls. They are not secrets: everyone who may read the function sees them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) variables: BTreeMap<String, String>,
@@ -173,6 +177,10 @@ impl Declaration {
                 return Err(wrong(format!("schedule[{at}].export: {}", missing.message)));
             }
         }
+        if let Some(reuse) = &self.reuse {
+            let problem = |problem| wrong(format!("reuse: {problem}"));
+            reuse.fits(manifest).map_err(problem)?;
+        }
         let record = match self.record {
             Record::Off => return Ok(()),
             Record::Errors => "errors",
@@ -222,6 +230,17 @@ impl Declaration {
             if time.is_some_and(|time| time.is_zero()) {
                 return Err(wrong(
                     "limits: a time of 0s would let no call end; write more, or leave it out"
+                        .into(),
+                ));
+            }
+        }
+        if let Some(reuse) = &self.reuse {
+            reuse
+                .check()
+                .map_err(|problem| wrong(format!("reuse.{problem}")))?;
+            if self.record != Record::Off {
+                return Err(wrong(
+                    "reuse: a call in an instance of earlier calls cannot be replayed, because what they left in its memory is not                      recorded. Leave reuse out, or write record = \"off\""
                         .into(),
                 ));
             }

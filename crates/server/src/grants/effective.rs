@@ -6,7 +6,7 @@ use super::rate_limiter::RateLimiter;
 use crate::concurrency::ConcurrencyLimiter;
 use iof_command::Grants;
 use iof_egress::{SecretInjections, SigningKey};
-use iof_engine::Limits;
+use iof_engine::{InstancePool, Limits};
 use iof_fault::{Fault, FaultKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(crate) struct EffectiveGrants {
     pub(crate) callers_may: CallerNamedTargets,
     /// Its environment variables.
     pub(crate) variables: Vec<(String, String)>,
+    /// Instances that serve more than one call; `None` for a fresh instance for each.
+    pub(crate) instances: Option<InstancePool>,
 }
 
 /// The jobs of a version.
@@ -112,6 +114,7 @@ impl EffectiveGrants {
                 callback: true,
             },
             variables: vec![],
+            instances: None,
         }
     }
 

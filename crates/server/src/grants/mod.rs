@@ -9,6 +9,7 @@ mod allowed_origins;
 mod ceiling;
 mod declaration;
 mod declared_jobs;
+mod declared_reuse;
 mod declared_schedule;
 mod declared_signing;
 mod declared_test;

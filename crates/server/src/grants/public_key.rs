@@ -34,7 +34,8 @@ pub(super) fn read(algorithm: SigningAlgorithm, text: &str) -> Result<Vec<u8>, &
         );
     }
     if algorithm == SigningAlgorithm::Ed25519
-        && let Some(key) = of_hex(text.trim())
+        && let Ok(key) = hex::decode(text.trim())
+        && key.len() == 32
     {
         return Ok(key);
     }
@@ -73,16 +74,6 @@ pub(super) fn read(algorithm: SigningAlgorithm, text: &str) -> Result<Vec<u8>, &
 }
 
 /// 32 bytes in hexadecimal digits.
-fn of_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = digits.filter(|digits| digits.len() == 64)?;
-    let bytes = digits.chunks(2).map(|pair| {
-        let byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
-        u8::try_from(byte).unwrap_or_default()
-    });
-    Some(bytes.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,10 @@
 use crate::app::App;
 use crate::calls::PreparedCall;
 use crate::grants::JobGrants;
-use crate::http::unix_ms_now;
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
+use crate::time::unix_ms_now;
 use bytes::Bytes;
 use iof_engine::{Arg, Blob};
 use iof_fault::{Fault, FaultKind};

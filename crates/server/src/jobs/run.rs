@@ -11,11 +11,11 @@ use crate::calls::{
 };
 use crate::envelope::SentHead;
 use crate::functions::LoadedFunction;
-use crate::http::unix_ms_now;
 use crate::memory::MemoryReservation;
 use crate::parsing::blocking;
 use crate::recording::RecordedArg;
 use crate::reply;
+use crate::time::unix_ms_now;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};

@@ -7,8 +7,9 @@
 use super::request::most_in_queue;
 use crate::app::App;
 use crate::calls::PreparedCall;
-use crate::http::{truncate, unix_ms_now, unix_ms_of};
+use crate::http::truncate;
 use crate::reply;
+use crate::time::{unix_ms_now, unix_ms_of};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, Method};
 use iof_fault::{Fault, FaultKind};

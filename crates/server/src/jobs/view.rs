@@ -122,16 +122,16 @@ pub(crate) fn job_json(
         attempts: job.attempts,
         priority: job.priority,
         position,
-        accepted_at: crate::http::time(job.accepted_at),
-        not_before: job.not_before.map(crate::http::time),
+        accepted_at: crate::time::time(job.accepted_at),
+        not_before: job.not_before.map(crate::time::time),
         expires_at: waits
             .then_some(job.expires_at)
             .flatten()
-            .map(crate::http::time),
+            .map(crate::time::time),
         callback_job: callback_job.map(|id| id.to_string()),
-        finished_at: job.finished_at.map(crate::http::time),
+        finished_at: job.finished_at.map(crate::time::time),
         schedule: job.schedule,
-        due_at: job.due_at.map(crate::http::time),
+        due_at: job.due_at.map(crate::time::time),
         last_fault: job.fault.filter(|_| job.state != JobState::Done),
         fault: kept.fault,
         error,

@@ -4,11 +4,11 @@ use super::held::HeldJobs;
 use super::request::{expired, lost, room};
 use super::run;
 use crate::app::App;
-use crate::http::unix_ms_now;
 use crate::runtime::MigratingRequest;
+use crate::time::{unix_ms_before, unix_ms_now};
 use iof_store::{Job, Postponed, Store, Taking};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -217,11 +217,7 @@ async fn wait(app: &App) -> Duration {
 }
 
 async fn expire(store: &Store, kept: Duration) {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let before = i64::try_from(now.saturating_sub(kept).as_millis()).unwrap_or(i64::MAX);
-    if let Err(error) = store.expire_jobs(before).await {
+    if let Err(error) = store.expire_jobs(unix_ms_before(kept)).await {
         tracing::warn!(%error, "expired outcomes of jobs could not be removed yet");
     }
 }

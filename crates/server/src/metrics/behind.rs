@@ -1,9 +1,8 @@
 //! Metrics of the parts behind calls: connections, the compiler, the store, logs and jobs.
 
-use super::exposition::NONE;
-use super::families::Families;
+use super::families::{Families, NONE};
 use crate::app::App;
-use crate::outbound_log::unix_ms;
+use crate::time::unix_ms;
 use iof_store::JobFigures;
 use prometheus_client::registry::Unit;
 use std::fmt;

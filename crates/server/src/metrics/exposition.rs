@@ -1,6 +1,6 @@
 //! The metrics of a server: their names, and where their values are.
 
-use super::families::{Collected, Families, Family};
+use super::families::{Collected, Families, Family, NONE};
 use super::histogram::Snapshot;
 use super::{Metrics, behind};
 use crate::app::App;
@@ -161,7 +161,7 @@ fn calls(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
             "Duration of calls, including their wait for permits",
         ),
         Unit::Seconds,
-        histogram(|of| of.wall.snapshot()),
+        histogram(super::FunctionMetrics::durations),
     )?;
     families.histograms(
         ("call_cpu", "CPU time of the function's code in a call"),
@@ -248,8 +248,6 @@ fn outbound(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
     )
 }
 
-pub(super) const NONE: [(&str, &str); 0] = [];
-
 /// Gauges of the server's current state.
 fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     let loaded = app.functions.figures();
@@ -294,6 +292,39 @@ fn server(families: &mut Families<'_, '_>, app: &App) -> fmt::Result {
     ] {
         families.gauges((name, help), None, [(NONE, value as f64)])?;
     }
+    let reuse = app.engine.reuse();
+    families.gauges(
+        (
+            "instances_idle",
+            "Instances waiting for another call of their function",
+        ),
+        None,
+        [(NONE, reuse.idle as f64)],
+    )?;
+    families.gauges(
+        ("instances_idle_memory", "Memory of waiting instances"),
+        Some(Unit::Bytes),
+        [(NONE, reuse.bytes as f64)],
+    )?;
+    families.counters(
+        (
+            "instance_reuses",
+            "Calls served by the instance of an earlier call",
+        ),
+        None,
+        [(NONE, reuse.reused as f64)],
+    )?;
+    families.counters(
+        (
+            "instance_retirements",
+            "Instances of functions with `reuse` that were dropped, by reason",
+        ),
+        None,
+        reuse
+            .retired
+            .iter()
+            .map(|(reason, count)| ([("reason", reason.as_str())], *count as f64)),
+    )?;
     families.gauges(
         (
             "functions_code",

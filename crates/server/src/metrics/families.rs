@@ -9,6 +9,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use std::fmt;
 
+pub(super) const NONE: [(&str, &str); 0] = [];
+
 /// The families of an exposition, one after the other.
 pub(super) enum Families<'a, 'e> {
     /// They are written for Prometheus.

@@ -1,8 +1,8 @@
 //! The metrics of one version of a function.
 
-use super::histogram::{Bytes, Histogram, TimeHistogram};
+use super::histogram::{Bytes, Histogram, Snapshot, TimeHistogram};
 use iof_fault::{FaultKind, Source};
-use iof_trace::TraceId;
+use iof_trace::{SpanId, TraceId};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,10 +34,12 @@ pub(crate) struct FunctionMetrics {
 
 /// A call that stands for its bucket.
 #[derive(Clone, Copy)]
-pub(super) struct Exemplar {
-    pub(super) trace: TraceId,
-    pub(super) seconds: f64,
-    pub(super) at: SystemTime,
+pub(crate) struct Exemplar {
+    pub(crate) trace: TraceId,
+    /// The span of its request.
+    pub(crate) span: SpanId,
+    pub(crate) seconds: f64,
+    pub(crate) at: SystemTime,
 }
 
 /// The cost of a call that ended.
@@ -51,8 +53,8 @@ pub(crate) struct CallCost {
     pub(crate) queue: Duration,
     /// The most bytes of memory that it had at once.
     pub(crate) memory: u64,
-    /// The id of its trace, if that is exported.
-    pub(crate) trace: Option<TraceId>,
+    /// Its trace and the span of its request, if they are exported.
+    pub(crate) trace: Option<(TraceId, SpanId)>,
 }
 
 impl FunctionMetrics {
@@ -78,9 +80,10 @@ impl FunctionMetrics {
             Some(kind) => self.fault(kind.as_str(), kind.source(), 1),
         }
         let bucket = self.wall.record(cost.wall);
-        if let Some(trace) = cost.trace {
+        if let Some((trace, span)) = cost.trace {
             let exemplar = Exemplar {
                 trace,
+                span,
                 seconds: cost.wall.as_secs_f64(),
                 at: SystemTime::now(),
             };
@@ -113,6 +116,14 @@ impl FunctionMetrics {
         self.memory.add(&other.memory);
         self.loads
             .fetch_add(other.loads.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The times of calls, with the calls whose traces are exported.
+    pub(super) fn durations(&self) -> Snapshot {
+        Snapshot {
+            exemplars: self.exemplars.lock().values().copied().collect(),
+            ..self.wall.snapshot()
+        }
     }
 
     /// Calls whose traces are exported, by their bucket among the times.

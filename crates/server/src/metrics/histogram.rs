@@ -1,5 +1,6 @@
 //! Histograms of times and of bytes.
 
+use super::function::Exemplar;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,6 +63,9 @@ pub(crate) struct Snapshot {
     pub(crate) count: u64,
     /// Upper bounds, each with the count of its own bucket.
     pub(crate) buckets: Vec<(f64, u64)>,
+    /// One call of some buckets; only a collector gets them from here, the page has them from
+    /// [`exemplars`](super::exemplars).
+    pub(crate) exemplars: Vec<Exemplar>,
 }
 
 impl Snapshot {
@@ -102,6 +106,7 @@ impl<Q: Quantity> Histogram<Q> {
             sum: self.sum.load(Ordering::Relaxed) as f64 / Q::COUNTED,
             count: buckets.iter().map(|(_, count)| count).sum(),
             buckets,
+            exemplars: vec![],
         }
     }
 }

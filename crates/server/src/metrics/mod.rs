@@ -18,7 +18,7 @@ mod page;
 use crate::settings::MetricsSettings;
 pub(crate) use families::{Family, OwnedLabels, Values};
 pub(crate) use figures::VersionFigures;
-pub(crate) use function::{CallCost, FunctionMetrics};
+pub(crate) use function::{CallCost, Exemplar, FunctionMetrics};
 pub(crate) use histogram::Snapshot;
 use outbound::OutboundMetrics;
 pub(crate) use outbound::address_class;

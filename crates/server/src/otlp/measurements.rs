@@ -6,11 +6,11 @@
 use super::encode::{self, Resource};
 use super::export::{Collector, Unsent};
 use super::messages::{
-    ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint, KeyValue, Metric,
+    self, ExportMetricsServiceRequest, Gauge, Histogram, HistogramDataPoint, KeyValue, Metric,
     MetricData, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 use crate::app::App;
-use crate::metrics::{Family, OwnedLabels, Snapshot, Values};
+use crate::metrics::{Exemplar, Family, OwnedLabels, Snapshot, Values};
 use crate::parsing::blocking;
 use bytes::Bytes;
 use prost::Message as _;
@@ -33,12 +33,13 @@ pub(crate) struct MetricExport {
 }
 
 impl MetricExport {
-    /// Starts the task; must be called in a runtime.
-    pub(super) fn start(app: Arc<App>, collector: Collector, interval: Duration) -> Self {
+    /// Starts the task for a server, if its metrics are exported; must be called in a runtime.
+    pub(crate) fn start(app: &Arc<App>) -> Option<Self> {
+        let (collector, interval) = app.otlp.metric_collector()?;
         let (stop, stopping) = watch::channel(None);
         let mut task = JoinSet::new();
-        task.spawn(run(app, collector, interval, stopping));
-        Self { stop, _task: task }
+        task.spawn(run(Arc::clone(app), collector, interval, stopping));
+        Some(Self { stop, _task: task })
     }
 
     /// Sends a last snapshot, and ends soon after `deadline`.
@@ -212,7 +213,18 @@ impl Times {
                 .map(|(bound, _)| *bound)
                 .filter(|bound| bound.is_finite())
                 .collect(),
+            exemplars: of.exemplars.iter().map(exemplar).collect(),
         }
+    }
+}
+
+/// A call whose trace the collector has.
+fn exemplar(of: &Exemplar) -> messages::Exemplar {
+    messages::Exemplar {
+        time_unix_nano: encode::nanoseconds(of.at),
+        as_double: Some(of.seconds),
+        span_id: of.span.0.to_vec(),
+        trace_id: of.trace.0.to_vec(),
     }
 }
 

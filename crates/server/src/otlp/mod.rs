@@ -20,7 +20,6 @@ mod messages;
 mod settings;
 mod traces;
 
-use crate::app::App;
 use crate::backlog::Backlog;
 use crate::calls::EndedCall;
 use crate::write_behind::WriteBehind;
@@ -39,7 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use traces::CallSpans;
-pub(crate) use traces::{CallOrigin, exported_id};
+pub(crate) use traces::{CallOrigin, exported_ids};
 use uuid::Uuid;
 
 /// The exporter of signals. One for the process; it observes commands and outbound requests.
@@ -138,12 +137,10 @@ impl Otlp {
         }))
     }
 
-    /// Starts the task that exports the metrics of a server, if they are exported and the task does not run yet.
-    pub(crate) fn measure(&self, app: &Arc<App>) -> Option<MetricExport> {
+    /// The collector of metrics and the interval of their export, if they are exported and nothing exports them yet.
+    fn metric_collector(&self) -> Option<(Collector, Duration)> {
         let metrics = self.metrics.as_ref()?;
-        let collector = metrics.collector.lock().take()?;
-        let app = Arc::clone(app);
-        Some(MetricExport::start(app, collector, metrics.interval))
+        Some((metrics.collector.lock().take()?, metrics.interval))
     }
 
     /// The trace of a call that begins, if traces are exported.

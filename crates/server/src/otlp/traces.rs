@@ -75,9 +75,9 @@ pub(super) fn exported<'a>(ended: &EndedCall<'a>) -> Option<&'a Arc<CallTrace>> 
     ended.trace.filter(|trace| trace.sampled || failed)
 }
 
-/// The id of the trace of a call that is exported.
-pub(crate) fn exported_id(ended: &EndedCall<'_>) -> Option<TraceId> {
-    exported(ended).map(|trace| trace.id)
+/// The trace and the span of the request of a call that is exported.
+pub(crate) fn exported_ids(ended: &EndedCall<'_>) -> Option<(TraceId, SpanId)> {
+    exported(ended).map(|trace| (trace.id, trace.root))
 }
 
 /// The name of a call, for people, and its attributes.

@@ -4,23 +4,24 @@
 //! job at most; a time that has passed meanwhile follows its schedule's policy. The job is on the disk before it runs, and
 //! runs like any other, under the grants and limits of its version.
 
+mod state;
 mod timetable;
 mod view;
 
+pub(crate) use state::Scheduling;
 pub(crate) use timetable::Timetable;
 pub(crate) use view::{ScheduleView, schedules_of};
 
 use crate::app::App;
 use crate::calls::{FunctionRef, log_refused};
 use crate::grants::{Declaration, DeclaredSchedule, MissedTimes};
-use crate::http::unix_ms_now;
 use crate::jobs::{self, JobRequest};
 use crate::reply;
+use crate::time::unix_ms_now;
 use iof_store::{DueSchedule, JobTerms, Settlement, Submitted};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,25 +31,9 @@ const LATE: i64 = 60;
 const PASS: u32 = 100;
 /// The longest time between two passes: the clock may have been set, and the notice of a change may be lost.
 const WAIT: Duration = Duration::from_secs(30);
-/// The pause after a failure of the store, and while there is no room for jobs.
+/// The pause while there is no room for jobs, and after the first failure of the store; each further one in a row doubles
+/// it, up to [`WAIT`], which is less than [`LATE`]: a time that was due in the meantime has not passed.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The state that other parts of the server share with the task.
-#[derive(Default)]
-pub(crate) struct Scheduling {
-    /// Notified when schedules have changed.
-    pub(crate) changed: Notify,
-    queued: AtomicU64,
-    missed: AtomicU64,
-}
-
-impl Scheduling {
-    /// The times that became jobs, and those that were left out, since the server's start.
-    pub(crate) fn figures(&self) -> (u64, u64) {
-        let load = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        (load(&self.queued), load(&self.missed))
-    }
-}
 
 /// The task that makes jobs of times. Dropping this ends it.
 pub(crate) struct ScheduleWorker {
@@ -77,13 +62,27 @@ impl ScheduleWorker {
 }
 
 async fn work(app: &App) {
+    let (mut failures, mut refusals) = (Repeats::default(), Repeats::default());
     loop {
-        let wait = match pass(app).await {
-            Ok(wait) => wait,
+        let wait = match pass(app, &mut refusals).await {
+            Ok(wait) => {
+                if failures.count > 0 {
+                    let failures = failures.count;
+                    tracing::info!(failures, "schedules are settled again");
+                }
+                failures = Repeats::default();
+                wait
+            }
             Err(iof_store::Error::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, "schedules cannot be read or settled");
-                PAUSE
+                // With a full disk each pass fails until someone makes room.
+                let is_reported = failures.next();
+                let pause = failures.pause();
+                if is_reported {
+                    let (failures, next_s) = (failures.count, pause.as_secs());
+                    tracing::error!(%error, failures, next_s, "schedules cannot be read or settled");
+                }
+                pause
             }
         };
         // A pass is complete without the notice: it only comes sooner.
@@ -91,16 +90,38 @@ async fn work(app: &App) {
     }
 }
 
-/// Settles the schedules that are due, and returns the time until the next are.
-async fn pass(app: &App) -> Result<Duration, iof_store::Error> {
+/// The number of passes in a row that ended in the same way.
+#[derive(Default)]
+struct Repeats {
+    count: u32,
+}
+
+impl Repeats {
+    /// Counts one more, and returns whether it is to be reported: the first, the second, the fourth and so on.
+    fn next(&mut self) -> bool {
+        self.count = self.count.saturating_add(1);
+        self.count.is_power_of_two()
+    }
+
+    /// The pause after that many.
+    fn pause(&self) -> Duration {
+        let doublings = self.count.saturating_sub(1).min(16);
+        (PAUSE * (1 << doublings)).min(WAIT)
+    }
+}
+
+/// Settles the schedules that are due, and returns the time until the next are. `refusals` are the passes in a row that
+/// ended for lack of room.
+async fn pass(app: &App, refusals: &mut Repeats) -> Result<Duration, iof_store::Error> {
     let now = unix_ms_now();
     let due = app.store.due_schedules(now, PASS).await?;
     let more = due.len() == PASS as usize;
     for schedule in due {
-        if !settle(app, schedule, now).await? {
+        if !settle(app, schedule, now, refusals).await? {
             return Ok(PAUSE);
         }
     }
+    *refusals = Repeats::default();
     if more {
         return Ok(Duration::ZERO);
     }
@@ -110,7 +131,12 @@ async fn pass(app: &App) -> Result<Duration, iof_store::Error> {
 }
 
 /// Settles one schedule. Returns `false` if there is no room for jobs now.
-async fn settle(app: &App, due: DueSchedule, now: i64) -> Result<bool, iof_store::Error> {
+async fn settle(
+    app: &App,
+    due: DueSchedule,
+    now: i64,
+    refusals: &mut Repeats,
+) -> Result<bool, iof_store::Error> {
     let (function, name) = (due.function_id, due.name.clone());
     let declared = declared(due.declaration.as_deref(), &name);
     let timed = declared.and_then(|declared| Some((declared.timetable().ok()?, declared)));
@@ -121,11 +147,8 @@ async fn settle(app: &App, due: DueSchedule, now: i64) -> Result<bool, iof_store
             schedule = name,
             "a schedule cannot be read, and makes no calls"
         );
-        return store(
-            app,
-            settlement(due, None, vec![], (now, None), JobTerms::default()),
-        )
-        .await;
+        let settled = settlement(due, None, vec![], (now, None), JobTerms::default());
+        return store(app, settled, refusals).await;
     };
     let most = app.settings.schedule_missed.max(1) as usize;
     let passed = timetable.passed(due.settled_at.div_euclid(1000), now.div_euclid(1000), most);
@@ -144,7 +167,7 @@ async fn settle(app: &App, due: DueSchedule, now: i64) -> Result<bool, iof_store
     }
     let next = passed.next;
     let settlement = settlement(due, Some(&declared), times, (now, next), terms);
-    store(app, settlement).await
+    store(app, settlement, refusals).await
 }
 
 fn settlement(
@@ -174,7 +197,11 @@ fn settlement(
 }
 
 /// Stores a settlement. Returns `false` if there is no room for its jobs now.
-async fn store(app: &App, mut settlement: Settlement) -> Result<bool, iof_store::Error> {
+async fn store(
+    app: &App,
+    mut settlement: Settlement,
+    refusals: &mut Repeats,
+) -> Result<bool, iof_store::Error> {
     loop {
         let (function, export) = (settlement.due.function_id, settlement.export.clone());
         let room = jobs::room(app);
@@ -198,13 +225,16 @@ async fn store(app: &App, mut settlement: Settlement) -> Result<bool, iof_store:
             return Ok(true);
         };
         if refused != (Submitted::NoRoom { of_function: true }) {
-            let fault = fault.code();
-            tracing::warn!(
-                function,
-                schedule,
-                fault,
-                "a time of a schedule waits for room"
-            );
+            if refusals.next() {
+                let (fault, passes) = (fault.code(), refusals.count);
+                tracing::warn!(
+                    function,
+                    schedule,
+                    fault,
+                    passes,
+                    "a time of a schedule waits for room"
+                );
+            }
             return Ok(false);
         }
         // Others must not wait for one function, so its own times are left out.
@@ -234,4 +264,26 @@ fn declared(declaration: Option<&str>, name: &str) -> Option<DeclaredSchedule> {
     let declaration: Declaration = serde_json::from_str(declaration?).ok()?;
     let mut schedules = declaration.schedule.into_iter();
     schedules.find(|schedule| schedule.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_are_further_apart_and_reported_less_often() {
+        let mut failures = Repeats::default();
+        let (mut pauses, mut reported) = (vec![], vec![]);
+        for _ in 0..40 {
+            if failures.next() {
+                reported.push(failures.count);
+            }
+            pauses.push(failures.pause().as_secs());
+        }
+        assert_eq!(pauses[..7], [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(reported, [1, 2, 4, 8, 16, 32]);
+        let most = Repeats { count: u32::MAX };
+        assert_eq!(most.pause(), WAIT);
+        assert!(i64::try_from(WAIT.as_secs()).unwrap() < LATE);
+    }
 }

@@ -3,7 +3,7 @@
 use super::declared;
 use crate::app::App;
 use crate::grants::DeclaredSchedule;
-use crate::http::unix_ms_now;
+use crate::time::unix_ms_now;
 use iof_fault::Fault;
 use iof_store::{Function, Schedule, ScheduledJob};
 

@@ -6,7 +6,6 @@ use super::upload;
 use crate::app::App;
 use crate::auth::key_fault;
 use crate::deploy::EMPTY;
-use crate::http::hex;
 use crate::reply;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -57,7 +56,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
                 .as_ref()
                 .map_or(NIL_KEY, |key| key.as_str()),
             created.admin_key.as_str(),
-            hex(&sha256),
+            hex::encode(&sha256),
         ))
     };
     match created.await {

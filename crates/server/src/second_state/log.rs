@@ -10,15 +10,14 @@ use crate::app::App;
 use crate::call_log::OWN_FIELD;
 use crate::http::query_value;
 use crate::reply;
+use crate::time::time;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
-use humantime_serde::re::humantime;
 use iof_fault::{Fault, FaultKind};
 use iof_store::LoggedCall;
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
 /// The columns of a row, which `filterBy` may name.
 const COLUMNS: [&str; 5] = [
@@ -91,7 +90,7 @@ fn row(call: &LoggedCall, wanted: Option<&[String]>) -> Json {
             "wasm_executable_id" => call.function_id.into(),
             // A text in a text: the original's column held JSON.
             "wasm_executable_state" => crate::json::quoted(&call.state).into(),
-            "execution_timestamp" => timestamp(call.called_at).into(),
+            "execution_timestamp" => time(call.called_at).into(),
             _ => of_2020(&call.record).into(),
         };
         row.insert(column.to_owned(), value);
@@ -108,10 +107,4 @@ fn of_2020(record: &str) -> String {
         }
         _ => record.to_owned(),
     }
-}
-
-/// Unix milliseconds as `2026-11-23T07:30:19.123Z`.
-fn timestamp(ms: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
-    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }

@@ -42,8 +42,8 @@ pub(super) async fn read(
     let app = client.app;
     let boundary = boundary(content_type(headers))?;
     let most = PartLimit {
-        number: app.second_state.multipart_parts,
-        setting: "second_state.multipart_parts",
+        number: app.settings.multipart_parts,
+        setting: "server.multipart_parts",
     };
     let parse = move |budget: &mut Budget, body: Bytes| {
         let parts = split(boundary, body, most, budget)?;

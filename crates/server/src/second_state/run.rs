@@ -168,7 +168,7 @@ async fn of_body(
     deadline: Instant,
 ) -> Result<ParsedCall, Fault> {
     let limits = FormLimits {
-        fields: app.second_state.form_fields,
+        fields: app.settings.form_fields,
         depth: app.settings.json_depth,
     };
     if body.len() <= SMALL {

@@ -3,7 +3,7 @@
 //! Clients refuse a chain with an expired certificate (RFC 5280, section 6.1.3), so every certificate that is sent
 //! counts.
 
-use crate::http::time;
+use crate::time::time;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::fmt;

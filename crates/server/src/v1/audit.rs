@@ -4,7 +4,7 @@ use super::access;
 use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit};
 use crate::app::App;
-use crate::http::{time, unix_ms_of};
+use crate::time::{time, unix_ms_of};
 use axum::extract::State;
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};

@@ -7,8 +7,8 @@ use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowId, RowLimit};
 use super::versions;
 use crate::app::App;
-use crate::deploy::{DeployedModule, Drafts, secrets_not_set};
-use crate::http::time;
+use crate::deploy::{DeployedModule, finish_draft, secrets_not_set};
+use crate::time::time;
 use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
@@ -18,29 +18,7 @@ use iof_store::{FunctionFilter, NewFunction, Summary};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
-use versions::{Canary, VersionInfo};
-
-/// A function that was just deployed.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Deployed {
-    /// Its number.
-    pub(super) function: i64,
-    /// Its name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<String>,
-    /// The version that was added.
-    pub(super) version: i64,
-    /// The key that changes and deletes the function. It is shown once, with the first version.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) admin_key: Option<String>,
-    /// Names that can be called.
-    pub(super) exports: Vec<String>,
-    /// Declared secrets that are not set; calls that need one fail until it is set.
-    pub(super) secrets_not_set: Vec<String>,
-    /// Defects of the module that do not prevent its deploy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) warnings: Vec<String>,
-}
+use versions::{Canary, Deployed, VersionInfo};
 
 /// A function in a list.
 #[derive(Serialize, ToSchema)]
@@ -179,7 +157,7 @@ pub(super) async fn create(
     let created = by.store.create_function(new).await.map_err(refused)?;
     app.scheduling.changed.notify_one();
     tracing::info!(function = created.function_id, name, "deployed");
-    Drafts::finish(&app, created.function_id, module).await;
+    finish_draft(&app, created.function_id, module).await;
     Ok(Created(Deployed {
         function: created.function_id,
         name,

@@ -5,10 +5,11 @@ use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::query::{Query, RowLimit};
 use crate::app::App;
 use crate::caller;
-use crate::http::{truncate, unix_ms_of};
+use crate::http::truncate;
 use crate::jobs::{self, JobInfo, job_json};
 use crate::parsing::blocking;
 use crate::reply;
+use crate::time::unix_ms_of;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, StatusCode};
@@ -123,11 +124,11 @@ impl JobSummary {
             fault: of_end.map(|kind| kind.as_str().to_owned()).or(job.fault),
             attempts: job.attempts,
             priority: job.priority,
-            accepted_at: crate::http::time(job.accepted_at),
-            not_before: job.not_before.map(crate::http::time),
-            finished_at: job.finished_at.map(crate::http::time),
+            accepted_at: crate::time::time(job.accepted_at),
+            not_before: job.not_before.map(crate::time::time),
+            finished_at: job.finished_at.map(crate::time::time),
             schedule: job.schedule,
-            due_at: job.due_at.map(crate::http::time),
+            due_at: job.due_at.map(crate::time::time),
             retriable: job.retriable,
         }
     }

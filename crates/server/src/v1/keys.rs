@@ -1,9 +1,10 @@
-//! `/v1/keys`: keys with scopes; and `/v1/functions/{function}/admin-key`.
+//! `/v1/keys`: keys with scopes; and `/v1/functions/{function}/admin-key` and `/usage-key`.
 
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Operator};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use crate::app::App;
-use crate::http::{time, truncate, unix_ms_of};
+use crate::http::truncate;
+use crate::time::{time, unix_ms_of};
 use axum::extract::{Path, State};
 use http::HeaderMap;
 use iof_fault::{Fault, FaultKind};
@@ -210,6 +211,56 @@ pub(super) async fn rotate_admin_key(
         name: function.name,
         admin_key: key.as_str().to_owned(),
     }))
+}
+
+/// A usage key that was just made.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewUsageKeyInfo {
+    function: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// The key that calls the function. It is shown once, and not stored.
+    usage_key: String,
+}
+
+/// Make a function private
+///
+/// Callers then need the key of the answer, the admin key, or a key of scope `call`. The usage key before stops working at once.
+/// The request takes scope `admin`.
+#[utoipa::path(put, path = "/functions/{function}/usage-key", operation_id = "setUsageKey", tag = "keys",
+    params(FunctionPath),
+    responses((status = 200, body = NewUsageKeyInfo), (status = "default", body = Problem)))]
+pub(super) async fn set_usage_key(
+    State(app): State<Arc<App>>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
+) -> Result<Json<NewUsageKeyInfo>, ErrorResponse> {
+    let id = function.function_id;
+    let key = by.store.set_usage_key(id, true).await?;
+    app.functions.changed(id);
+    tracing::info!(function = id, private = true, "usage key changed");
+    let key = key.ok_or_else(|| Fault::host("The usage key was not made.", "no key"))?;
+    Ok(Json(NewUsageKeyInfo {
+        function: id,
+        name: function.name,
+        usage_key: key.as_str().to_owned(),
+    }))
+}
+
+/// Make a function public
+///
+/// Everyone may then call it. The request takes scope `admin`.
+#[utoipa::path(delete, path = "/functions/{function}/usage-key", operation_id = "deleteUsageKey", tag = "keys",
+    params(FunctionPath),
+    responses((status = 204, description = "The function is public."), (status = "default", body = Problem)))]
+pub(super) async fn delete_usage_key(
+    State(app): State<Arc<App>>,
+    AuthorizedFunction(function, by): AuthorizedFunction<Admin>,
+) -> Result<NoContent, ErrorResponse> {
+    let id = function.function_id;
+    by.store.set_usage_key(id, false).await?;
+    app.functions.changed(id);
+    tracing::info!(function = id, private = false, "usage key changed");
+    Ok(NoContent)
 }
 
 /// A time in Unix milliseconds.

@@ -5,7 +5,7 @@ use super::answer::{ErrorResponse, Json, Problem};
 use super::query::{Query, RowId, RowLimit, WaitSeconds};
 use crate::app::App;
 use crate::call_log::CallResult;
-use crate::http::time;
+use crate::time::time;
 use axum::extract::State;
 use iof_store::LoggedCall;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub(super) struct LogQuery {
 /// Read the log of a function
 ///
 /// The newest calls, or with `after` those logged since; `wait` then waits for one. The server keeps the newest
-/// `second_state.log_rows` calls of each function, and the newest `server.refused_rows` calls that were refused before
+/// `server.log_rows` calls of each function, and the newest `server.refused_rows` calls that were refused before
 /// the function ran.
 #[utoipa::path(get, path = "/functions/{function}/logs", operation_id = "readLogs", tag = "logs",
     params(FunctionPath, LogQuery),

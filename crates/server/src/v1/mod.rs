@@ -115,6 +115,7 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::delete))
         .routes(routes!(keys::rotate_admin_key))
+        .routes(routes!(keys::set_usage_key, keys::delete_usage_key))
         .routes(routes!(server::read))
         .routes(routes!(figures::list))
 }

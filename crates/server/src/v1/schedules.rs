@@ -3,8 +3,9 @@
 use super::access::{Admin, AuthorizedFunction, FunctionPath, Read};
 use super::answer::{ErrorResponse, Json, NoContent, Problem};
 use crate::app::App;
-use crate::http::{time, truncate};
+use crate::http::truncate;
 use crate::schedules::{ScheduleView, schedules_of};
+use crate::time::time;
 use axum::extract::{Path, State};
 use iof_fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@ use super::answer::{ErrorResponse, Json, NoContent, Problem};
 use crate::app::App;
 use crate::charset;
 use crate::http::content_type;
-use crate::http::time;
+use crate::time::time;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use bytesize::ByteSize;

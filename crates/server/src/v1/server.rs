@@ -4,13 +4,14 @@
 
 use super::answer::{ErrorResponse, Json, Problem};
 use crate::app::App;
-use crate::http::time;
 use crate::parsing::blocking;
 use crate::sent_key::{SentKey, sent_key};
+use crate::time::time;
 use axum::extract::State;
 use http::HeaderMap;
 use iof_store::Scope;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -37,6 +38,8 @@ pub(super) struct ServerInfo {
     functions: Option<FunctionFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     slots: Option<SlotFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instances: Option<InstanceFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     maps: Option<MapFigures>,
 }
@@ -140,6 +143,23 @@ struct SlotFigures {
     bytes: u64,
 }
 
+/// Instances that serve more than one call (`reuse` in function.toml).
+#[derive(Serialize, ToSchema)]
+struct InstanceFigures {
+    /// Instances that wait for a call.
+    idle: u64,
+    /// The most that may wait (server.idle_instances).
+    limit: u64,
+    /// Bytes of their memory.
+    bytes: u64,
+    /// The most bytes (server.idle_memory).
+    bytes_limit: u64,
+    /// Calls since the start that an instance of an earlier call served.
+    reused: u64,
+    /// Instances that were dropped since the start, by reason: calls, idle, resources, fault, memory, room.
+    retired: BTreeMap<String, u64>,
+}
+
 /// Memory maps of the process.
 #[derive(Serialize, ToSchema)]
 struct MapFigures {
@@ -173,6 +193,7 @@ pub(super) async fn read(
         calls: None,
         functions: None,
         slots: None,
+        instances: None,
         maps: None,
     };
     if !may_read {
@@ -201,6 +222,19 @@ pub(super) async fn read(
         warm: pool.map_or(0, |pool| pool.warm),
         limit: capacity.slots,
         bytes: pool.map_or(0, |pool| pool.resident),
+    });
+    let reuse = app.engine.reuse();
+    info.instances = Some(InstanceFigures {
+        idle: reuse.idle,
+        limit: reuse.idle_limit,
+        bytes: reuse.bytes,
+        bytes_limit: reuse.bytes_limit,
+        reused: reuse.reused,
+        retired: reuse
+            .retired
+            .iter()
+            .map(|(reason, count)| (reason.as_str().to_owned(), *count))
+            .collect(),
     });
     // A server with many functions has tens of thousands of entries, which the kernel lists one by one.
     info.maps = Some(blocking(maps).await?);

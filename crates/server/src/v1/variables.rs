@@ -5,7 +5,7 @@
 
 use super::access::{AuthorizedFunction, Deploy, FunctionPath};
 use super::answer::{Created, ErrorResponse, Json, Problem};
-use super::functions::Deployed;
+use super::versions::Deployed;
 use super::versions::{exports_of, refused};
 use crate::app::App;
 use crate::deploy::secrets_not_set;

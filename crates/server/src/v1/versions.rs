@@ -5,16 +5,15 @@
 use super::access::{AuthorizedFunction, Deploy, FunctionPath, ReadOrDeploy};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};
 use super::body::whole;
-use super::functions::Deployed;
 use super::query::Query;
 use crate::app::App;
-use crate::deploy::{self, DeployedModule, Drafts, secrets_not_set};
+use crate::deploy::{self, DeployedModule, finish_draft, secrets_not_set};
 use crate::grants::MAX_DECLARATION;
-use crate::http::time;
-use crate::http::{content_type, essence, hex, truncate};
+use crate::http::{content_type, essence, truncate};
 use crate::memory::MemoryReservation;
 use crate::multipart::{PartLimit, boundary, split};
 use crate::parsing::Budget;
+use crate::time::time;
 use crate::warnings;
 use axum::body::Body;
 use axum::extract::State;
@@ -29,6 +28,28 @@ use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
 use utoipa::ToSchema;
+
+/// A function that was just deployed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deployed {
+    /// Its number.
+    pub(super) function: i64,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    /// The version that was added.
+    pub(super) version: i64,
+    /// The key that changes and deletes the function. It is shown once, with the first version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) admin_key: Option<String>,
+    /// Names that can be called.
+    pub(super) exports: Vec<String>,
+    /// Declared secrets that are not set; calls that need one fail until it is set.
+    pub(super) secrets_not_set: Vec<String>,
+    /// Defects of the module that do not prevent its deploy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) warnings: Vec<String>,
+}
 
 /// One version.
 #[derive(Serialize, ToSchema)]
@@ -60,7 +81,7 @@ impl VersionInfo {
             .and_then(|manifest| manifest.world.clone());
         Self {
             version: version.number,
-            sha256: hex(&version.sha256),
+            sha256: hex::encode(&version.sha256),
             size: version.size,
             created_at: time(version.created_at),
             exports: manifest.map(names).unwrap_or_default(),
@@ -180,7 +201,7 @@ pub(super) async fn add(
     app.functions.changed(id);
     app.scheduling.changed.notify_one();
     tracing::info!(function = id, version = added.number, "deployed");
-    Drafts::finish(&app, id, module).await;
+    finish_draft(&app, id, module).await;
     Ok(Created(Deployed {
         function: id,
         name: function.name,

@@ -12,7 +12,6 @@ use tempfile::TempDir;
 
 use super::manifest::FileEntry;
 use crate::error::Error;
-use crate::objects::hex;
 
 const CHUNK: usize = 256 << 10;
 
@@ -65,7 +64,7 @@ pub(super) fn copy_checked(from: &Path, to: &Path, sha256: &[u8; 32]) -> Result<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(Error::at(from)(error)),
     };
-    write_checked(&mut source, from, to, &hex(sha256), u64::MAX)?;
+    write_checked(&mut source, from, to, &hex::encode(sha256), u64::MAX)?;
     flush(to)?;
     Ok(true)
 }
@@ -146,7 +145,7 @@ fn pump(
         hash.update(chunk);
         each(chunk)?;
     }
-    Ok((size, hex(&hash.finalize())))
+    Ok((size, hex::encode(&hash.finalize())))
 }
 
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -36,7 +36,7 @@ pub use manifest::BackupSummary;
 pub use restore::{RestoreSource, restore};
 
 use crate::error::Error;
-use crate::objects::{blocking, hex};
+use crate::objects::blocking;
 use crate::sqlite::snapshot;
 use manifest::{FileEntry, Manifest};
 use names::{DATABASE, MANIFEST, SECRET_KEYS, source_name};
@@ -125,7 +125,7 @@ async fn gather(
     if !missing.is_empty() {
         if let Some(source) = snapshot::forget_deleted(&copy, &database, &missing).await? {
             return Err(Error::Damaged {
-                what: format!("source {}", hex(&source)),
+                what: format!("source {}", hex::encode(&source)),
                 detail: "a version refers to it, but its file is missing. Restore the file from an earlier backup, or upload the module again".into(),
             });
         }
@@ -181,7 +181,7 @@ async fn finish(
         for digest in &contents.sources {
             let name = source_name(digest);
             let size = files::size(&folder.join(&name))?;
-            entries.push(FileEntry::new(name, size, hex(digest)));
+            entries.push(FileEntry::new(name, size, hex::encode(digest)));
         }
         let manifest = Manifest::new(
             contents.functions,

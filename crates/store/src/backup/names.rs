@@ -1,6 +1,5 @@
 //! The names of files in a backup. There are no others.
 
-use crate::objects::hex;
 use crate::sweep::unhex;
 
 pub(super) const DATABASE: &str = "iof.db";
@@ -9,7 +8,7 @@ pub(super) const SECRET_KEYS: &str = "secrets.key";
 
 /// The name of a source in a backup, which is also its name in a data directory.
 pub(super) fn source_name(sha256: &[u8; 32]) -> String {
-    let digest = hex(sha256);
+    let digest = hex::encode(sha256);
     format!("objects/source/{}/{digest}", &digest[..2])
 }
 

@@ -1,4 +1,4 @@
-//! The record of changes: who changed what, when, and through which surface.
+//! The audit log: who changed what, when, and through which surface.
 
 use serde_json::Value;
 
@@ -119,18 +119,18 @@ pub(crate) struct NewRecord {
     pub(crate) function_id: Option<i64>,
     /// The name of the function, if it is gone by now.
     pub(crate) function_name: Option<String>,
-    /// What changed, as a JSON object: numbers, names and sizes, never a value that a person chose to keep secret.
+    /// The parts that changed, as a JSON object: numbers, names and sizes, never a value that a person chose to keep secret.
     pub(crate) details: Value,
 }
 
-/// A change in the record.
+/// A change in the audit log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeRecord {
     /// Its number. Ascending, never used again.
     pub id: i64,
     /// The time at which it was made, in Unix milliseconds.
     pub made_at: i64,
-    /// Who made it.
+    /// The author of the change.
     pub by: Author,
     /// The subject and the verb: `version.deploy`.
     pub action: String,
@@ -138,7 +138,7 @@ pub struct ChangeRecord {
     pub function_id: Option<i64>,
     /// The name that the function had.
     pub function_name: Option<String>,
-    /// What changed, as the text of a JSON object.
+    /// The parts that changed, as the text of a JSON object.
     pub details: String,
 }
 

@@ -44,12 +44,6 @@ impl VersionId {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Uuid::parse_str(text).ok().map(Self)
     }
-
-    /// The UUID itself.
-    #[must_use]
-    pub fn as_uuid(&self) -> Uuid {
-        self.0
-    }
 }
 
 impl fmt::Display for VersionId {

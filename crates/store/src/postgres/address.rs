@@ -1,6 +1,6 @@
 //! The address of a database: `store.url`, read and checked.
 //!
-//! What is not understood is refused, by name. A message never shows the address, because it may have a password.
+//! Parts that are not understood are refused, by name. A message never shows the address, because it may have a password.
 
 use std::net::IpAddr;
 use std::str::FromStr as _;

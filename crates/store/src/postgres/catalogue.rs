@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The versions whose functions are known; a node that missed more drops all.
 const KNOWN: i64 = 1000;
 
-/// What a node knows of the catalogue.
+/// The knowledge of a node of the catalogue.
 pub(crate) struct Catalogue {
     /// Called with the functions that changed; `None` for all. Keys may have changed as well.
     changed: OnceLock<Box<dyn Fn(Option<&[i64]>) + Send + Sync>>,

@@ -35,7 +35,7 @@ pub(crate) struct Database {
     following: Mutex<JoinSet<()>>,
 }
 
-/// How a node uses a database.
+/// The use that a node makes of a database.
 pub(crate) struct Use {
     pub(crate) address: Address,
     /// The connections that read.
@@ -83,7 +83,7 @@ impl Database {
         })
     }
 
-    /// What this node knows of the catalogue.
+    /// The knowledge of this node of the catalogue.
     pub(crate) fn catalogue(&self) -> &Arc<Catalogue> {
         &self.catalogue
     }

@@ -13,7 +13,7 @@ use super::address::Address;
 use super::error::{Result, silent};
 use crate::error::Error;
 
-/// How connections are made.
+/// The options of connections.
 #[derive(Clone)]
 pub(super) struct Sessions {
     pub(super) address: Address,
@@ -21,7 +21,7 @@ pub(super) struct Sessions {
     pub(super) timeout: Duration,
 }
 
-/// How far a commit is waited for.
+/// The point until which a commit is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
     /// Until it is on the database's disk.

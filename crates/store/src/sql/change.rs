@@ -34,7 +34,7 @@ pub(super) trait Change: Send + Sync + 'static {
         connection: &mut SqlConnection,
     ) -> impl Future<Output = Result<Self::Output>> + Send;
 
-    /// The entry of the record of changes, which the writer adds within the same transaction. `None` if nothing changed,
+    /// The entry of the audit log, which the writer adds within the same transaction. `None` if nothing changed,
     /// and for what functions, their callers and the server itself write, which is not a change that a person makes.
     fn record(&self, output: &Self::Output) -> Option<NewRecord>;
 
@@ -148,7 +148,7 @@ trait ErasedChange: Send + Sync {
 
 struct PendingChange<C: Change> {
     change: C,
-    /// The limits of the record of changes.
+    /// The limits of the audit log.
     kept: Arc<KeptChanges>,
     progress: Mutex<Progress<C::Output>>,
     answered: Notify,

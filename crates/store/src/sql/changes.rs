@@ -1,4 +1,4 @@
-//! The record of changes, as rows.
+//! The audit log, as rows.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

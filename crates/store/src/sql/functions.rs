@@ -16,7 +16,6 @@ use crate::key::KeyHash;
 use crate::model::{
     Author, Canary, Function, FunctionFilter, FunctionRow, NewRecord, Percent, Summary, VersionRow,
 };
-use crate::objects::hex;
 use crate::rows::Functions;
 
 impl Functions for Database {
@@ -279,7 +278,7 @@ impl Change for CreateFunction {
         let version = &self.version;
         let mut details = json!({
             "version": 1,
-            "sha256": hex(&version.sha256),
+            "sha256": hex::encode(&version.sha256),
             "bytes": version.size,
             "private": self.function.usage_key.is_some(),
         });

@@ -1,4 +1,4 @@
-//! What people change of jobs: one that waits is cancelled, one that failed is accepted once more.
+//! Changes of jobs by people: one that waits is cancelled, one that failed is accepted once more.
 
 use bytes::Bytes;
 use serde_json::json;

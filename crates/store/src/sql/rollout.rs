@@ -14,7 +14,6 @@ use super::{schedules, versions};
 use crate::clock::unix_ms;
 use crate::error::Error;
 use crate::model::{Author, NewRecord, Percent, Rollout, VersionRow, active_canary};
-use crate::objects::hex;
 use crate::rows::Rollouts;
 
 impl Rollouts for Database {
@@ -100,7 +99,7 @@ impl Change for AddVersion {
         let mut details = json!({
             "version": number,
             "active_before": before.active,
-            "sha256": hex(&version.sha256),
+            "sha256": hex::encode(&version.sha256),
             "bytes": version.size,
             "same_module": before.sha256 == version.sha256,
         });

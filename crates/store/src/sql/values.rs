@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::rows::Values;
 
-/// The characters of a value's name that the record of changes keeps.
+/// The characters of a value's name that the audit log keeps.
 const NAME_IN_RECORD: usize = 200;
 
 impl Values for Database {

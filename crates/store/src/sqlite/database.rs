@@ -26,7 +26,7 @@ pub(crate) struct Database {
     /// The readers, which never wait for a write.
     pub(super) readers: SqlitePool,
     writer: Writer,
-    /// The limits of the record of changes.
+    /// The limits of the audit log.
     pub(super) kept: Arc<KeptChanges>,
     /// The task that writes, for `close` to wait for.
     writing: Mutex<Option<JoinHandle<Result<(), Error>>>>,

@@ -1,4 +1,4 @@
-//! The record of changes: who changed what, when, and through which surface.
+//! The audit log: who changed what, when, and through which surface.
 //!
 //! A change of rows that is made for a person is recorded by the writer itself, in the transaction of the change: each
 //! kind of change has to say what the record has of it (`sqlite::change::Change::record`), so that none is made without.

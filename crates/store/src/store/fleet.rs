@@ -1,4 +1,4 @@
-//! What the nodes of a fleet share: how changes of others reach this one, and what it knows without the database.
+//! The state that the nodes of a fleet share: how changes of others reach this one, and its knowledge without the database.
 //!
 //! Keys of the API are looked up with each call that carries one, so a node of a fleet keeps those that it has seen, until
 //! the catalogue changes. Texts that are no key are not kept: nobody fills the memory with them.

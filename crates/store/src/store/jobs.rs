@@ -108,7 +108,7 @@ impl Store {
     }
 
     /// Ends a job that waits, with `outcome`, before its function runs. When this returns
-    /// [`CancelledJob::Cancelled`], it is on the disk, and in the record of changes.
+    /// [`CancelledJob::Cancelled`], it is on the disk, and in the audit log.
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.
@@ -175,7 +175,7 @@ impl Store {
         self.rows().job(id).await
     }
 
-    /// How many jobs wait and run, and the bytes that all of them keep.
+    /// The numbers of jobs that wait and run, and the bytes that all of them keep.
     ///
     /// # Errors
     /// The errors of [`Store::function`].

@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Pauses a schedule, or resumes it; times while it was paused do not come. Returns `false` if the active version has
-    /// no such schedule. When this returns, it is on the disk, and in the record of changes.
+    /// no such schedule. When this returns, it is on the disk, and in the audit log.
     ///
     /// # Errors
     /// The errors of [`Store::delete_function`]; nothing was changed.

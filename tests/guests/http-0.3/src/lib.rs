@@ -2,6 +2,7 @@
 //! handler of 0.2, and some for what only 0.3 has.
 
 mod outgoing;
+mod programs;
 mod world;
 
 use wasip3::clocks::monotonic_clock::wait_for;
@@ -26,6 +27,15 @@ impl Guest for Handler {
         Ok(match path {
             "/" | "/hello" => whole(200, "hello"),
             "/request" => whole(200, describe(&request)),
+            "/environment" => programs::environment(&request),
+            "/half-prints" => {
+                programs::half_prints().await;
+                whole(200, "printed")
+            }
+            checks if checks.starts_with("/checks/") => {
+                let name = checks["/checks/".len()..].to_owned();
+                whole(200, programs::check(&name, &request).await)
+            }
             "/echo" => {
                 let (input, trailers) = body_of(request);
                 answer(200, Fields::new(), async move |mut body| {

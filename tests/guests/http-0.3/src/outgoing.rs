@@ -10,12 +10,18 @@ use wasip3::{spawn_local, wit_future, wit_stream};
 pub async fn send(request: &Request, first_byte: Option<u64>) -> Result<Response, ErrorCode> {
     let options = RequestOptions::new();
     let _ = options.set_first_byte_timeout(first_byte);
+    let values = request.get_headers().get("x-connect-timeout");
+    let milliseconds = values
+        .first()
+        .map(|value| String::from_utf8_lossy(value).into_owned());
+    let connect = milliseconds.and_then(|text| text.parse::<u64>().ok());
+    let _ = options.set_connect_timeout(connect.map(|milliseconds| milliseconds * 1_000_000));
     let (end, trailers) = wit_future::new(|| Ok(None));
     drop(end);
     client::send(prepared(request, None, trailers, Some(options))).await
 }
 
-fn prepared(
+pub fn prepared(
     request: &Request,
     contents: Option<StreamReader<u8>>,
     trailers: FutureReader<super::End>,
@@ -40,7 +46,9 @@ fn prepared(
     let (sent, _) = Request::new(headers, contents, trailers, options);
     let method = match header("x-method").as_deref() {
         Some("POST") => Method::Post,
+        Some("PUT") => Method::Put,
         Some("HEAD") => Method::Head,
+        Some("CONNECT") => Method::Connect,
         _ => Method::Get,
     };
     sent.set_method(&method).unwrap();

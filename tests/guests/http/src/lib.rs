@@ -2,6 +2,11 @@
 //!
 //! More than 400 lines: a path for each behaviour that a test needs.
 
+mod programs;
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+use wasip2::cli::stderr::get_stderr;
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::outgoing_handler::{self, OutgoingRequest};
@@ -10,6 +15,9 @@ use wasip2::http::types::{
     OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
+
+/// Requests of this instance to `/served` and `/keep`.
+static SERVED: AtomicU32 = AtomicU32::new(0);
 
 struct Handler;
 
@@ -23,10 +31,32 @@ impl Guest for Handler {
         match path {
             "/" | "/hello" => whole(out, 200, b"hello"),
             "/request" => whole(out, 200, describe(&request).as_bytes()),
+            "/environment" => environment(&request, out),
+            "/configuration" => whole(out, 200, programs::configured(query).as_bytes()),
+            "/sockets" => whole(out, 200, programs::sockets().as_bytes()),
+            "/half-prints" => {
+                half_prints();
+                whole(out, 200, b"printed");
+            }
+            checks if checks.starts_with("/checks/") => {
+                let text = programs::check(&checks["/checks/".len()..], &request, number);
+                whole(out, 200, text.as_bytes());
+            }
             "/echo" => echo(request, out),
             "/count" => {
                 let text = count(&body_of(&request)).map_or_else(|e| e, |count| count.to_string());
                 whole(out, 200, text.as_bytes());
+            }
+            // The number of requests of this instance.
+            "/served" => {
+                let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+                whole(out, 200, served.to_string().as_bytes());
+            }
+            // Keeps a resource of the host for ever.
+            "/keep" => {
+                std::mem::forget(subscribe_duration(1));
+                let served = SERVED.fetch_add(1, Ordering::Relaxed) + 1;
+                whole(out, 200, served.to_string().as_bytes());
             }
             "/early" => {
                 // Answers before it reads.
@@ -279,6 +309,31 @@ fn pass(input: &InputStream, output: &OutputStream) -> bool {
     }
 }
 
+/// Answers with the variables that its headers `env` name, in a header.
+fn environment(request: &IncomingRequest, out: ResponseOutparam) {
+    let headers = Fields::new();
+    for name in request.headers().get("env") {
+        let name = String::from_utf8_lossy(&name).into_owned();
+        if let Ok(value) = std::env::var(name) {
+            headers.append("x-env", value.as_bytes()).unwrap();
+        }
+    }
+    let (body, stream) = begin(out, 200, headers);
+    end(body, stream, None);
+}
+
+/// Prints lines in parts, and empty ones, on both streams.
+fn half_prints() {
+    print!("this is half a print ");
+    std::io::stdout().flush().unwrap();
+    println!("to stdout");
+    println!();
+    println!("after empty");
+    for part in ["start a print ", "1", "2", "\n", "\nafter empty\n"] {
+        let _ = get_stderr().blocking_write_and_flush(part.as_bytes());
+    }
+}
+
 fn describe(request: &IncomingRequest) -> String {
     let mut lines: Vec<_> = request
         .headers()
@@ -305,15 +360,27 @@ fn outgoing(
     let sent = prepared(request);
     let options = RequestOptions::new();
     let _ = options.set_first_byte_timeout(first_byte);
+    let _ = options.set_connect_timeout(connect_timeout(request));
     let response = outgoing_handler::handle(sent, Some(options))?;
     response.subscribe().block();
     response.get().unwrap().unwrap()
 }
 
+/// The time in `x-connect-timeout`, in milliseconds.
+fn connect_timeout(request: &IncomingRequest) -> Option<u64> {
+    let values = request.headers().get("x-connect-timeout");
+    let text = String::from_utf8_lossy(values.first()?).into_owned();
+    text.parse::<u64>()
+        .ok()
+        .map(|milliseconds| milliseconds * 1_000_000)
+}
+
 fn prepared(request: &IncomingRequest) -> OutgoingRequest {
     let header = |name: &str| {
         let values = request.headers().get(name);
-        values.first().map(|value| String::from_utf8_lossy(value).into_owned())
+        values
+            .first()
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     };
     let target = header("x-target").unwrap();
     let (scheme, rest) = target.split_once("://").unwrap();
@@ -328,7 +395,9 @@ fn prepared(request: &IncomingRequest) -> OutgoingRequest {
     let sent = OutgoingRequest::new(headers);
     let method = match header("x-method").as_deref() {
         Some("POST") => Method::Post,
+        Some("PUT") => Method::Put,
         Some("HEAD") => Method::Head,
+        Some("CONNECT") => Method::Connect,
         _ => Method::Get,
     };
     sent.set_method(&method).unwrap();
@@ -400,6 +469,10 @@ fn proxy(request: &IncomingRequest, out: ResponseOutparam) {
     response.subscribe().block();
     match response.get().unwrap().unwrap() {
         Ok(response) => answer_with(response, out),
-        Err(code) => whole(out, 200, format!("error: {code:?}, sent {whole_body}").as_bytes()),
+        Err(code) => whole(
+            out,
+            200,
+            format!("error: {code:?}, sent {whole_body}").as_bytes(),
+        ),
     }
 }

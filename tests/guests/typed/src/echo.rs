@@ -49,7 +49,7 @@ struct Point {
     north: f64,
     /// Degrees east.
     east: f64,
-    /// What is there.
+    /// The name of the place.
     label: Option<String>,
 }
 

@@ -3,5 +3,6 @@
 mod compiled;
 mod documented;
 mod languages;
+mod saves;
 mod tested;
 mod workspace;

@@ -80,7 +80,7 @@ async fn the_console_shows_and_changes_what_a_server_does() {
 #[tokio::test]
 async fn every_page_of_the_console_can_be_read() {
     let writes = std::env::var_os("IOF_WRITE_DOCS").is_some();
-    let config = format!("{KEYS}[console]\nstep = \"500ms\"\n[second_state]\nlog_rows = 40\n");
+    let config = format!("{KEYS}[console]\nstep = \"500ms\"\n[server]\nlog_rows = 40\n");
     let server = Server::start(config).await;
     let names = [
         "resize-image",

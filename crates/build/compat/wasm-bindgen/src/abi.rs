@@ -1,4 +1,4 @@
-//! What crosses the border of the sandbox, in core types: the one module of this crate with `unsafe` code.
+//! The border of the sandbox, in core types: the one module of this crate with `unsafe` code.
 //!
 //! ```text
 //! f(ret: *mut [usize; 2], ptr: *mut u8, len: usize, number: i64)
@@ -15,23 +15,23 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 
-/// Where the host wants address and length of a result.
+/// The place at which the host expects the address and length of a result.
 pub type Area = *mut [usize; 2];
 
-/// What an argument arrives as.
+/// The form in which an argument arrives.
 pub trait Incoming {
     /// The first core parameter.
     type First;
     /// The second, or `()`.
     type Second;
-    /// What the core parameters stand for.
+    /// The value for which the core parameters stand.
     ///
     /// # Safety
     /// They come from a host that keeps the contract of this module.
     unsafe fn take(first: Self::First, second: Self::Second) -> Self;
 }
 
-/// What a result leaves as.
+/// The form in which a result leaves.
 pub trait Outgoing {
     /// [`Area`], or `()`.
     type Area;

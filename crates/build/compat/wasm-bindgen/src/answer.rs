@@ -1,4 +1,4 @@
-//! What a function can return, and how each leaves; the counterpart of [`crate::argument`].
+//! Types of results, and the form in which each leaves; the counterpart of [`crate::argument`].
 
 use crate::abi::{Outgoing, fail};
 use crate::{JsValue, json};
@@ -12,11 +12,11 @@ use crate::{JsValue, json};
     note = "return anything else as JSON: a `String` of `serde_json::to_string`"
 )]
 pub trait Answer {
-    /// What leaves.
+    /// The form in which it leaves.
     type Wire: Outgoing;
     /// The word for it in the function's description.
     const TYPE: &'static str;
-    /// Whether the call can end in an error.
+    /// True if the call can end in an error.
     const FALLIBLE: bool;
     /// The result; an error ends the call here.
     fn into_wire(self) -> Self::Wire;
@@ -30,7 +30,7 @@ pub trait Answer {
     note = "return anything else as JSON: a `String` of `serde_json::to_string`"
 )]
 pub trait Output {
-    /// What leaves.
+    /// The form in which it leaves.
     type Wire: Outgoing;
     /// The word for it in the function's description.
     const TYPE: &'static str;
@@ -38,7 +38,7 @@ pub trait Output {
     fn into_wire(self) -> Self::Wire;
 }
 
-/// What may be nothing.
+/// A type whose result may be missing.
 #[diagnostic::on_unimplemented(
     message = "a function that iof calls cannot return `Option<{Self}>`",
     label = "no result leaves as this",

@@ -1,4 +1,4 @@
-//! What a function can take, and how each arrives.
+//! Types of arguments, and the form in which each arrives.
 //!
 //! Texts, bytes and numbers arrive as wasm-bindgen had them. What it had for JavaScript alone (arrays of numbers, values
 //! of any type, numbers that may be missing) arrives as JSON, and a text or bytes that may be missing as empty ones.
@@ -14,7 +14,7 @@ use crate::{JsValue, json};
     note = "take anything else as JSON: a `&str` for `serde_json::from_str`"
 )]
 pub trait Argument: Sized {
-    /// What arrives.
+    /// The form in which it arrives.
     type Wire: Incoming;
     /// The word for it in the function's description.
     const TYPE: &'static str;
@@ -30,9 +30,9 @@ pub trait Argument: Sized {
     note = "take anything else as JSON: a `&str` for `serde_json::from_str`"
 )]
 pub trait Borrowed {
-    /// What arrives.
+    /// The form in which it arrives.
     type Wire: Incoming;
-    /// What owns it during the call.
+    /// The owner of the value during the call.
     type Held;
     /// The word for it in the function's description.
     const TYPE: &'static str;
@@ -42,14 +42,14 @@ pub trait Borrowed {
     fn lend(held: &Self::Held) -> &Self;
 }
 
-/// What may be missing.
+/// A type whose argument may be missing.
 #[diagnostic::on_unimplemented(
     message = "a function that iof calls cannot take `Option<{Self}>`",
     label = "no argument arrives as this",
     note = "what may be missing is a `String`, `Vec<u8>`, a number, `bool`, `char` or an array of numbers"
 )]
 pub trait Optional: Sized {
-    /// What arrives.
+    /// The form in which it arrives.
     type Wire: Incoming;
     /// The word for it in the function's description.
     const TYPE: &'static str;

@@ -1,4 +1,4 @@
-//! What needs JavaScript and is in the prelude: it exists, so that whoever uses it reads why it cannot work.
+//! Types of the prelude that need JavaScript: they exist so that the compiler says why they cannot work.
 
 use std::marker::PhantomData;
 

@@ -48,12 +48,12 @@ pub fn throw_val(value: JsValue) -> ! {
 
 /// `unwrap` and `expect` that end the call with an error rather than a panic.
 pub trait UnwrapThrowExt<T>: Sized {
-    /// What is inside, or the end of the call.
+    /// The value inside, or the end of the call.
     fn unwrap_throw(self) -> T {
         self.expect_throw("`unwrap_throw` failed")
     }
 
-    /// What is inside, or the end of the call with this text.
+    /// The value inside, or the end of the call with this text.
     fn expect_throw(self, message: &str) -> T;
 }
 

@@ -47,7 +47,7 @@ pub fn unquote(json: &str) -> Option<String> {
     Some(text)
 }
 
-/// What `\u` begins: four digits, or two times four for what UTF-16 has in two.
+/// The character of an escape after `\u`: four digits, or two times four for a pair of UTF-16.
 fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
     fn unit(chars: &mut std::str::Chars<'_>) -> Option<u16> {
         (0..4).try_fold(0, |unit, _| {
@@ -65,7 +65,7 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> Option<char> {
     char::decode_utf16([first, second]).next()?.ok()
 }
 
-/// Whether a text is a number as JSON writes them: what `parse` takes beyond that (`inf`, `+1`) is none.
+/// Returns true for a number as JSON writes it, but not for the other texts that `parse` takes (`inf`, `+1`).
 pub fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits.starts_with(|c: char| c.is_ascii_digit())

@@ -21,7 +21,7 @@ pub use error::{JsError, UnwrapThrowExt, throw, throw_str, throw_val};
 pub use value::JsValue;
 pub use wasm_bindgen_macro::wasm_bindgen;
 
-/// What a function imports with `*`.
+/// The names that a function imports with `*`.
 pub mod prelude {
     pub use crate::closure::Closure;
     pub use crate::{JsError, JsValue, UnwrapThrowExt, wasm_bindgen};
@@ -35,7 +35,7 @@ pub fn intern(text: &str) -> &str {
 /// Would forget what [`intern`] kept.
 pub fn unintern(_: &str) {}
 
-/// What the expansion of `#[wasm_bindgen]` uses.
+/// The parts that the expansion of `#[wasm_bindgen]` uses.
 #[doc(hidden)]
 pub mod __rt {
     pub use crate::abi::{Area, Incoming, Outgoing};

@@ -1,4 +1,4 @@
-//! What the compiler says to whoever asks for more than there is, and that it says nothing else.
+//! The errors of the compiler for features that are not there, and no others.
 //!
 //! Each case is a crate of its own, as errors of one would hide those of the next. The host's target shows the same
 //! errors as wasm does, so no target has to be installed.

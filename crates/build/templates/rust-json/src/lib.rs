@@ -1,6 +1,6 @@
 //! Functions of `__NAME__`.
 
-/// What somebody buys. Callers see it as a JSON Schema, with these lines.
+/// An order. Callers see it as a JSON Schema, with these lines.
 #[iof::data]
 pub struct Order {
     pub items: Vec<Item>,
@@ -16,7 +16,7 @@ pub struct Item {
     pub count: u64,
 }
 
-/// What it costs.
+/// The price of an order.
 #[iof::data]
 #[derive(Debug, PartialEq)]
 pub struct Total {

@@ -124,3 +124,33 @@ async fn rules_and_redirects() {
     *request.uri_mut() = "http://127.0.0.1:1/".parse().unwrap();
     assert_eq!(start(&egress, request).error().await.kind(), Kind::Address);
 }
+
+/// A time to connect of the request's own, which the setting would not end.
+#[tokio::test]
+async fn a_request_may_give_less_time_to_connect() {
+    // It accepts, but never starts the TLS handshake.
+    let server = Upstream::raw(|stream| async move {
+        let _stream = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let egress = with(&server, quick());
+    let (sender, _head) = oneshot::channel();
+    let rules = any_rule();
+    let context = outbound(&rules);
+    let request = Request::get(format!("https://up.test:{}/", server.port()))
+        .body(nothing())
+        .unwrap();
+    let timeouts = StreamTimeouts {
+        connect: Some(Duration::from_millis(100)),
+        ..StreamTimeouts::default()
+    };
+    let began = Instant::now();
+    let error = egress
+        .exchange(&context, request, timeouts, sender)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::TimeoutConnect);
+    assert!(error.to_string().contains("its request gives"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2));
+}

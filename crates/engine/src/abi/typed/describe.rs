@@ -1,5 +1,6 @@
 //! The types of a component's exports as clients see them: the words of a signature, and JSON Schema.
 
+use super::keys;
 use crate::manifest::{Described, Param, Signature};
 use crate::types::Type as Plain;
 use serde_json::{Map, Value as Json, json};
@@ -181,7 +182,14 @@ fn schema(ty: &Type, parts: &mut usize) -> Result<Json, String> {
         Type::Future(_) => return refused("a future"),
         Type::Stream(_) => return refused("a stream"),
         Type::ErrorContext => return refused("an error context"),
-        Type::Map(_) => return refused("a map"),
+        Type::Map(of) if !keys::are_names(&of.key()) => {
+            return refused(
+                "a map whose keys are neither texts, characters, integers nor truth values",
+            );
+        }
+        Type::Map(of) => {
+            json!({ "type": "object", "additionalProperties": schema(&of.value(), parts)? })
+        }
         Type::FixedLengthList(_) => return refused("a list of fixed length"),
     })
 }

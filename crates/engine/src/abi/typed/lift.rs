@@ -1,12 +1,13 @@
 //! A value of a component's type as JSON, and as the result of a call.
 
-use super::describe;
+use super::{describe, keys};
 use crate::Value;
 use crate::limits::LimitExceeded;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use iof_fault::{Fault, FaultKind};
+use std::collections::HashMap;
 use wasmtime::component::{Type, Val};
 
 /// The result of a call as its caller gets it: texts, bytes and simple values as those of core modules, all else as
@@ -157,6 +158,20 @@ impl Writer {
         self.push("}")
     }
 
+    /// Writes a map as an object. Of pairs with the same key, which only a guest can make, the last one counts, as in the
+    /// component model.
+    fn map(&mut self, pairs: &[(Val, Val)], ty: &Type) -> Written {
+        let names: Vec<_> = pairs.iter().map(|(key, _)| keys::name(key)).collect();
+        let at: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
+        let last = names.iter().zip(pairs).enumerate();
+        let last = last.filter(|(here, (name, _))| at.get(name.as_str()) == Some(here));
+        self.list(["{", "}"], last, |out, (_, (name, (_, value)))| {
+            out.quoted(name)?;
+            out.push(":")?;
+            out.value(value, ty)
+        })
+    }
+
     fn value(&mut self, value: &Val, ty: &Type) -> Written {
         match (value, ty) {
             (Val::Bool(value), _) => self.push(if *value { "true" } else { "false" }),
@@ -188,6 +203,7 @@ impl Writer {
                 let element = of.ty();
                 self.list(["[", "]"], values, |out, value| out.value(value, &element))
             }
+            (Val::Map(pairs), Type::Map(of)) => self.map(pairs, &of.value()),
             (Val::Record(fields), Type::Record(of)) => {
                 let pairs = fields.iter().zip(of.fields());
                 self.list(["{", "}"], pairs, |out, ((name, value), field)| {

@@ -7,6 +7,7 @@
 //! ([`plain`]).
 
 pub(crate) mod describe;
+mod keys;
 mod lift;
 mod lower;
 mod plain;

@@ -1,10 +1,11 @@
 //! A reader of JSON as values of a component's types, without a tree in between.
 
-use super::describe;
 use super::lower::{Room, list_of_bytes};
+use super::{describe, keys};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use std::collections::HashSet;
 use std::fmt;
 use wasmtime::component::{Type, Val};
 
@@ -278,6 +279,25 @@ impl<'de> Visitor<'de> for Reader<'_> {
                     (None, _) => self.wrong(&format!("no field `{name}`")),
                 });
                 Ok(Val::Record(fields.collect::<Result<_, _>>()?))
+            }
+            Type::Map(of) => {
+                let (key, value) = (of.key(), of.value());
+                let (mut names, mut pairs) = (HashSet::new(), vec![]);
+                while let Some(name) = map.next_key::<String>()? {
+                    // In its key, and among the names.
+                    let size = 2 * name.len() + size_of::<String>() + size_of::<Val>();
+                    self.room.take(size).map_err(Error::custom)?;
+                    let shown = || name.chars().take(40).collect::<String>();
+                    let Some(key) = keys::key(&key, &name) else {
+                        return self.wrong(&format!("a key `{}`", shown()));
+                    };
+                    if names.contains(&name) {
+                        return self.wrong(&format!("`{}` twice", shown()));
+                    }
+                    names.insert(name);
+                    pairs.push((key, map.next_value_seed(self.of(&value))?));
+                }
+                Ok(Val::Map(pairs))
             }
             Type::Variant(of) => {
                 let name = map.next_key::<String>()?.unwrap_or_default();

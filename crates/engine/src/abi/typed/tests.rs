@@ -1,4 +1,6 @@
 //! Every type goes in and comes out, through a component that echoes it.
+//!
+//! More than 400 lines: every type, made at random, with its values.
 
 use super::*;
 use bytes::Bytes;
@@ -19,7 +21,13 @@ enum Made {
     Result(Option<Box<Made>>, Option<Box<Made>>),
     Enum(usize),
     Flags(usize),
+    Map(&'static str, Box<Made>),
 }
+
+/// The types of keys of maps.
+const KEYS: [&str; 11] = [
+    "bool", "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "char", "string",
+];
 
 const PLAIN: [&str; 13] = [
     "bool", "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64", "char", "string",
@@ -38,6 +46,7 @@ impl Text {
             Made::Plain(name) => return (*name).to_owned(),
             Made::List(of) => return format!("(list {})", self.of(of)),
             Made::Option(of) => return format!("(option {})", self.of(of)),
+            Made::Map(key, of) => return format!("(map {key} {})", self.of(of)),
             Made::Tuple(of) => {
                 let of: Vec<_> = of.iter().map(|ty| self.of(ty)).collect();
                 return format!("(tuple {})", of.join(" "));
@@ -85,6 +94,10 @@ impl Text {
 fn names(count: usize) -> String {
     let names: Vec<_> = (0..count).map(|at| format!("\"n{at}\"")).collect();
     names.join(" ")
+}
+
+fn engine() -> Engine {
+    Engine::new(wasmtime::Config::new().wasm_component_model_map(true)).unwrap()
 }
 
 /// A component whose `echo` returns its list, and whose `reject` returns it as an error.
@@ -158,6 +171,8 @@ fn made() -> impl Strategy<Value = Made> {
         prop_oneof![
             boxed().prop_map(Made::List),
             boxed().prop_map(Made::Option),
+            (proptest::sample::select(KEYS.to_vec()), boxed())
+                .prop_map(|(key, of)| Made::Map(key, of)),
             proptest::collection::vec(inner.clone(), 1..4).prop_map(Made::Tuple),
             proptest::collection::vec(inner.clone(), 1..4).prop_map(Made::Record),
             proptest::collection::vec(proptest::option::of(inner.clone()), 1..4)
@@ -198,6 +213,15 @@ fn value(ty: &Made, draw: &mut impl FnMut() -> u64) -> Json {
             (_, Made::Option(_)) => json!({ "some": value(of, draw) }),
             _ => value(of, draw),
         },
+        Made::Map(key, of) => (0..number % 4)
+            .map(|_| {
+                let name = match value(&Made::Plain(key), draw) {
+                    Json::String(text) => text,
+                    other => other.to_string(),
+                };
+                (name, value(of, draw))
+            })
+            .collect(),
         Made::Tuple(of) => of.iter().map(|ty| value(ty, draw)).collect(),
         Made::Record(of) => {
             let fields = of.iter().enumerate();
@@ -257,7 +281,7 @@ proptest! {
             state
         };
         let sent: Json = (0..3).map(|_| value(&ty, &mut draw)).collect();
-        let component = component(&Engine::default(), &ty);
+        let component = component(&engine(), &ty);
         let back = match call(&component, "echo", &sent.to_string()) {
             Ok(Value::Json(json)) => serde_json::from_slice::<Json>(&json).unwrap(),
             other => panic!("{ty:?} {sent}: {other:?}"),
@@ -270,7 +294,7 @@ proptest! {
 
 #[test]
 fn what_does_not_fit_is_named() {
-    let engine = Engine::default();
+    let engine = engine();
     let boxed = |name| Box::new(Made::Plain(name));
     for (ty, sent, words) in [
         (Made::Plain("u16"), "[65536]", "wanted u16, got 65536"),
@@ -340,6 +364,31 @@ fn what_does_not_fit_is_named() {
             "wanted option",
         ),
         (Made::List(boxed("u8")), "[\"%\"]", "wanted list<u8>"),
+        (
+            Made::Map("u8", boxed("bool")),
+            "[{\"256\": true}]",
+            "a key `256`",
+        ),
+        (
+            Made::Map("u8", boxed("bool")),
+            "[{\"07\": true}]",
+            "a key `07`",
+        ),
+        (
+            Made::Map("char", boxed("bool")),
+            "[{\"\": true}]",
+            "a key ``",
+        ),
+        (
+            Made::Map("string", boxed("bool")),
+            "[{\"a\": true, \"a\": true}]",
+            "`a` twice",
+        ),
+        (
+            Made::Map("string", boxed("bool")),
+            "[[[\"a\", true]]]",
+            "got an array",
+        ),
         (Made::Plain("bool"), "[true", "EOF"),
         (Made::Plain("bool"), "[true] 1", "trailing"),
     ] {
@@ -353,7 +402,7 @@ fn what_does_not_fit_is_named() {
 
 #[test]
 fn integers_of_64_bits_keep_every_digit() {
-    let component = component(&Engine::default(), &Made::Plain("u64"));
+    let component = component(&engine(), &Made::Plain("u64"));
     let same = "[18446744073709551615,9007199254740993,0]";
     for sent in [same, "[\"18446744073709551615\",\"9007199254740993\",0.0]"] {
         let back = call(&component, "echo", sent).unwrap();
@@ -363,7 +412,7 @@ fn integers_of_64_bits_keep_every_digit() {
 
 #[test]
 fn the_hosts_room_is_bounded_in_both_directions() {
-    let engine = Engine::default();
+    let engine = engine();
     let component = component(&engine, &Made::Plain("bool"));
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine)

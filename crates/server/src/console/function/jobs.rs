@@ -2,7 +2,7 @@
 
 use super::Seen;
 use crate::console::words;
-use crate::http::unix_ms_now;
+use crate::time::unix_ms_now;
 use iof_fault::Fault;
 use iof_store::{JobEnd, JobHead, JobQuery, JobState, Scope};
 use maud::{Markup, html};
@@ -88,7 +88,7 @@ fn row(seen: &Seen<'_>, of: &JobHead, now: i64) -> Markup {
 fn ended(of: &JobHead) -> String {
     match (of.ended, &of.fault, of.not_before) {
         (None, Some(fault), Some(_)) => format!(", again after {fault}"),
-        (None, None, Some(time)) => format!(", not before {}", crate::http::time(time)),
+        (None, None, Some(time)) => format!(", not before {}", crate::time::time(time)),
         (Some(JobEnd::Ok), ..) | (None, ..) => String::new(),
         (Some(JobEnd::Failed), Some(fault), _) => format!(", failed: {fault}"),
         (Some(end), ..) => format!(", {}", end.as_str()),

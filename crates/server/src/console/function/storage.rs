@@ -188,7 +188,7 @@ fn dump(bytes: &[u8]) -> String {
 fn label(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) => text.to_owned(),
-        Err(_) => format!("{} (not text)", crate::http::hex(key)),
+        Err(_) => format!("{} (not text)", hex::encode(key)),
     }
 }
 

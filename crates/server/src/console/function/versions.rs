@@ -5,7 +5,6 @@ use super::summary::{action, canary_form};
 use super::{Seen, Wanted};
 use crate::console::functions::deploy_form;
 use crate::console::words;
-use crate::http::hex;
 use iof_fault::Fault;
 use iof_store::{Scope, Version};
 use maud::{Markup, html};
@@ -50,7 +49,7 @@ fn row(seen: &Seen<'_>, version: &Version, deploys: bool) -> Markup {
         .canary
         .as_ref()
         .filter(|canary| canary.version.number == number);
-    let digest = hex(&version.sha256);
+    let digest = hex::encode(&version.sha256);
     let facts = Facts::of(version);
     let against = match active {
         true => function

@@ -25,7 +25,7 @@ const NODE: usize = 256;
 /// The limits of a form.
 #[derive(Clone, Copy)]
 pub(super) struct FormLimits {
-    /// `second_state.form_fields`
+    /// `server.form_fields`
     pub(super) fields: u32,
     /// `server.json_depth`
     pub(super) depth: u32,
@@ -51,7 +51,7 @@ pub(super) fn read(text: &str, limits: FormLimits, budget: &mut Budget) -> Resul
         return Err(Fault::new(
             FaultKind::FormFields,
             format!(
-                "The form has more fields than second_state.form_fields = {most}. Send fewer, or JSON."
+                "The form has more fields than server.form_fields = {most}. Send fewer, or JSON."
             ),
         ));
     }
