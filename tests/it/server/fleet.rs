@@ -200,7 +200,7 @@ async fn calls_of_all_servers_are_counted_together() {
     for server in [&fleet.one, &fleet.other] {
         loop {
             let usage = server.read_as(&function, &path).await;
-            if usage["calls"] == 40 {
+            if usage["invocations"] == 40 {
                 break;
             }
             assert!(Instant::now() < deadline, "{usage}");
