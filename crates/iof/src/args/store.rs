@@ -8,9 +8,9 @@ use std::path::PathBuf;
 pub(crate) enum StoreCommand {
     /// Move a data directory (SQLite) into the database of a fleet
     #[command(after_help = "\
-The server of the directory and all nodes are stopped. A move that was interrupted is made again by the
-same command, which adds what is missing. Each table and each module is compared by its digest at the
-end. The directory stays as it is.
+The server of the directory and all nodes are stopped. A move that was interrupted is made again by
+the same command, which adds what is missing. Each table and each module is compared by its digest
+at the end. The directory stays as it is.
 
 Examples:
   iof store import --data /var/lib/iof --config /etc/iof/iof.toml")]
