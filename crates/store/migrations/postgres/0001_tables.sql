@@ -264,36 +264,6 @@ CREATE TABLE jobs_kept (
     bytes       BIGINT NOT NULL CHECK (bytes >= 0)
 );
 
-CREATE FUNCTION count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    waiting BIGINT := 0;
-    kept    BIGINT := 0;
-BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        waiting := waiting - CASE WHEN OLD.state <> 'done' THEN 1 ELSE 0 END;
-        kept := kept - 1024 - length(OLD.export) - length(OLD.request) - coalesce(length(OLD.outcome), 0);
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
-        waiting := waiting + CASE WHEN NEW.state <> 'done' THEN 1 ELSE 0 END;
-        kept := kept + 1024 + length(NEW.export) + length(NEW.request) + coalesce(length(NEW.outcome), 0);
-    END IF;
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO jobs_kept AS k (function_id, bytes) VALUES (NEW.function_id, kept)
-            ON CONFLICT (function_id) DO UPDATE SET bytes = k.bytes + excluded.bytes;
-    ELSIF kept <> 0 THEN
-        UPDATE jobs_kept SET bytes = bytes + kept WHERE function_id = OLD.function_id;
-        IF TG_OP = 'DELETE' THEN
-            DELETE FROM jobs_kept WHERE function_id = OLD.function_id AND bytes = 0;
-        END IF;
-    END IF;
-    IF waiting <> 0 OR kept <> 0 THEN
-        UPDATE jobs_waiting SET jobs = jobs + waiting, bytes = bytes + kept;
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE TRIGGER jobs_counted AFTER INSERT OR DELETE OR UPDATE OF state, request, outcome ON jobs
-    FOR EACH ROW EXECUTE FUNCTION count_jobs();
 CREATE TRIGGER jobs_stay_done BEFORE UPDATE ON jobs
     FOR EACH ROW WHEN (OLD.state = 'done') EXECUTE FUNCTION refuse_change('a job that is done never changes');
 
@@ -310,47 +280,66 @@ CREATE TABLE job_queues (
 );
 CREATE INDEX job_queues_next ON job_queues (pass, function_id) WHERE ready > 0;
 
-CREATE FUNCTION queue_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    was_ready   BIGINT := 0;
-    was_delayed BIGINT := 0;
-    was_running BIGINT := 0;
-    is_ready    BIGINT := 0;
-    is_delayed  BIGINT := 0;
-    is_running  BIGINT := 0;
+-- Jobs are counted once for each statement: a row that is changed a hundred thousand times in one transaction, as the
+-- deletion of a function with as many jobs would do, takes longer with each change.
+CREATE FUNCTION count_jobs_of(f bigint, waiting numeric, kept numeric, is_ready numeric, is_delayed numeric, is_running numeric)
+RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP <> 'INSERT' THEN
-        was_ready := (OLD.state = 'queued' AND OLD.delayed = 0)::int;
-        was_delayed := (OLD.state = 'queued' AND OLD.delayed = 1)::int;
-        was_running := (OLD.state = 'running')::int;
+    UPDATE jobs_kept SET bytes = bytes + kept WHERE function_id = f;
+    IF NOT FOUND AND kept > 0 THEN
+        INSERT INTO jobs_kept (function_id, bytes) VALUES (f, kept);
     END IF;
-    IF TG_OP <> 'DELETE' THEN
-        is_ready := (NEW.state = 'queued' AND NEW.delayed = 0)::int;
-        is_delayed := (NEW.state = 'queued' AND NEW.delayed = 1)::int;
-        is_running := (NEW.state = 'running')::int;
+    DELETE FROM jobs_kept WHERE function_id = f AND bytes = 0;
+    UPDATE jobs_waiting SET jobs = jobs + waiting, bytes = bytes + kept;
+    UPDATE job_queues
+       SET pass = CASE WHEN ready = 0 AND (is_ready > 0 OR is_delayed > 0)
+                       THEN greatest(pass, (SELECT w.pass FROM jobs_waiting w)) ELSE pass END,
+           ready = ready + is_ready, delayed = delayed + is_delayed, running = running + is_running
+     WHERE function_id = f;
+    IF NOT FOUND AND (is_ready > 0 OR is_delayed > 0) THEN
+        INSERT INTO job_queues (function_id, ready, delayed, pass)
+        VALUES (f, is_ready, is_delayed, (SELECT w.pass FROM jobs_waiting w));
     END IF;
+END $$;
+
+CREATE FUNCTION count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.state = 'queued' THEN
-            INSERT INTO job_queues AS q (function_id, ready, delayed, pass)
-            VALUES (NEW.function_id, is_ready, is_delayed, (SELECT pass FROM jobs_waiting))
-            ON CONFLICT (function_id) DO UPDATE SET
-                pass = CASE WHEN q.ready = 0 THEN greatest(q.pass, excluded.pass) ELSE q.pass END,
-                ready = q.ready + excluded.ready, delayed = q.delayed + excluded.delayed;
-        END IF;
-    ELSIF (was_ready, was_delayed, was_running) <> (is_ready, is_delayed, is_running) THEN
-        UPDATE job_queues SET
-            pass = CASE WHEN ready = 0 AND TG_OP = 'UPDATE' AND is_ready + is_delayed > 0
-                        THEN greatest(pass, (SELECT w.pass FROM jobs_waiting w)) ELSE pass END,
-            ready = ready - was_ready + is_ready,
-            delayed = delayed - was_delayed + is_delayed,
-            running = running - was_running + is_running
-         WHERE function_id = OLD.function_id;
+        PERFORM count_jobs_of(function_id, count(*) FILTER (WHERE state <> 'done'),
+                sum(1024 + length(export) + length(request) + coalesce(length(outcome), 0)),
+                count(*) FILTER (WHERE state = 'queued' AND delayed = 0),
+                count(*) FILTER (WHERE state = 'queued' AND delayed = 1), count(*) FILTER (WHERE state = 'running'))
+           FROM new_jobs GROUP BY function_id;
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM count_jobs_of(function_id, -count(*) FILTER (WHERE state <> 'done'),
+                -sum(1024 + length(export) + length(request) + coalesce(length(outcome), 0)),
+                -count(*) FILTER (WHERE state = 'queued' AND delayed = 0),
+                -count(*) FILTER (WHERE state = 'queued' AND delayed = 1), -count(*) FILTER (WHERE state = 'running'))
+           FROM old_jobs GROUP BY function_id;
+    ELSE
+        PERFORM count_jobs_of(function_id, sum(waiting), sum(kept), sum(is_ready), sum(is_delayed), sum(is_running))
+           FROM (SELECT function_id, (state <> 'done')::int AS waiting,
+                        length(request) + coalesce(length(outcome), 0) AS kept,
+                        (state = 'queued' AND delayed = 0)::int AS is_ready,
+                        (state = 'queued' AND delayed = 1)::int AS is_delayed, (state = 'running')::int AS is_running
+                   FROM new_jobs
+                 UNION ALL
+                 SELECT function_id, -(state <> 'done')::int, -length(request) - coalesce(length(outcome), 0),
+                        -(state = 'queued' AND delayed = 0)::int, -(state = 'queued' AND delayed = 1)::int,
+                        -(state = 'running')::int
+                   FROM old_jobs) AS changed
+          GROUP BY function_id
+         HAVING sum(waiting) <> 0 OR sum(kept) <> 0 OR sum(is_ready) <> 0 OR sum(is_delayed) <> 0 OR sum(is_running) <> 0;
     END IF;
     RETURN NULL;
 END $$;
 
-CREATE TRIGGER jobs_queued AFTER INSERT OR DELETE OR UPDATE OF state, delayed ON jobs
-    FOR EACH ROW EXECUTE FUNCTION queue_jobs();
+CREATE TRIGGER jobs_added AFTER INSERT ON jobs REFERENCING NEW TABLE AS new_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_jobs();
+CREATE TRIGGER jobs_changed AFTER UPDATE ON jobs REFERENCING OLD TABLE AS old_jobs NEW TABLE AS new_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_jobs();
+CREATE TRIGGER jobs_removed AFTER DELETE ON jobs REFERENCING OLD TABLE AS old_jobs
+    FOR EACH STATEMENT EXECUTE FUNCTION count_jobs();
 
 CREATE FUNCTION call_back() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
