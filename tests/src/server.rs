@@ -1,4 +1,6 @@
 //! The real `iof` as a process: started, called, stopped or killed, and started again on the same data.
+//!
+//! More than 400 lines: one server, and what tests do with it.
 
 use std::{
     fs::File,

@@ -1,5 +1,7 @@
 //! The chart in `deploy/chart`, rendered by Helm's own library and checked against the schemas of Kubernetes; and a real
 //! server, started with what it renders. There is no Kubernetes here: docs/guide/kubernetes.md says what that leaves out.
+//!
+//! More than 400 lines: the renderings of one chart, each with its checks.
 
 use iof_tests::{
     guests::{built, root},

@@ -1,4 +1,6 @@
 //! Metrics and log records by OTLP, as a collector gets them.
+//!
+//! More than 400 lines: three signals, to one collector.
 
 use iof_tests::{
     collector::{Collector, attribute_of, hex},

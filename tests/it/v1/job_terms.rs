@@ -1,4 +1,6 @@
 //! Jobs as their callers ask for them: idempotency keys, priorities, times, queues, attempts and lists.
+//!
+//! More than 400 lines: the terms of jobs, a test for each.
 
 use iof_tests::call::{Answer, Uploaded};
 use iof_tests::guests::{guest, wat};

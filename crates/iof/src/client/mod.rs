@@ -2,6 +2,8 @@
 //!
 //! The key is chosen at the first request: the given one, or else the stored keys of this server (`keys`), in turn
 //! until the server accepts one.
+//!
+//! More than 400 lines: the client of the API has a method for each of its resources.
 
 mod advice;
 mod failures;

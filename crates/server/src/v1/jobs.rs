@@ -1,4 +1,6 @@
 //! `/v1/jobs`: the outcome of a call that was answered 202; and the jobs of a function, listed, cancelled and retried.
+//!
+//! More than 400 lines: the routes of jobs, and the types of their answers.
 
 use super::access::{self, Admin, AuthorizedFunction, FunctionPath, Read};
 use super::answer::{Created, ErrorResponse, Json, NoContent, Problem};

@@ -1,4 +1,6 @@
 //! Functions, as rows.
+//!
+//! More than 400 lines: the statements of functions and versions, for both databases.
 
 use serde_json::json;
 use sqlx::Row as _;

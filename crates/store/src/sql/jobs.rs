@@ -1,5 +1,7 @@
 //! Jobs, as rows: accepted, ended and removed. How they are taken is in `job_leases`, how they are read in `job_rows`, and
 //! what people change of them in `job_changes`.
+//!
+//! More than 400 lines: the statements of jobs, for both databases.
 
 use bytes::Bytes;
 use sqlx::Row as _;

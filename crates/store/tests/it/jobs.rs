@@ -1,4 +1,6 @@
 //! Jobs: accepted once, run at least once, done once.
+//!
+//! More than 400 lines: the life of a job, a test for each of its ends.
 
 use std::collections::HashSet;
 
