@@ -149,12 +149,12 @@ async fn what_one_server_acknowledges_the_other_serves() {
     })
     .await;
 
-    let declaration = "rules = [\"GET http://api.example.com/\"]\n\
-                       [[secret]]\nname = \"API_TOKEN\"\nrule = \"GET http://api.example.com/\"\nheader = \"x-api-key\"\n";
+    let declaration = "commands = [\"http_proxy\"]\noutbound = [\"GET http://api.example.com/echo\"]\n\
+                       [[secrets]]\nvalue = \"{API_TOKEN}\"\nheader = \"x-api-key\"\nto = \"GET http://api.example.com/echo\"\n";
     let function = deploy(one, "sender", guest("command"), declaration).await;
     let send = async || {
         let request =
-            json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/"] });
+            json!({ "program": "http_proxy", "args": ["get", "http://api.example.com/echo"] });
         let path = format!("/api/run/{}/run_ssvm", function.id);
         let request = other
             .request("POST", &path)

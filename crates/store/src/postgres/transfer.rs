@@ -1,5 +1,7 @@
 //! A fleet's database as one side of a move ([`crate::transfer`]).
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
@@ -20,13 +22,15 @@ impl Side {
     /// [`Error::Invalid`] if others use it.
     pub(crate) async fn open(wanted: Use) -> Result<Self, Error> {
         let mut connection = open(&wanted).await?;
-        let others: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-              WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
-        )
-        .fetch_one(&mut connection)
-        .await
-        .map_err(Failure::from)?;
+        let mut others = sessions(&mut connection).await?;
+        // A session that was closed just now takes a moment to end.
+        for _ in 0..20 {
+            if others == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            others = sessions(&mut connection).await?;
+        }
         if others > 0 {
             return Err(Error::Invalid {
                 what: format!(
@@ -36,6 +40,15 @@ impl Side {
         }
         Ok(Self(connection))
     }
+}
+
+/// The sessions of others.
+async fn sessions(connection: &mut PgConnection) -> Result<i64> {
+    let others = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity
+          WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+    );
+    Ok(others.fetch_one(connection).await?)
 }
 
 async fn open(wanted: &Use) -> Result<PgConnection> {
