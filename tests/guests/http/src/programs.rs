@@ -165,12 +165,14 @@ fn bodies() -> Result<(), String> {
         let json = ("Content-Type".to_owned(), b"application/json".to_vec());
         Fields::from_list(&[json]).unwrap()
     };
-    let body = OutgoingRequest::new(headers()).body();
+    let request = OutgoingRequest::new(headers());
+    let body = request.body();
     let stream = body.and_then(|body| body.write().map(|stream| (body, stream)));
     let (body, stream) = stream.map_err(|()| "a body of a request".to_owned())?;
     is(write(&stream, b"request-body").is_ok(), "a request's body")?;
     drop((stream, body));
-    let body = OutgoingResponse::new(headers()).body();
+    let response = OutgoingResponse::new(headers());
+    let body = response.body();
     let stream = body.and_then(|body| body.write().map(|stream| (body, stream)));
     let (body, stream) = stream.map_err(|()| "a body of a response".to_owned())?;
     is(
@@ -191,7 +193,8 @@ fn lengths(request: &IncomingRequest) -> Result<(), String> {
     ] {
         let announced = Fields::new();
         announced.append("content-length", b"11").unwrap();
-        let body = with_headers(request, announced).body().unwrap();
+        let sent = with_headers(request, announced);
+        let body = sent.body().unwrap();
         let stream = body.write().unwrap();
         let written = stream.blocking_write_and_flush(text.as_bytes());
         drop(stream);
