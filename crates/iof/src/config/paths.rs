@@ -98,6 +98,8 @@ mod tests {
             "tls.acme.directory",
             // Programs name absolute paths only; this one is the number of files.
             "limits.files",
+            // Names of hardware.
+            "infer.onnxruntime_providers",
             "server.open_files",
             "limits.scratch_directories",
         ];

@@ -64,9 +64,9 @@ fn earlier_names_of_settings_are_read() {
         "iof.toml: second_state.log_rows is the earlier name of server.log_rows: got both. Remove second_state.log_rows."
     );
     for (wrong, words) in [
-        ("[second_state]\nlog_rows = \"many\"\n", "invalid type"),
+        ("[second_state]\nlog_rows = \"many\"\n", "server.log_rows"),
         ("[second_state]\nlog_rows = 1\nlog_row = 2\n", "log_row"),
-        ("server = 1\n[second_state]\nlog_rows = 1\n", "invalid type"),
+        ("server = 1\n[second_state]\nlog_rows = 1\n", "server"),
     ] {
         let error = join(&Serve::default(), &[], wrong).unwrap_err();
         assert!(error.contains(words), "{error}");
