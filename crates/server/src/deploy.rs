@@ -122,7 +122,7 @@ async fn digests(source: Bytes) -> Result<([u8; 32], String), Fault> {
     blocking(move || {
         (
             Sha256::digest(&source).into(),
-            format!("0x{}", hex::encode(&decimal_digest(&source))),
+            format!("0x{}", hex::encode(decimal_digest(&source))),
         )
     })
     .await

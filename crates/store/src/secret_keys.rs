@@ -199,7 +199,7 @@ impl SecretKey {
                 return None;
             }
         }
-        let mut id = hex::encode(&Sha256::digest(&bytes[..]));
+        let mut id = hex::encode(Sha256::digest(&bytes[..]));
         id.truncate(8);
         Some(Self { id, bytes })
     }
@@ -343,7 +343,7 @@ mod tests {
             msg: b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, sunscreen would be it.",
             aad: &[0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7],
         };
-        let sealed = hex::encode(&key.cipher().encrypt((&nonce).into(), payload).unwrap());
+        let sealed = hex::encode(key.cipher().encrypt((&nonce).into(), payload).unwrap());
         assert!(
             sealed.starts_with("bd6d179d3e83d43b9576579493c0e939"),
             "{sealed}"

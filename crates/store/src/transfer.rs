@@ -577,7 +577,7 @@ async fn read_digest<S: Side>(side: &mut S, table: &Table) -> Result<(u64, Strin
             }
         }
     }
-    Ok((rows, hex::encode(&digest.finalize())))
+    Ok((rows, hex::encode(digest.finalize())))
 }
 
 /// The statement that reads rows after a key: the parameters are the key's, and the number.

@@ -74,7 +74,7 @@ impl AwsScope {
             .filter(|c| !matches!(c, '-' | ':'))
             .collect();
         let day = time.get(..8)?;
-        let content = hex::encode(&Sha256::digest(body));
+        let content = hex::encode(Sha256::digest(body));
         headers.insert(DATE, HeaderValue::from_str(&time).ok()?);
         headers.insert(CONTENT, HeaderValue::from_str(&content).ok()?);
 
@@ -84,7 +84,7 @@ impl AwsScope {
         let request = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{content}");
         let (region, service) = (&self.region, &self.service);
         let scope = format!("{day}/{region}/{service}/aws4_request");
-        let digest = hex::encode(&Sha256::digest(request));
+        let digest = hex::encode(Sha256::digest(request));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}");
         let mut key = format!("AWS4{secret}").into_bytes();
         for part in [day, region, service, "aws4_request", &text] {

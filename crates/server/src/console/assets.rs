@@ -49,7 +49,7 @@ pub(super) struct Asset {
 
 impl Asset {
     fn new(name: &str, content_type: &'static str, text: String) -> Self {
-        let digest = hex::encode(&Sha256::digest(&text));
+        let digest = hex::encode(Sha256::digest(&text));
         Self {
             url: format!(
                 "/console/assets/{name}?v={}",

@@ -174,7 +174,7 @@ fn millis(time: Duration) -> u64 {
 
 /// 256 random bits as text.
 pub(super) fn random() -> String {
-    hex::encode(&rand::rng().random::<[u8; 32]>())
+    hex::encode(rand::rng().random::<[u8; 32]>())
 }
 
 fn digest(token: &str) -> Id {

@@ -145,7 +145,7 @@ fn pump(
         hash.update(chunk);
         each(chunk)?;
     }
-    Ok((size, hex::encode(&hash.finalize())))
+    Ok((size, hex::encode(hash.finalize())))
 }
 
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {

@@ -23,7 +23,7 @@ fn a_save_is_served_within_400_milliseconds_beside_cargo() {
             // The background work after the last save has ended by then.
             std::thread::sleep(Duration::from_millis(500));
             let text =
-                format!("{text}\n#[iof::function]\nfn save_{number}() -> usize {{ {number} }}\n");
+                format!("{text}\n#[iof::function]\nfn save_{number}() -> u32 {{ {number} }}\n");
             let saved = Instant::now();
             fs::write(&source, text).unwrap();
             dev.line("$ cargo ");
