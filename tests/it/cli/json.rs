@@ -94,8 +94,20 @@ const FAILING: &[(&str, Option<&[&str]>)] = &[
     ("show", Some(&["hello"])),
     ("rollback", Some(&["hello", "--version", "1"])),
     ("promote", Some(&["hello"])),
+    ("private", Some(&["hello"])),
+    ("public", Some(&["hello"])),
     ("rm", Some(&["hello", "--yes"])),
     ("job", Some(&["01900000-0000-7000-8000-000000000000"])),
+    ("jobs list", Some(&[])),
+    ("jobs show", Some(&["01900000-0000-7000-8000-000000000000"])),
+    (
+        "jobs cancel",
+        Some(&["01900000-0000-7000-8000-000000000000"]),
+    ),
+    (
+        "jobs retry",
+        Some(&["01900000-0000-7000-8000-000000000000"]),
+    ),
     ("schedules", Some(&["hello"])),
     ("key create", Some(&["ci", "--scope", "call"])),
     ("key rotate", Some(&["hello"])),
@@ -122,6 +134,12 @@ const FAILING: &[(&str, Option<&[&str]>)] = &[
     ("models doctor", None),
     ("models rm", Some(&["nothing", "--models", "missing"])),
     ("upgrade", Some(&["--check", "--data", "missing"])),
+    ("store import", Some(&["--data", "missing"])),
+    ("store export", Some(&["--data", "missing"])),
+    ("store check", Some(&["--data", "missing"])),
+    ("store migrate", Some(&["--data", "missing"])),
+    // The status is that of a server that is not ready.
+    ("ready", None),
     ("doctor", None),
     ("version", None),
 ];
