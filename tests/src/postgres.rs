@@ -6,6 +6,11 @@
 //!
 //! It is used by the tests of the store, too, which include this file, and therefore names nothing of this crate.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test waits for its database, and a folder of a cluster is not deep; the tests of the store allow them by themselves"
+)]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -228,6 +233,10 @@ fn watch(folder: &Path) {
             test $? = 9 && exit
         done";
     let stop = unprivileged("pg_ctl");
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the shell outlives this process, and is in a session of its own"
+    )]
     let started = Command::new("setsid")
         .args(["sh", "-c", text, "sh"])
         .arg(folder)
