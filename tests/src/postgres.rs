@@ -226,6 +226,10 @@ fn make(folder: &Path) {
 }
 
 /// Starts the shell that ends a shared cluster. It outlives this process, and ends with the cluster.
+#[expect(
+    clippy::zombie_processes,
+    reason = "the shell outlives this process, and is in a session of its own"
+)]
 fn watch(folder: &Path) {
     let text = "folder=$1; shift; sleep 20
         while sleep 5; do
@@ -233,10 +237,6 @@ fn watch(folder: &Path) {
             test $? = 9 && exit
         done";
     let stop = unprivileged("pg_ctl");
-    #[expect(
-        clippy::zombie_processes,
-        reason = "the shell outlives this process, and is in a session of its own"
-    )]
     let started = Command::new("setsid")
         .args(["sh", "-c", text, "sh"])
         .arg(folder)

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::Instance;
@@ -181,6 +182,8 @@ struct Idle {
     instances: Vec<IdleInstance>,
     /// True while a task ends the instances whose time is over.
     watched: bool,
+    /// That task. It ends with the pool.
+    watch: JoinSet<()>,
 }
 
 /// An instance that waits for a call.
@@ -250,6 +253,7 @@ impl InstancePool {
         };
         clear(&mut store);
         let mut idle = idle.lock();
+        let idle = &mut *idle;
         idle.instances.push(IdleInstance {
             store,
             used,
@@ -257,7 +261,8 @@ impl InstancePool {
             _place: place,
         });
         if !std::mem::replace(&mut idle.watched, true) {
-            tokio::spawn(watch(Arc::downgrade(&self.0), reuse.idle));
+            while idle.watch.try_join_next().is_some() {}
+            idle.watch.spawn(watch(Arc::downgrade(&self.0), reuse.idle));
         }
     }
 }

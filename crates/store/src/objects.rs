@@ -56,7 +56,7 @@ impl Objects {
         let checked = source.clone();
         let actual = blocking(move || Ok(digest(&checked))).await?;
         if actual != sha256 {
-            let (stated, found) = (hex::encode(&sha256), hex::encode(&actual));
+            let (stated, found) = (hex::encode(sha256), hex::encode(actual));
             return Err(Error::Invalid {
                 what: format!("the digest of the source is not {stated}: got {found}"),
             });
@@ -76,7 +76,7 @@ impl Objects {
             return Ok(Some(source));
         }
         Err(Error::Damaged {
-            what: format!("source {}", hex::encode(&sha256)),
+            what: format!("source {}", hex::encode(sha256)),
             detail: format!(
                 "its {} bytes have another digest. Restore the file from a backup, or upload the module again",
                 source.len()

@@ -35,6 +35,7 @@ use crate::model::{
 use crate::{postgres, sqlite};
 
 /// The database of a store.
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub(crate) enum Rows {
     Sqlite(sqlite::Database),
     Postgres(postgres::Database),

@@ -318,7 +318,7 @@ async fn public_keys_of_others_verify_and_do_not_sign() {
         cases.push((context, signature.as_ref().to_vec()));
     }
     for (context, signature) in cases {
-        let text = hex::encode(&signature);
+        let text = hex::encode(signature);
         assert_eq!(verified(&context, &["KEY", &text], data).await, status::OK);
         assert_eq!(
             verified(&context, &["KEY", &text], b"something else").await,

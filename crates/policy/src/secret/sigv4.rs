@@ -90,7 +90,7 @@ impl AwsScope {
         for part in [day, region, service, "aws4_request", &text] {
             key = mac(&key, part.as_bytes())?;
         }
-        let signature = hex::encode(&key);
+        let signature = hex::encode(key);
         let id = &self.access_key_id;
         let value = format!(
             "AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={signature}"

@@ -131,13 +131,13 @@ pub(crate) async fn put_lines(
     let (table, failed) = match engine.line_table(source).await {
         Ok(table) => (table, false),
         Err(fault) => {
-            tracing::warn!(module = %hex::encode(&sha256), %fault, "the traces of a module name no lines");
+            tracing::warn!(module = %hex::encode(sha256), %fault, "the traces of a module name no lines");
             (vec![], true)
         }
     };
     if (always || failed || !table.is_empty())
         && let Err(error) = store.put_artefact(LINE_TABLES, sha256, &table).await
     {
-        tracing::warn!(module = %hex::encode(&sha256), %error, "the lines of a module could not be stored");
+        tracing::warn!(module = %hex::encode(sha256), %error, "the lines of a module could not be stored");
     }
 }

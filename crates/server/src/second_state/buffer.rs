@@ -51,7 +51,7 @@ pub(super) async fn source(
     let share = app.bodies.share(size)?;
     let source = app.store.source(version.sha256).await?;
     let source = source.ok_or_else(|| {
-        let sha256 = hex::encode(&version.sha256);
+        let sha256 = hex::encode(version.sha256);
         Fault::host("The module is missing from the store.", sha256)
     })?;
     Ok((source, share))

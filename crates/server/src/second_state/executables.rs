@@ -56,7 +56,7 @@ pub(super) async fn create(State(app): State<Arc<App>>, request: Request<Body>) 
                 .as_ref()
                 .map_or(NIL_KEY, |key| key.as_str()),
             created.admin_key.as_str(),
-            hex::encode(&sha256),
+            hex::encode(sha256),
         ))
     };
     match created.await {

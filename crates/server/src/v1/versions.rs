@@ -81,7 +81,7 @@ impl VersionInfo {
             .and_then(|manifest| manifest.world.clone());
         Self {
             version: version.number,
-            sha256: hex::encode(&version.sha256),
+            sha256: hex::encode(version.sha256),
             size: version.size,
             created_at: time(version.created_at),
             exports: manifest.map(names).unwrap_or_default(),

@@ -125,7 +125,7 @@ async fn gather(
     if !missing.is_empty() {
         if let Some(source) = snapshot::forget_deleted(&copy, &database, &missing).await? {
             return Err(Error::Damaged {
-                what: format!("source {}", hex::encode(&source)),
+                what: format!("source {}", hex::encode(source)),
                 detail: "a version refers to it, but its file is missing. Restore the file from an earlier backup, or upload the module again".into(),
             });
         }

@@ -28,10 +28,13 @@ const RETRY: Duration = Duration::from_millis(500);
 /// The versions whose functions are known; a node that missed more drops all.
 const KNOWN: i64 = 1000;
 
+/// A function that is told which functions have changed; `None` for all.
+type ChangeListener = Box<dyn Fn(Option<&[i64]>) + Send + Sync>;
+
 /// The knowledge of a node of the catalogue.
 pub(crate) struct Catalogue {
     /// Called with the functions that changed; `None` for all. Keys may have changed as well.
-    changed: OnceLock<Box<dyn Fn(Option<&[i64]>) + Send + Sync>>,
+    changed: OnceLock<ChangeListener>,
     seen: Mutex<Seen>,
     stale_limit: Duration,
 }
@@ -57,7 +60,7 @@ impl Catalogue {
     }
 
     /// Sets the function that is called when the catalogue has changed. Only the first one counts.
-    pub(crate) fn on_change(&self, changed: Box<dyn Fn(Option<&[i64]>) + Send + Sync>) {
+    pub(crate) fn on_change(&self, changed: ChangeListener) {
         // There is one server for each store.
         let _ = self.changed.set(changed);
     }

@@ -280,7 +280,7 @@ impl Change for CreateFunction {
         let version = &self.version;
         let mut details = json!({
             "version": 1,
-            "sha256": hex::encode(&version.sha256),
+            "sha256": hex::encode(version.sha256),
             "bytes": version.size,
             "private": self.function.usage_key.is_some(),
         });

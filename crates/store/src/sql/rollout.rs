@@ -99,7 +99,7 @@ impl Change for AddVersion {
         let mut details = json!({
             "version": number,
             "active_before": before.active,
-            "sha256": hex::encode(&version.sha256),
+            "sha256": hex::encode(version.sha256),
             "bytes": version.size,
             "same_module": before.sha256 == version.sha256,
         });

@@ -49,7 +49,7 @@ fn row(seen: &Seen<'_>, version: &Version, deploys: bool) -> Markup {
         .canary
         .as_ref()
         .filter(|canary| canary.version.number == number);
-    let digest = hex::encode(&version.sha256);
+    let digest = hex::encode(version.sha256);
     let facts = Facts::of(version);
     let against = match active {
         true => function
