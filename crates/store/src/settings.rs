@@ -128,10 +128,6 @@ impl StoreSettings {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a small file of the operator's, once, at a start"
-)]
 fn password(file: &Path) -> Result<Option<String>, Error> {
     if file.as_os_str().is_empty() {
         return Ok(None);

@@ -433,6 +433,7 @@ fn the_autoscaler_reads_metrics_that_exist() {
     let rules = chart("read", &json!({ "yaml": rules }));
     let recorded = rules["groups"][0]["rules"].as_array().unwrap();
     let documented = read("docs/metrics.md");
+    let metrics = regex::Regex::new(r"\biof_[a-z_]+[a-z]").unwrap();
     for (kind, name) in asked {
         let given = adapter["rules"][kind].as_array().unwrap();
         let rule = given.iter().find(|rule| &rule["name"]["as"] == name);
@@ -441,7 +442,6 @@ fn the_autoscaler_reads_metrics_that_exist() {
         let series = series.split('{').next().unwrap();
         let record = recorded.iter().find(|rule| rule["record"] == series);
         let expression = record.unwrap_or_else(|| panic!("{series}: {rules}"))["expr"].to_string();
-        let metrics = regex::Regex::new(r"\biof_[a-z_]+[a-z]").unwrap();
         let mut found = 0;
         for metric in metrics.find_iter(&expression) {
             let metric = metric.as_str().trim_end_matches("_bucket");
@@ -455,13 +455,13 @@ fn the_autoscaler_reads_metrics_that_exist() {
 /// The manifests for `kubectl apply` are the rendered chart. `IOF_WRITE_DOCS=1` writes them.
 #[test]
 fn plain_manifests_are_the_rendered_chart() {
+    let empty = regex::Regex::new(r"\n{2,}").unwrap();
     for name in ["one-node", "fleet"] {
         let values = format!("deploy/kubernetes/{name}.values.yaml");
         let rendered = render(&read(&values));
         let mut text = format!(
             "# deploy/chart with {values}, as `helm template iof` writes it. A test compares them.\n"
         );
-        let empty = regex::Regex::new(r"\n{2,}").unwrap();
         for (file, part) in rendered["files"].as_object().unwrap() {
             if file.ends_with("NOTES.txt") || file.contains("/tests/") {
                 continue;
