@@ -6,6 +6,11 @@
 //! about a thousand times, so what a timer causes is counted too often: the thread that served the connection is reported by
 //! itself.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a program without a runtime, whose threads may wait"
+)]
+
 use std::{
     collections::HashMap,
     env,
