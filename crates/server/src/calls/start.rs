@@ -16,7 +16,7 @@ impl CallStart {
         if self.change(BEGUN) || self.begun() {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Returns whether the call has begun.

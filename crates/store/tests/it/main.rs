@@ -1,10 +1,11 @@
 //! Tests of the store from outside, with real files in temporary directories; one file for each guarantee.
 //! Those of `mod postgres` are compiled a second time, for that database.
 #![allow(
+    clippy::duplicate_mod,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "clippy.toml allows these in tests, but not in code that tests share"
+    reason = "tests of rows are compiled once for each database; clippy.toml allows the others in tests, but not in code that tests share"
 )]
 
 #[allow(unreachable_pub, reason = "the harness of other tests has it, too")]
