@@ -195,7 +195,7 @@ fn spawn(
     let (app, held, lease) = (Arc::clone(app), Arc::clone(held), job.lease());
     let (start, end) = held.add(lease);
     let attempt = async move {
-        end.run_until_cancelled(run::attempt(&app, job, &start, &held))
+        end.run_until_cancelled(Box::pin(run::attempt(&app, job, &start, &held)))
             .await;
         held.remove(lease);
         drop(permit);

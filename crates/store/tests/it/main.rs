@@ -4,6 +4,7 @@
     clippy::duplicate_mod,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "tests of rows are compiled once for each database; clippy.toml allows the others in tests, but not in code that tests share"
 )]
