@@ -98,8 +98,6 @@ mod tests {
             "tls.acme.directory",
             // Programs name absolute paths only; this one is the number of files.
             "limits.files",
-            // Names of hardware.
-            "infer.onnxruntime_providers",
             "server.open_files",
             "limits.scratch_directories",
         ];
@@ -115,7 +113,6 @@ mod tests {
             "key",
             "data",
             "models",
-            "onnxruntime",
             "library",
             "socket",
         ];
