@@ -119,6 +119,30 @@ fn assert_not_understood(answer: &Answer) {
     assert_eq!(answer.json()["fault"], "callback");
 }
 
+/// A reader of the log of `/v1` waits for the next call, although the row of a callback comes after the last one.
+#[tokio::test]
+async fn a_reader_of_the_log_waits_behind_callbacks() {
+    let story = Story::begin().await;
+    let logs = format!("/v1/functions/{}/logs", story.function.id);
+    let read = async |query: &str| {
+        let logs = format!("{logs}{query}");
+        let answer = story.server.read_as(&story.function, &logs).await;
+        answer["logs"].as_array().unwrap().clone()
+    };
+    let answer = story.run("say", to("/mirror?log"), "Tim").await;
+    assert_eq!(answer.text(), "hello Tim");
+    let first = read("").await;
+    let last = first.last().unwrap()["id"].as_i64().unwrap();
+    let began = Instant::now();
+    assert!(read(&format!("?after={last}&wait=2")).await.is_empty());
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(1900), "{waited:?}");
+    // Nor does it stop before the call that comes next.
+    story.run("say", to("/mirror?log"), "Ada").await;
+    let next = read(&format!("?after={last}&limit=1")).await;
+    assert!(next[0]["id"].as_i64().unwrap() > last, "{next:?}");
+}
+
 #[tokio::test]
 async fn the_answer_of_the_callback_is_the_answer() {
     let story = Story::begin().await;
