@@ -182,7 +182,7 @@ struct Idle {
     instances: Vec<IdleInstance>,
     /// True while a task ends the instances whose time is over.
     watched: bool,
-    /// That task. It ends with the pool.
+    /// The task, which ends with the pool.
     watch: JoinSet<()>,
 }
 

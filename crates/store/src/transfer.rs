@@ -410,7 +410,7 @@ async fn sides(
     if !create && !database.exists() {
         return Err(Error::Invalid {
             what: format!(
-                "there is no database at {}. Name the server's data directory (--data)",
+                "the data directory has no database: got {}. Name the server's data directory (--data)",
                 database.display()
             ),
         });

@@ -73,7 +73,7 @@ fn each_program_of_wasmtime_has_tests_that_exist() {
         let tests = quoted(tests);
         assert!(!tests.is_empty(), "{program} has no test");
         for test in tests {
-            assert!(exists(test), "{program}: there is no test {test}");
+            assert!(exists(test), "{program}: the test is missing: {test}");
         }
         let [program] = quoted(program)[..] else {
             panic!("a row has one program: {row}");

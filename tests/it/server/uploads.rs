@@ -178,6 +178,25 @@ async fn a_compile_bomb_uses_a_core_no_longer_than_its_limit() {
 }
 
 #[tokio::test]
+async fn a_compile_ends_at_its_limit_of_time() {
+    let server = Server::start("[compile]\ncompile_time = \"1s\"\ncompile_cpu = \"60s\"\n").await;
+    let bomb = bomb(400);
+    let start = Instant::now();
+    let answer = server.try_upload(bomb).await;
+    assert_eq!(
+        (answer.http.as_u16(), answer.fault()),
+        (422, "compile-time"),
+        "{}",
+        answer.text()
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn a_compile_that_takes_too_much_memory_is_ended() {
     let server = Server::start("[compile]\ncompile_memory = \"128MiB\"\n").await;
     let answer = server.try_upload(bomb(400)).await;

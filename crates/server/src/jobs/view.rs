@@ -21,7 +21,7 @@ pub(crate) struct JobInfo {
     of: Option<String>,
     /// `queued`, `running` or `done`.
     state: &'static str,
-    /// Of one that is done: `ok`, or why it is a dead letter: `failed`, `cancelled`, `expired`, `lost`.
+    /// The end of one that is done: `ok`, or why it is a dead letter: `failed`, `cancelled`, `expired`, `lost`.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     /// Number of times that it was begun.

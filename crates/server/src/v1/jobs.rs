@@ -81,7 +81,7 @@ struct JobSummary {
     kind: &'static str,
     /// `queued`, `running` or `done`.
     state: &'static str,
-    /// Of one that is done: `ok`, or why it is a dead letter: `failed`, `cancelled`, `expired`, `lost`.
+    /// The end of one that is done: `ok`, or why it is a dead letter: `failed`, `cancelled`, `expired`, `lost`.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     /// The code of the fault of its last attempt, or of its end.
